@@ -1,0 +1,7 @@
+//! Enlist
+
+pub mod clock;
+pub mod ids;
+pub mod limits;
+pub mod secret;
+pub mod wire;

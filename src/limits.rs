@@ -1,0 +1,128 @@
+//! Every bound of the program, each with its reason.
+//!
+//! A wait has a deadline, a queue a size, a frame a limit: a hostile or broken
+//! device, file, peer or person can hurt nobody but its own job.
+
+use std::time::Duration;
+
+// ---- lengths -------------------------------------------------------------------
+
+/// Longest plist frame of lockdown and its services, in bytes: the device's own
+/// maximum, 3 MiB (protocols.md 3.1). Profiles travel inside one such frame.
+pub const DEVICE_FRAME_BYTES: usize = 0x30_0000;
+
+/// Longest message of the usbmuxd socket we accept from a mux, in bytes. The daemon
+/// itself stops at 64 KiB for requests (2.2); its device lists may be longer, about
+/// 700 bytes a device, so this leaves room for more devices than USB can address.
+pub const MUX_REPLY_BYTES: usize = 1 << 20;
+
+/// Longest request a mux server takes from a client (2.2: usbmuxd closes above it).
+pub const MUX_REQUEST_BYTES: usize = 65_536;
+
+/// A profile file larger than this is refused before it is read
+/// (profiles-and-enrollment.md 1.1, rule L48).
+pub const PROFILE_REFUSE_BYTES: usize = 10 << 20;
+
+/// A profile file larger than this draws a warning (L48): no export is near it.
+pub const PROFILE_WARN_BYTES: usize = 1 << 20;
+
+/// Deepest nesting of a property list. Apple's own files stay below ten; the plist
+/// crate recurses, so this keeps its stack safe (1.2).
+pub const PLIST_DEPTH: usize = 64;
+
+/// Most objects a property list may unfold to, shared references counted each time
+/// (1.2: 209 bytes can otherwise exhaust memory).
+pub const PLIST_OBJECTS: usize = 200_000;
+
+/// Longest pair record we read from a mux, in bytes. Real ones are 7 to 12 KiB.
+pub const PAIR_RECORD_BYTES: usize = 256 << 10;
+
+/// Most errors of an `ErrorChain` we keep. Real chains have two to four links (4.3).
+pub const ERROR_CHAIN_LINKS: usize = 16;
+
+/// Longest text of a device we keep in an error, in characters.
+pub const DEVICE_TEXT_CHARS: usize = 600;
+
+/// Largest configuration file, in bytes.
+pub const CONFIG_BYTES: usize = 1 << 20;
+
+// ---- queues --------------------------------------------------------------------
+
+/// Attach and detach events waiting for the station. USB has 127 addresses per bus;
+/// a hub reset on four full buses fits twice.
+pub const BACKEND_EVENTS: usize = 1024;
+
+/// Journal entries waiting for the writer. Each job waits for its own commit, so one
+/// slot per device is used; the rest is headroom.
+pub const JOURNAL_QUEUE: usize = 1024;
+
+/// Published station changes a slow screen may lag behind before it must resynchronise.
+pub const SNAPSHOT_BACKLOG: usize = 4096;
+
+/// Connections a mux server holds at once: 512 devices with two service connections
+/// each and as many listeners.
+pub const MUX_CLIENTS: usize = 2048;
+
+/// Versions of one device's pair record we keep, newest first.
+pub const PAIR_RECORD_VERSIONS: usize = 20;
+
+// ---- deadlines -----------------------------------------------------------------
+
+/// Connect to the usbmuxd socket and get one answer. The daemon answers from memory.
+pub const MUX_ANSWER: Duration = Duration::from_secs(10);
+
+/// One lockdown answer. Some domains take the device seconds (3.5).
+pub const LOCKDOWN_ANSWER: Duration = Duration::from_secs(30);
+
+/// One answer to Pair; on recent systems the dialog itself may take 30 s to come up
+/// while the answer is held back (3.6).
+pub const PAIR_ANSWER: Duration = Duration::from_secs(60);
+
+/// One TLS handshake with a device.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(20);
+
+/// One short MCInstall answer: hello, list, cloud configuration, remove.
+pub const MCINSTALL_ANSWER: Duration = Duration::from_secs(60);
+
+/// InstallProfile during Setup Assistant fetches an identity and checks in to the MDM
+/// server before it answers: "at least 5 minutes" (4.5).
+pub const INSTALL_ANSWER: Duration = Duration::from_secs(420);
+
+/// Pause between polls of the Trust dialog (3.6: "poll once a second").
+pub const TRUST_POLL: Duration = Duration::from_secs(1);
+
+/// Pause between tries while a device is locked.
+pub const UNLOCK_POLL: Duration = Duration::from_secs(2);
+
+/// Pause between reads of the profile list while a person acts (R24: every 2 s).
+pub const PROFILE_POLL: Duration = Duration::from_secs(2);
+
+/// Life of a queued profile on the device (4.5: purged after 480 s).
+pub const PENDING_PROFILE: Duration = Duration::from_secs(480);
+
+/// Grace after [`PENDING_PROFILE`] before we call it expired: the device counts from
+/// its own queueing, we from its answer.
+pub const PENDING_GRACE: Duration = Duration::from_secs(5);
+
+/// After a reply was lost during a silent install: the device goes on by itself
+/// (4.5), so look this long before pushing again.
+pub const LOST_INSTALL_SETTLE: Duration = Duration::from_secs(45);
+
+/// Pauses between automatic retries (R13: 5, 10, 20, 40, 60 s).
+pub const RETRY_PAUSES: [Duration; 5] = [
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+    Duration::from_secs(40),
+    Duration::from_secs(60),
+];
+
+/// First pause before reconnecting to a mux that went away; doubles up to
+/// [`MUX_BACKOFF_MAX`].
+pub const MUX_BACKOFF_MIN: Duration = Duration::from_millis(100);
+
+/// Longest pause before reconnecting to a mux.
+pub const MUX_BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Time a cancelled run gives its jobs to write down where they stand.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,3 @@
+//! Codecs: bytes to messages and back. No IO, no async, no clock.
+
+pub mod property_list;
