@@ -3,5 +3,7 @@
 pub mod clock;
 pub mod ids;
 pub mod limits;
+pub mod proto;
 pub mod secret;
+pub mod transport;
 pub mod wire;

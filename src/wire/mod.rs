@@ -1,3 +1,22 @@
-//! Codecs: bytes to messages and back. No IO, no async, no clock.
+//! Codecs: bytes to messages and back, for both sides of each conversation.
+//!
+//! May import: `base` (ids, limits, secret). Must not contain IO, async, a clock, or the
+//! logging of payloads. No codec panics or allocates by a length a peer announced.
+//! Start at [`plist_frame`], then [`lockdown`].
 
+pub mod fields;
+pub mod lockdown;
+pub mod mcinstall;
+pub mod mcinstall_error;
+pub mod notification_proxy;
+pub mod pair_record;
+pub mod plist_frame;
 pub mod property_list;
+pub mod usbmuxd;
+
+/// Budget of a plist that came from a device.
+pub const DEVICE_BUDGET: property_list::Budget = property_list::Budget {
+    bytes: crate::limits::DEVICE_FRAME_BYTES,
+    depth: crate::limits::PLIST_DEPTH,
+    objects: crate::limits::PLIST_OBJECTS,
+};
