@@ -5,7 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A device's UDID in the form lockdown and pair-record files use: 40 hex digits, or
-/// 8 + dash + 16 (protocols.md 0.4). Letters keep the device's case.
+/// 8 + dash + 16 (protocols.md 0.4). Letters keep the device's case. Other short names of
+/// letters, digits and dashes are taken as they are, because a mux may list hardware that
+/// is newer than this program; nothing else can be a file name, so nothing else is let in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Udid(String);
@@ -23,29 +25,27 @@ impl Udid {
         &self.0
     }
 
-    /// A short form for tables: the first eight and the last four characters.
-    pub fn short(&self) -> String {
-        let tail = self.0.len().saturating_sub(4);
-        format!("{}…{}", &self.0[..8.min(tail)], &self.0[tail..])
+    /// True if `text`, typed by a person, means this device: case and dashes do not count.
+    pub fn is_meant_by(&self, text: &str) -> bool {
+        let plain = |s: &str| s.replace('-', "").to_ascii_lowercase();
+        plain(&self.0) == plain(text.trim())
     }
 }
 
 impl FromStr for Udid {
     type Err = BadUdid;
 
-    /// Accepts the forms of protocols.md 0.4, blanks and NULs trimmed; 24 hex digits
-    /// get their dash.
+    /// Trims blanks and NULs; 24 hex digits get their dash (0.4).
     fn from_str(text: &str) -> Result<Self, BadUdid> {
         let trimmed = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-        let is_hex = |s: &str| s.bytes().all(|b| b.is_ascii_hexdigit());
-        match trimmed.len() {
-            40 if is_hex(trimmed) => Ok(Self(trimmed.to_owned())),
-            24 if is_hex(trimmed) => Ok(Self(format!("{}-{}", &trimmed[..8], &trimmed[8..]))),
-            25 if trimmed.as_bytes()[8] == b'-' && is_hex(&trimmed[..8]) && is_hex(&trimmed[9..]) => {
-                Ok(Self(trimmed.to_owned()))
-            }
-            _ => Err(BadUdid { text: trimmed.chars().take(60).collect() }),
+        if trimmed.len() == 24 && trimmed.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(Self(format!("{}-{}", &trimmed[..8], &trimmed[8..])));
         }
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if (1..=64).contains(&trimmed.len()) && trimmed.bytes().all(allowed) && !trimmed.starts_with('-') {
+            return Ok(Self(trimmed.to_owned()));
+        }
+        Err(BadUdid { text: trimmed.chars().take(60).collect() })
     }
 }
 
@@ -123,7 +123,8 @@ mod tests {
         assert_eq!("00008110001A2B3C4D5E6F70\0".parse::<Udid>().unwrap().as_str(), dashed);
         let old = "f".repeat(40);
         assert_eq!(old.parse::<Udid>().unwrap().as_str(), old);
-        for bad in ["", "0000", "00008110_001A2B3C4D5E6F70", "zz008110-001A2B3C4D5E6F70", &"é".repeat(20)] {
+        assert!(dashed.parse::<Udid>().unwrap().is_meant_by("00008110001a2b3c4d5e6f70"));
+        for bad in ["", "-", "../etc", "00008110_001A2B3C4D5E6F70", &"é".repeat(20), &"a".repeat(65)] {
             assert!(bad.parse::<Udid>().is_err(), "{bad}");
         }
     }

@@ -7,3 +7,4 @@ pub mod proto;
 pub mod secret;
 pub mod transport;
 pub mod wire;
+pub mod workflow;

@@ -1,0 +1,78 @@
+//! One connection to a mux socket.
+
+use super::super::{BoxChannel, TransportError};
+use super::MuxAddress;
+use crate::limits;
+use crate::wire::usbmuxd::{Message, Packet, PacketDecoder, Request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// Our tag on a connection's only request; events carry 0.
+const TAG: u32 = 1;
+
+/// A connection before it became a stream or a listener.
+#[derive(Debug)]
+pub(super) struct MuxConnection {
+    address: String,
+    io: BoxChannel,
+    decoder: PacketDecoder,
+}
+
+impl MuxConnection {
+    pub(super) async fn open(address: &MuxAddress) -> Result<Self, TransportError> {
+        let unreachable = |source| TransportError::MuxUnreachable { address: address.to_string(), source };
+        let opened = timeout(limits::MUX_ANSWER, address.open()).await;
+        let io = opened.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(unreachable)?;
+        Ok(Self { address: address.to_string(), io, decoder: PacketDecoder::new(limits::MUX_REPLY_BYTES) })
+    }
+
+    /// Sends the request and reads its answer.
+    pub(super) async fn ask(&mut self, request: &Request) -> Result<Message, TransportError> {
+        let packet = Packet { tag: TAG, payload: request.to_payload() };
+        let exchange = async {
+            self.io.write_all(&packet.encode()).await?;
+            self.io.flush().await
+        };
+        let sent = timeout(limits::MUX_ANSWER, exchange).await;
+        sent.map_err(|_| self.silent())?.map_err(|e| self.lost(e))?;
+        timeout(limits::MUX_ANSWER, self.next()).await.map_err(|_| self.silent())?
+    }
+
+    /// The next message, whenever it comes. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Message, TransportError> {
+        loop {
+            let packet =
+                self.decoder.next_packet().map_err(|e| TransportError::mux_wire(&self.address, &e))?;
+            if let Some(packet) = packet {
+                return Ok(Message::from_payload(&packet.payload));
+            }
+            let mut chunk = [0; 4096];
+            let n = self.io.read(&mut chunk).await.map_err(|e| self.lost(e))?;
+            if n == 0 {
+                return Err(self.lost(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.decoder.feed(&chunk[..n]);
+        }
+    }
+
+    /// The raw stream after Connect succeeded.
+    ///
+    /// # Errors
+    /// If bytes followed the Result already: a device speaks only when spoken to, so the
+    /// mux is confused.
+    pub(super) fn into_stream(self) -> Result<BoxChannel, TransportError> {
+        if self.decoder.is_midway() {
+            let reason = "bytes behind the answer to Connect".to_owned();
+            return Err(TransportError::MuxProtocol { address: self.address, reason });
+        }
+        Ok(self.io)
+    }
+
+    fn silent(&self) -> TransportError {
+        TransportError::Timeout { what: format!("a request to {}", self.address), after: limits::MUX_ANSWER }
+    }
+
+    fn lost(&self, source: std::io::Error) -> TransportError {
+        TransportError::MuxUnreachable { address: self.address.clone(), source }
+    }
+}
