@@ -1,6 +1,7 @@
 //! Enlist
 
 pub mod clock;
+pub mod device;
 pub mod ids;
 pub mod limits;
 pub mod proto;

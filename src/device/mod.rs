@@ -1,0 +1,17 @@
+//! One device: facts read from it, trust earned from it, services spoken with it.
+//!
+//! May import: `transport`, `proto`, `wire`, base. Knows nothing of the order of steps, of
+//! retries, or of texts for people. Start at [`link::DeviceLink`], then [`trust::Trust`],
+//! [`session::DeviceSession`] and [`services`].
+
+pub mod error;
+pub mod facts;
+pub mod link;
+pub mod services;
+pub mod session;
+pub mod trust;
+
+pub use error::DeviceError;
+pub use facts::Facts;
+pub use link::DeviceLink;
+pub use session::DeviceSession;

@@ -1,0 +1,113 @@
+//! lockdown client (protocols.md 3).
+
+use crate::device::DeviceError;
+use crate::limits::LOCKDOWN_ANSWER;
+use crate::transport::tls::TlsIdentity;
+use crate::transport::{PlistChannel, TransportError};
+use crate::wire::lockdown::{ErrorName, LockdownError, Reply, Request, TYPE_NORMAL};
+use plist::{Dictionary, Value};
+use std::time::Duration;
+
+/// How we name ourselves in requests; free text (3.1).
+const LABEL: &str = "enlist";
+
+/// A conversation with lockdown; one request at a time.
+#[derive(Debug)]
+pub struct LockdownClient {
+    channel: PlistChannel,
+}
+
+impl LockdownClient {
+    /// Speaks over `channel`.
+    pub fn new(channel: PlistChannel) -> Self {
+        Self { channel }
+    }
+
+    /// Sends a request; the answer may hold an error.
+    ///
+    /// # Errors
+    /// Transport errors only.
+    pub async fn ask(&mut self, request: &Request, deadline: Duration) -> Result<Reply, TransportError> {
+        let fields = self.channel.call(request.name(), &request.to_plist(LABEL), deadline).await?;
+        Ok(Reply::new(fields))
+    }
+
+    /// Asks what lockdown this is (3.2).
+    ///
+    /// # Errors
+    /// [`DeviceError::NotNormal`] for anything but the normal system.
+    pub async fn expect_normal_system(&mut self) -> Result<(), DeviceError> {
+        let reply = self.ask(&Request::QueryType, LOCKDOWN_ANSWER).await?;
+        match reply.kind() {
+            Some(TYPE_NORMAL) => Ok(()),
+            Some(kind) => Err(DeviceError::NotNormal { kind: kind.to_owned() }),
+            None => Err(refused("QueryType", &reply)),
+        }
+    }
+
+    /// Every value of a domain (`None`: the default one) that the device lets us read. A
+    /// domain that is absent or closed to us reads as empty.
+    ///
+    /// # Errors
+    /// Transport errors; lockdown errors other than those two.
+    pub async fn values(&mut self, domain: Option<&str>) -> Result<Dictionary, DeviceError> {
+        match self.get(domain, None).await? {
+            Some(Value::Dictionary(values)) => Ok(values),
+            _ => Ok(Dictionary::new()),
+        }
+    }
+
+    /// One value; `None` if it is absent or closed to us.
+    ///
+    /// # Errors
+    /// As [`LockdownClient::values`].
+    pub async fn get(
+        &mut self,
+        domain: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<Option<Value>, DeviceError> {
+        let request = Request::GetValue { domain: domain.map(Into::into), key: key.map(Into::into) };
+        let reply = self.ask(&request, LOCKDOWN_ANSWER).await?;
+        match reply.error().map(|e| e.name) {
+            None => Ok(reply.value().cloned()),
+            Some(ErrorName::MissingValue | ErrorName::GetProhibited | ErrorName::MissingKey) => Ok(None),
+            Some(_) => Err(refused("GetValue", &reply)),
+        }
+    }
+
+    /// Gives this host's trust back (3.11).
+    ///
+    /// # Errors
+    /// [`DeviceError::Lockdown`] if the device does not know this host.
+    pub async fn unpair(&mut self, request: &Request) -> Result<(), DeviceError> {
+        let reply = self.ask(request, LOCKDOWN_ANSWER).await?;
+        match reply.error() {
+            None => Ok(()),
+            Some(error) => Err(DeviceError::Lockdown { request: "Unpair", error }),
+        }
+    }
+
+    /// Turns the conversation into an encrypted one, right after StartSession said so.
+    ///
+    /// # Errors
+    /// [`TransportError::Tls`] and its kin.
+    pub async fn encrypt(self, identity: &TlsIdentity) -> Result<Self, TransportError> {
+        let stream = identity.connect(self.channel.into_stream()).await?;
+        Ok(Self { channel: PlistChannel::new(stream, crate::limits::DEVICE_FRAME_BYTES) })
+    }
+}
+
+/// The device's error, or the fact that its answer makes no sense.
+pub(crate) fn refused(request: &'static str, reply: &Reply) -> DeviceError {
+    match reply.error() {
+        Some(error) => DeviceError::Lockdown { request, error },
+        None => {
+            TransportError::Answer { what: request.into(), reason: "neither a result nor an error" }.into()
+        }
+    }
+}
+
+/// As [`refused`], from an error already read.
+pub(crate) fn refused_with(request: &'static str, error: LockdownError) -> DeviceError {
+    DeviceError::Lockdown { request, error }
+}

@@ -1,0 +1,102 @@
+//! MCInstall client (protocols.md 4): profiles and supervision data.
+//!
+//! One request, one reply, strictly alternating; the device works while we wait. Every
+//! exchange has a deadline; one that is cancelled makes the connection unusable, because
+//! the device goes on all the same: reconnect and look (4.5).
+
+use crate::device::DeviceError;
+use crate::limits::{DEVICE_FRAME_BYTES, INSTALL_ANSWER, MCINSTALL_ANSWER};
+use crate::secret::Secret;
+use crate::transport::{BoxChannel, PlistChannel};
+use crate::wire::mcinstall::{InstalledProfile, RemovalKey, Reply, Request, Status};
+use crate::wire::mcinstall_error::ErrorChain;
+use plist::Dictionary;
+use std::time::Duration;
+
+/// How the device took a profile. Neither is success: only the profile list is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// Acknowledged: installed during Setup Assistant, queued after it (4.5).
+    Acknowledged,
+    /// Error pair 4036/1013: queued as well (4.5).
+    QueuedByError(ErrorChain),
+}
+
+/// A conversation with the profile service.
+#[derive(Debug)]
+pub struct McInstall {
+    channel: PlistChannel,
+}
+
+impl McInstall {
+    /// Speaks over a service stream.
+    pub fn new(stream: BoxChannel) -> Self {
+        Self { channel: PlistChannel::new(stream, DEVICE_FRAME_BYTES) }
+    }
+
+    /// Installed configuration profiles, in the device's order (4.8).
+    ///
+    /// # Errors
+    /// [`DeviceError::Install`], [`DeviceError::Status`], transport errors.
+    pub async fn profiles(&mut self) -> Result<Vec<InstalledProfile>, DeviceError> {
+        let reply = self.ask(&Request::GetProfileList, MCINSTALL_ANSWER).await?;
+        acknowledged("GetProfileList", &reply)?;
+        Ok(reply.profiles())
+    }
+
+    /// Supervision data; `None` if the device was never configured (4.7).
+    ///
+    /// # Errors
+    /// As [`McInstall::profiles`].
+    pub async fn cloud_configuration(&mut self) -> Result<Option<Dictionary>, DeviceError> {
+        let reply = self.ask(&Request::GetCloudConfiguration, MCINSTALL_ANSWER).await?;
+        acknowledged("GetCloudConfiguration", &reply)?;
+        Ok(reply.cloud_configuration().cloned())
+    }
+
+    /// Pushes a profile: installs it during Setup Assistant, else queues it (4.5).
+    ///
+    /// # Errors
+    /// [`DeviceError::Install`] with the device's whole chain. On a transport error the
+    /// device may have installed it all the same.
+    pub async fn install(&mut self, payload: &Secret<Vec<u8>>) -> Result<Accepted, DeviceError> {
+        let request = Request::InstallProfile { payload: payload.clone() };
+        let reply = self.ask(&request, INSTALL_ANSWER).await?;
+        match reply.status() {
+            Status::Error if reply.error_chain().means_queued() => {
+                Ok(Accepted::QueuedByError(reply.error_chain()))
+            }
+            _ => acknowledged("InstallProfile", &reply).map(|()| Accepted::Acknowledged),
+        }
+    }
+
+    /// Removes an installed profile.
+    ///
+    /// # Errors
+    /// As [`McInstall::profiles`]: 4008, 12013 and others of table 4.4.
+    pub async fn remove(&mut self, profile: &InstalledProfile) -> Result<(), DeviceError> {
+        let key = RemovalKey::Full {
+            identifier: profile.identifier.clone(),
+            uuid: profile.uuid.clone(),
+            version: profile.version,
+        };
+        let reply = self.ask(&Request::RemoveProfile(key), MCINSTALL_ANSWER).await?;
+        acknowledged("RemoveProfile", &reply)
+    }
+
+    async fn ask(&mut self, request: &Request, deadline: Duration) -> Result<Reply, DeviceError> {
+        Ok(Reply::new(self.channel.call(request.name(), &request.to_plist(), deadline).await?))
+    }
+}
+
+fn acknowledged(request: &'static str, reply: &Reply) -> Result<(), DeviceError> {
+    match reply.status() {
+        Status::Acknowledged => Ok(()),
+        Status::Error => Err(DeviceError::Install { request, chain: reply.error_chain() }),
+        // A chain tells more than an unknown status.
+        _ if !reply.error_chain().is_empty() => {
+            Err(DeviceError::Install { request, chain: reply.error_chain() })
+        }
+        status => Err(DeviceError::Status { request, status }),
+    }
+}

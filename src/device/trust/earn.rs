@@ -1,0 +1,391 @@
+//! Earning a device's trust (protocols.md 3.6): use the record we have, else pair.
+
+use super::{RecordStore, StationIdentity};
+use crate::device::facts::{Facts, OsVersion};
+use crate::device::services::lockdown::LockdownClient;
+use crate::device::session::SessionTest;
+use crate::device::{DeviceError, DeviceLink, DeviceSession};
+use crate::limits::{PAIR_ANSWER, TRUST_POLL, UNLOCK_POLL};
+use crate::proto::pairing::Pairing;
+use crate::secret::Secret;
+use crate::transport::TransportError;
+use crate::transport::tls::TlsFloor;
+use crate::wire::fields::Fields;
+use crate::wire::lockdown::{ErrorName, LockdownError, PairingOptions, Request};
+use crate::wire::pair_record::PairRecord;
+use async_trait::async_trait;
+use plist::Dictionary;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Fresh connections one pairing may use: the device may drop one while its person thinks
+/// (3.1: 60 s idle), or report that the USB host vanished (3.6).
+const PAIR_CONNECTIONS: u32 = 4;
+
+/// How long people may take.
+#[derive(Debug, Clone, Copy)]
+pub struct TrustLimits {
+    /// For the Trust dialog, and for unlocking.
+    pub person: Duration,
+    /// False: use a stored record or fail with [`NotTrusted::NeedsPairing`]; never ask the
+    /// device for trust.
+    pub may_pair: bool,
+}
+
+/// What a person at the device is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaiting {
+    /// Tap Trust.
+    Trust,
+    /// Unlock.
+    Unlock,
+}
+
+/// Is told when a person must act; called once per change, not per poll.
+#[async_trait]
+pub trait TrustObserver: Send + Sync {
+    /// A person must act until the deadline `within` from now.
+    async fn awaiting(&self, what: Awaiting, within: Duration);
+}
+
+/// Why there is no trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotTrusted {
+    /// "Don't Trust" was tapped.
+    Denied,
+    /// Find My forbids it.
+    FindMyLocked,
+    /// The organisation or the kind of connection forbids it.
+    Forbidden(ErrorName),
+    /// There is no usable record and pairing was not allowed.
+    NeedsPairing,
+    /// The device will not store our record.
+    RecordRefused(ErrorName),
+    /// Nobody acted in time.
+    TimedOut(Awaiting),
+    /// The device's own trouble.
+    Trouble(LockdownError),
+}
+
+/// A device that trusts us.
+#[derive(Debug)]
+pub struct Earned {
+    /// The session.
+    pub session: DeviceSession,
+    /// Facts readable without a session.
+    pub facts: Facts,
+    /// True if a new pair record was made.
+    pub paired: bool,
+    /// What was wrong with the stored record, if it had to be replaced.
+    pub repaired: Option<String>,
+}
+
+/// The station's side of trust.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    identity: Arc<StationIdentity>,
+    store: RecordStore,
+}
+
+/// What testing the stored records came to.
+enum Stored {
+    Works(Box<DeviceSession>),
+    Locked,
+    /// No record, or none that works. The connection is kept if it was not used up.
+    Useless {
+        reason: Option<String>,
+        lockdown: Option<LockdownClient>,
+    },
+}
+
+impl Trust {
+    /// Trust in the name of `identity`, keeping record versions in `store`.
+    pub fn new(identity: Arc<StationIdentity>, store: RecordStore) -> Self {
+        Self { identity, store }
+    }
+
+    /// Starts a session: with a stored record if one holds, else after pairing.
+    ///
+    /// # Errors
+    /// Transport and device errors. Everything a person or an organisation decides is in
+    /// [`NotTrusted`].
+    pub async fn earn(
+        &self,
+        link: &DeviceLink,
+        limits: TrustLimits,
+        observer: &dyn TrustObserver,
+    ) -> Result<Result<Earned, NotTrusted>, DeviceError> {
+        let mut lockdown = link.lockdown().await?;
+        let open = lockdown.values(None).await?;
+        let mut facts = Facts::default();
+        facts.take_default_domain(&open);
+        let floor = tls_floor(&facts);
+        let patience = Patience::new(limits.person);
+        loop {
+            match self.test_stored(link, lockdown, floor).await? {
+                Stored::Works(session) => {
+                    return Ok(Ok(Earned { session: *session, facts, paired: false, repaired: None }));
+                }
+                Stored::Locked if patience.is_over() => {
+                    return Ok(Err(NotTrusted::TimedOut(Awaiting::Unlock)));
+                }
+                Stored::Locked => {
+                    patience.tell(observer, Awaiting::Unlock).await;
+                    sleep(UNLOCK_POLL).await;
+                    lockdown = link.lockdown().await?;
+                }
+                Stored::Useless { reason, .. } if !limits.may_pair => {
+                    tracing::debug!(udid = %link.udid(), ?reason, "no usable pair record");
+                    return Ok(Err(NotTrusted::NeedsPairing));
+                }
+                Stored::Useless { reason, lockdown } => {
+                    let pairing = PairingRun { trust: self, link, open, floor, patience, observer };
+                    let paired = pairing.run(lockdown).await?;
+                    return Ok(paired.map(|session| Earned {
+                        session,
+                        facts,
+                        paired: true,
+                        repaired: reason,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Tests the mux's record, and our own newest version if the mux has none.
+    async fn test_stored(
+        &self,
+        link: &DeviceLink,
+        lockdown: LockdownClient,
+        floor: TlsFloor,
+    ) -> Result<Stored, DeviceError> {
+        let udid = link.udid();
+        let stored = match link.backend().read_pair_record(udid).await? {
+            Some(bytes) => Some(bytes),
+            None => self.store.newest(udid)?,
+        };
+        let Some(bytes) = stored else {
+            return Ok(Stored::Useless { reason: None, lockdown: Some(lockdown) });
+        };
+        self.store.keep(udid, &bytes)?;
+        let record = match PairRecord::from_bytes(bytes.expose()) {
+            Ok(record) => record,
+            Err(error) => {
+                return Ok(Stored::Useless { reason: Some(error.to_string()), lockdown: Some(lockdown) });
+            }
+        };
+        let first = DeviceSession::start(link, lockdown, &record, floor).await?;
+        // A record is not given up because of one failed handshake (3.9: "only after a
+        // second try").
+        let tested = match first {
+            SessionTest::TlsRefused { .. } => {
+                DeviceSession::start(link, link.lockdown().await?, &record, floor).await?
+            }
+            other => other,
+        };
+        Ok(match tested {
+            SessionTest::Started(session) => Stored::Works(session),
+            SessionTest::Locked => Stored::Locked,
+            SessionTest::UnknownHost => Stored::Useless {
+                reason: Some("the device no longer knows this station".into()),
+                lockdown: None,
+            },
+            SessionTest::TlsRefused { reason } => Stored::Useless {
+                reason: Some(format!("the stored pair record no longer works: {reason}")),
+                lockdown: None,
+            },
+        })
+    }
+
+    /// Keeps and stores a new record. A mux that will not store it is no reason to lose the
+    /// trust just earned: our own copy serves the next session.
+    async fn save(&self, link: &DeviceLink, record: &PairRecord) -> Result<(), DeviceError> {
+        let bytes = record.to_bytes();
+        self.store.keep(link.udid(), &bytes)?;
+        let saved = link.backend().save_pair_record(link.udid(), &bytes, Some(link.attachment().id)).await;
+        if let Err(error) = saved {
+            tracing::warn!(udid = %link.udid(), %error, "the mux did not store the pair record; our copy is used");
+        }
+        Ok(())
+    }
+
+    /// Gives trust back: tells the device, and forgets the record in the mux. A version
+    /// stays in our store.
+    ///
+    /// # Errors
+    /// Transport errors. A device that does not know us any more counts as done.
+    pub async fn unpair(&self, link: &DeviceLink) -> Result<bool, DeviceError> {
+        let Some(bytes) = link.backend().read_pair_record(link.udid()).await? else { return Ok(false) };
+        self.store.keep(link.udid(), &bytes)?;
+        if let Ok(record) = PairRecord::from_bytes(bytes.expose()) {
+            let request =
+                Request::Unpair { host_id: record.host_id.clone(), record: Secret::new(record.for_device()) };
+            match link.lockdown().await?.unpair(&request).await {
+                Ok(()) => {}
+                Err(DeviceError::Lockdown { error, .. }) if error.name == ErrorName::InvalidHostId => {}
+                Err(error) => return Err(error),
+            }
+        }
+        link.backend().delete_pair_record(link.udid()).await?;
+        Ok(true)
+    }
+}
+
+fn tls_floor(facts: &Facts) -> TlsFloor {
+    match facts.os() {
+        Some(OsVersion { major, .. }) if major < 10 => TlsFloor::Tls10,
+        _ => TlsFloor::Tls12,
+    }
+}
+
+/// One deadline for a person, and what they were last told.
+struct Patience {
+    deadline: Instant,
+    told: std::sync::Mutex<Option<Awaiting>>,
+}
+
+impl Patience {
+    fn new(person: Duration) -> Self {
+        Self { deadline: Instant::now() + person, told: std::sync::Mutex::new(None) }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    async fn tell(&self, observer: &dyn TrustObserver, what: Awaiting) {
+        let news = match self.told.lock() {
+            Ok(mut told) => told.replace(what) != Some(what),
+            Err(_) => true,
+        };
+        if news {
+            observer.awaiting(what, self.deadline.saturating_duration_since(Instant::now())).await;
+        }
+    }
+}
+
+/// One pairing: the same record asked for until the device decides.
+struct PairingRun<'a> {
+    trust: &'a Trust,
+    link: &'a DeviceLink,
+    open: Dictionary,
+    floor: TlsFloor,
+    patience: Patience,
+    observer: &'a dyn TrustObserver,
+}
+
+impl PairingRun<'_> {
+    async fn run(
+        self,
+        first: Option<LockdownClient>,
+    ) -> Result<Result<DeviceSession, NotTrusted>, DeviceError> {
+        let buid = self.link.backend().read_buid().await.ok();
+        let mut lockdown = first;
+        let mut last_error = None;
+        for _ in 0..PAIR_CONNECTIONS {
+            let mut connection = match lockdown.take() {
+                Some(connection) => connection,
+                None => self.link.lockdown().await?,
+            };
+            let record = self.draft_record(&mut connection, buid.as_deref()).await?;
+            match self.ask_until_decided(&mut connection, &record).await {
+                Ok(Decision::Trusted(escrow_bag)) => {
+                    let record = PairRecord { escrow_bag, ..record };
+                    self.trust.save(self.link, &record).await?;
+                    return self.start_session(connection, &record).await.map(Ok);
+                }
+                Ok(Decision::No(reason)) => return Ok(Err(reason)),
+                Ok(Decision::Again) => {}
+                // The device dropped this connection while its person was thinking.
+                Err(error @ (TransportError::Closed { .. } | TransportError::Timeout { .. })) => {
+                    last_error = Some(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let what = "Pair".to_owned();
+        Err(last_error.unwrap_or(TransportError::Closed { what }).into())
+    }
+
+    /// "Read DevicePublicKey on the same connection" (3.6): the open dump has it; a second
+    /// connection asks again.
+    async fn draft_record(
+        &self,
+        connection: &mut LockdownClient,
+        buid: Option<&str>,
+    ) -> Result<PairRecord, DeviceError> {
+        let key = match self.open.bytes("DevicePublicKey") {
+            Some(key) => key.to_vec(),
+            None => {
+                let value = connection.get(None, Some("DevicePublicKey")).await?;
+                let reason = || DeviceError::DeviceKey { reason: "the device gave none".into() };
+                value.and_then(|v| v.into_data()).ok_or_else(reason)?
+            }
+        };
+        let wifi = self.open.text("WiFiAddress").map(str::to_owned);
+        self.trust.identity.record_for(&key, buid, wifi)
+    }
+
+    async fn ask_until_decided(
+        &self,
+        connection: &mut LockdownClient,
+        record: &PairRecord,
+    ) -> Result<Decision, TransportError> {
+        let request = Request::Pair {
+            record: Secret::new(record.for_device()),
+            host_name: None,
+            options: PairingOptions { extended_errors: true, ..PairingOptions::default() },
+        };
+        let mut troubles = 0;
+        loop {
+            let reply = connection.ask(&request, PAIR_ANSWER).await?;
+            let (awaiting, pause) = match Pairing::of(&reply) {
+                Pairing::Trusted { escrow_bag } => return Ok(Decision::Trusted(escrow_bag)),
+                Pairing::DialogPending => (Some(Awaiting::Trust), TRUST_POLL),
+                Pairing::Locked => (Some(Awaiting::Unlock), UNLOCK_POLL),
+                Pairing::Denied => return Ok(Decision::No(NotTrusted::Denied)),
+                Pairing::Forbidden(name) => return Ok(Decision::No(NotTrusted::Forbidden(name))),
+                Pairing::ChallengeRequired(_) => {
+                    return Ok(Decision::No(NotTrusted::Forbidden(ErrorName::McChallengeRequired)));
+                }
+                Pairing::FindMyLocked => return Ok(Decision::No(NotTrusted::FindMyLocked)),
+                Pairing::HostVanished => return Ok(Decision::Again),
+                Pairing::RecordRefused(name) => return Ok(Decision::No(NotTrusted::RecordRefused(name))),
+                Pairing::Trouble(error) if troubles > 0 => {
+                    return Ok(Decision::No(NotTrusted::Trouble(error)));
+                }
+                Pairing::Trouble(_) => (None, TRUST_POLL),
+            };
+            match awaiting {
+                Some(what) if self.patience.is_over() => return Ok(Decision::No(NotTrusted::TimedOut(what))),
+                Some(what) => self.patience.tell(self.observer, what).await,
+                None => troubles += 1,
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn start_session(
+        &self,
+        connection: LockdownClient,
+        record: &PairRecord,
+    ) -> Result<DeviceSession, DeviceError> {
+        let started = DeviceSession::start(self.link, connection, record, self.floor).await?;
+        let refused = |reason: &'static str| {
+            TransportError::Answer { what: "StartSession after pairing".into(), reason }.into()
+        };
+        match started {
+            SessionTest::Started(session) => Ok(*session),
+            SessionTest::UnknownHost => Err(refused("the device does not know the station it just trusted")),
+            SessionTest::Locked => Err(refused("the device wants an unlock first")),
+            SessionTest::TlsRefused { reason } => Err(TransportError::Tls { reason }.into()),
+        }
+    }
+}
+
+enum Decision {
+    Trusted(Option<Secret<Vec<u8>>>),
+    No(NotTrusted),
+    Again,
+}

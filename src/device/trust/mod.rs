@@ -1,0 +1,11 @@
+//! Trust: who we are, the records of devices that trust us, and how one is earned.
+
+mod certificate;
+mod earn;
+mod identity;
+mod private_file;
+mod store;
+
+pub use earn::{Awaiting, Earned, NotTrusted, Trust, TrustLimits, TrustObserver};
+pub use identity::StationIdentity;
+pub use store::RecordStore;
