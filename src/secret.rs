@@ -47,7 +47,10 @@ mod tests {
     #[test]
     fn nothing_of_a_secret_is_printed() {
         let secret = Secret::new("canary-7f3a".to_owned());
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "[redacted] [redacted] Some([redacted])");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "[redacted] [redacted] Some([redacted])"
+        );
         assert_eq!(secret.expose(), "canary-7f3a");
     }
 }
