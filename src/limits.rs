@@ -26,6 +26,10 @@ pub const PROFILE_REFUSE_BYTES: usize = 10 << 20;
 /// A profile file larger than this draws a warning (L48): no export is near it.
 pub const PROFILE_WARN_BYTES: usize = 1 << 20;
 
+/// A profile longer than this is not pushed: it travels as base64 inside one frame of
+/// [`DEVICE_FRAME_BYTES`], which grows it by a third plus line breaks and indents.
+pub const PROFILE_PUSH_BYTES: usize = 2 << 20;
+
 /// Deepest nesting of a property list. Apple's own files stay below ten; the plist
 /// crate recurses, so this keeps its stack safe (1.2).
 pub const PLIST_DEPTH: usize = 64;

@@ -11,6 +11,8 @@ pub mod mcinstall_error;
 pub mod notification_proxy;
 pub mod pair_record;
 pub mod plist_frame;
+pub mod printable;
+pub mod profile;
 pub mod property_list;
 pub mod usbmuxd;
 
