@@ -130,3 +130,16 @@ pub const MUX_BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// Time a cancelled run gives its jobs to write down where they stand.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Pushes of one job whose answer may be lost before it gives up: a cable that breaks
+/// each time would otherwise push for ever.
+pub const LOST_INSTALLS: u32 = 3;
+
+/// Pauses between new connections to a device that is attached but breaks them.
+pub const RECONNECT_PAUSES: [Duration; 5] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];

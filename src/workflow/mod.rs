@@ -1,7 +1,14 @@
 //! What an enrollment is: its steps, their order, retries and words.
 //!
-//! May import: `device`, base (and the vocabulary of `wire`'s errors and profiles). No SQL,
-//! HTTP, USB or printing; its only output is events. Start at `engine`, then `plan`.
+//! May import: `device`, base (and the vocabulary of `wire`: errors, profiles). No SQL,
+//! HTTP, USB or printing; its only output is events. Start at [`engine`], then [`plan`],
+//! then the steps.
 
+pub mod engine;
 pub mod event;
+pub mod failure;
+pub mod memory;
 pub mod outcome;
+pub mod plan;
+pub mod policy;
+mod steps;

@@ -42,10 +42,13 @@ pub enum Awaiting {
     Unlock,
 }
 
-/// Is told when a person must act; called once per change, not per poll.
+/// Is told whom we met and when a person must act.
 #[async_trait]
 pub trait TrustObserver: Send + Sync {
-    /// A person must act until the deadline `within` from now.
+    /// The facts a device tells everybody were read.
+    async fn met(&self, facts: &Facts);
+
+    /// A person must act until the deadline `within` from now; told once per change.
     async fn awaiting(&self, what: Awaiting, within: Duration);
 }
 
@@ -120,6 +123,7 @@ impl Trust {
         let open = lockdown.values(None).await?;
         let mut facts = Facts::default();
         facts.take_default_domain(&open);
+        observer.met(&facts).await;
         let floor = tls_floor(&facts);
         let patience = Patience::new(limits.person);
         loop {

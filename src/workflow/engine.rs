@@ -1,0 +1,312 @@
+//! The engine: runs one job, and is the only place of retries and deadlines.
+//!
+//! An attempt always starts from the device: session, facts, installed profiles, plan. What
+//! the job did before is in its [`Memory`], but the device's word outranks it. So resuming
+//! after a replug, a broken connection, or a crash of the station is the same thing: the
+//! next attempt.
+
+use super::event::{EventKind, StepId, StepResult};
+use super::failure::{Failure, capitalised};
+use super::memory::Memory;
+use super::outcome::{Class, Outcome, Verdict};
+use super::policy::Policy;
+use super::steps;
+use crate::clock::Clock;
+use crate::device::DeviceLink;
+use crate::device::trust::Trust;
+use crate::ids::{Bay, JobId};
+use crate::limits::{RECONNECT_PAUSES, UNLOCK_POLL};
+use crate::wire::profile::Profile;
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Where a job's events go. An event counts as having happened only once this returned.
+#[async_trait]
+pub trait EventSink: Send + Sync {
+    /// Commits an event.
+    ///
+    /// # Errors
+    /// In words, if it could not be committed; the job then stops.
+    async fn emit(&self, job: JobId, kind: EventKind) -> Result<(), String>;
+}
+
+/// One device through one profile.
+pub struct Job {
+    /// Its number in the journal.
+    pub id: JobId,
+    /// The profile wanted; the version it started with, whatever happens to the file.
+    pub profile: Arc<Profile>,
+    /// The owner's decisions.
+    pub policy: Policy,
+    /// Who we are to the device.
+    pub trust: Trust,
+    /// Wall time.
+    pub clock: Clock,
+    /// The device's present attachment; `None` while it is away.
+    pub links: watch::Receiver<Option<DeviceLink>>,
+    /// Where events go.
+    pub sink: Arc<dyn EventSink>,
+    /// What an earlier run of this job did.
+    pub memory: Memory,
+}
+
+/// How an attempt left off.
+pub(super) enum Flow {
+    /// The job ends so.
+    End(Verdict),
+    /// Look at the device again at once.
+    Again,
+}
+
+/// Why an attempt broke off.
+pub(super) enum Break {
+    /// A classified failure.
+    Failed(Failure),
+    /// An event could not be committed.
+    Journal(String),
+}
+
+impl From<crate::device::DeviceError> for Break {
+    fn from(error: crate::device::DeviceError) -> Self {
+        tracing::debug!(%error, "attempt broke off");
+        Self::Failed(Failure::of(&error))
+    }
+}
+
+/// A job being run.
+pub(super) struct Run {
+    pub(super) job: Job,
+    /// True while polling for an unlock: steps that fail the same way again are not told.
+    quiet: bool,
+    /// Broken connections since the device was last inspected whole.
+    pub(super) reconnects: usize,
+    unlock_deadline: Option<Instant>,
+}
+
+/// Runs a job to its end. Dropping the future stops it where it stands; its journal then
+/// shows it open, and a later run resumes it.
+pub async fn run(job: Job) -> Verdict {
+    let mut run = Run { job, quiet: false, reconnects: 0, unlock_deadline: None };
+    let verdict = match run.to_its_end().await {
+        Ok(verdict) => verdict,
+        Err(reason) => return journal_failed(&reason),
+    };
+    match run.emit(EventKind::JobEnded(verdict.clone())).await {
+        Ok(()) => verdict,
+        Err(_) => journal_failed("its end could not be written"),
+    }
+}
+
+fn journal_failed(reason: &str) -> Verdict {
+    Verdict::failed(
+        Class::Configuration,
+        format!("The journal could not be written: {reason}."),
+        "Check the disk's space and the rights of the state folder, then start again; the device will be looked at first.",
+    )
+}
+
+impl Run {
+    async fn to_its_end(&mut self) -> Result<Verdict, String> {
+        loop {
+            let Some(link) = self.attached_link().await? else {
+                // Handed out while its policies were followed: it is enrolled all the same.
+                let enrolled = self.job.memory.verified;
+                return Ok(if enrolled { Outcome::Enrolled } else { Outcome::DetachedMidway }.into());
+            };
+            let mut links = self.job.links.clone();
+            let broken = tokio::select! {
+                biased;
+                () = gone(&mut links, &link) => continue,
+                flow = steps::attempt(self, &link) => match flow {
+                    Ok(Flow::End(verdict)) => return Ok(verdict),
+                    Ok(Flow::Again) => continue,
+                    Err(broken) => broken,
+                },
+            };
+            let failure = match broken {
+                Break::Failed(failure) => failure,
+                Break::Journal(reason) => return Err(reason),
+            };
+            if let Some(verdict) = self.after(failure, &link).await? {
+                return Ok(verdict);
+            }
+        }
+    }
+
+    /// The present attachment; waits for a replug as long as the policy says.
+    async fn attached_link(&mut self) -> Result<Option<DeviceLink>, String> {
+        if let Some(link) = self.job.links.borrow_and_update().clone() {
+            return Ok(Some(link));
+        }
+        self.quiet = false;
+        if self.job.memory.verified {
+            return Ok(None);
+        }
+        self.emit(EventKind::Detached).await.map_err(journal_reason)?;
+        let mut links = self.job.links.clone();
+        let back = timeout(self.job.policy.replug_within, links.wait_for(Option::is_some)).await;
+        let link = match back {
+            Ok(Ok(link)) => link.clone(),
+            _ => None,
+        };
+        if let Some(link) = &link {
+            let bay = Bay::from_location(link.attachment().location);
+            self.emit(EventKind::Reattached { bay }).await.map_err(journal_reason)?;
+        }
+        Ok(link)
+    }
+
+    /// Acts on a failure: `Some` ends the job, `None` tries again.
+    async fn after(&mut self, failure: Failure, link: &DeviceLink) -> Result<Option<Verdict>, String> {
+        match failure {
+            Failure::Final(verdict) => Ok(Some(verdict)),
+            Failure::AwaitUnlock { state } => self.await_unlock(state, link).await,
+            Failure::Reconnect { reason } => {
+                let Some(pause) = RECONNECT_PAUSES.get(self.reconnects).copied() else {
+                    let sentence = format!("{}.", capitalised(&reason));
+                    let next = "Try another cable and another port, then start the device again.";
+                    return Ok(Some(Verdict::failed(Class::Transport, sentence, next)));
+                };
+                self.reconnects += 1;
+                self.pause(pause, link).await;
+                Ok(None)
+            }
+            Failure::RetryLater { verdict } => {
+                let used = self.job.memory.retries as usize;
+                let Some(pause) = self.job.policy.retry_pauses.get(used).copied() else {
+                    return Ok(Some(verdict));
+                };
+                let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                let retry = EventKind::Retrying { reason: verdict.sentence, chain: verdict.chain, pause_ms };
+                self.emit(retry).await.map_err(journal_reason)?;
+                self.pause(pause, link).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn await_unlock(&mut self, state: Outcome, link: &DeviceLink) -> Result<Option<Verdict>, String> {
+        if self.job.policy.dry_run {
+            return Ok(Some(state.into()));
+        }
+        let person_within = self.job.policy.person_within;
+        let deadline = match self.unlock_deadline {
+            Some(deadline) => deadline,
+            None => {
+                let until = self.from_now(person_within);
+                self.emit(EventKind::Waiting { state, until }).await.map_err(journal_reason)?;
+                *self.unlock_deadline.insert(Instant::now() + person_within)
+            }
+        };
+        if Instant::now() >= deadline {
+            return Ok(Some(state.into()));
+        }
+        self.quiet = true;
+        self.pause(UNLOCK_POLL, link).await;
+        Ok(None)
+    }
+
+    /// Sleeps, but not on when the attachment is gone.
+    async fn pause(&self, pause: Duration, link: &DeviceLink) {
+        let mut links = self.job.links.clone();
+        tokio::select! {
+            () = gone(&mut links, link) => {}
+            () = sleep(pause) => {}
+        }
+    }
+
+    /// Runs a step between its two events.
+    pub(super) async fn step<T, F>(&mut self, step: StepId, work: F) -> Result<T, Break>
+    where
+        F: AsyncFnOnce(&mut Self) -> Result<(T, StepResult, Option<String>), Break>,
+    {
+        let quiet = self.quiet;
+        if !quiet {
+            self.emit(EventKind::StepStarted { step }).await?;
+        }
+        let done = work(self).await;
+        if quiet && matches!(done, Err(Break::Failed(Failure::AwaitUnlock { .. }))) {
+            return done.map(|(value, ..)| value);
+        }
+        if quiet {
+            self.emit(EventKind::StepStarted { step }).await?;
+        }
+        match done {
+            Ok((value, result, detail)) => {
+                self.emit(EventKind::StepFinished { step, result, detail }).await?;
+                Ok(value)
+            }
+            Err(broken) => {
+                let detail = broken.words();
+                self.emit(EventKind::StepFinished { step, result: StepResult::Failed, detail }).await?;
+                Err(broken)
+            }
+        }
+    }
+
+    /// Begins an attempt, unless this one only polls for an unlock.
+    pub(super) async fn begin_attempt(&mut self) -> Result<(), Break> {
+        if self.quiet {
+            return Ok(());
+        }
+        let number = self.job.memory.attempts + 1;
+        self.emit(EventKind::AttemptStarted { number }).await
+    }
+
+    /// The device was inspected whole: it is unlocked, and the connection holds.
+    pub(super) fn inspected(&mut self) {
+        self.quiet = false;
+        self.reconnects = 0;
+        self.unlock_deadline = None;
+    }
+
+    /// Commits an event and remembers it.
+    pub(super) async fn emit(&mut self, kind: EventKind) -> Result<(), Break> {
+        let at = self.job.clock.now();
+        self.job.sink.emit(self.job.id, kind.clone()).await.map_err(Break::Journal)?;
+        self.job.memory.take(at, &kind);
+        Ok(())
+    }
+
+    /// The moment `wait` from now.
+    pub(super) fn from_now(&self, wait: Duration) -> Timestamp {
+        let now = self.job.clock.now();
+        SignedDuration::try_from(wait).ok().and_then(|w| now.checked_add(w).ok()).unwrap_or(now)
+    }
+}
+
+impl Break {
+    fn words(&self) -> Option<String> {
+        Some(match self {
+            Self::Failed(Failure::Final(verdict) | Failure::RetryLater { verdict }) => {
+                verdict.sentence.clone()
+            }
+            Self::Failed(Failure::Reconnect { reason }) | Self::Journal(reason) => reason.clone(),
+            Self::Failed(Failure::AwaitUnlock { state }) => state.sentence().to_owned(),
+        })
+    }
+}
+
+fn journal_reason(broken: Break) -> String {
+    broken.words().unwrap_or_default()
+}
+
+/// Resolves when the attachment `link` is no longer the present one.
+fn gone(
+    links: &mut watch::Receiver<Option<DeviceLink>>,
+    link: &DeviceLink,
+) -> impl Future<Output = ()> + Send {
+    let id = link.attachment().id;
+    async move {
+        let other = |present: &Option<DeviceLink>| present.as_ref().map(|l| l.attachment().id) != Some(id);
+        // A closed channel means that nobody will ever tell: the station is going down.
+        if links.wait_for(other).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

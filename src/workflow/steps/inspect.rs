@@ -1,0 +1,72 @@
+//! Step `inspect`: facts, supervision data, installed profiles. Repeatable, reads only.
+
+use crate::device::DeviceSession;
+use crate::device::facts::Facts;
+use crate::device::services::mcinstall::McInstall;
+use crate::device::trust::Earned;
+use crate::wire::mcinstall::InstalledProfile;
+use crate::wire::printable::printable;
+use crate::wire::profile::Profile;
+use crate::workflow::engine::{Break, Run};
+use crate::workflow::event::{DeviceLabel, StepResult};
+use crate::workflow::failure::Failure;
+use crate::workflow::outcome::Outcome;
+use crate::workflow::plan;
+
+/// What was found, and the connections it was found through.
+pub(super) struct Inspection {
+    pub(super) session: DeviceSession,
+    pub(super) mcinstall: McInstall,
+    pub(super) facts: Facts,
+    pub(super) installed: Vec<InstalledProfile>,
+}
+
+impl Inspection {
+    /// Reads the profile list again; true if `profile` is on it.
+    pub(super) async fn lists(&mut self, profile: &Profile) -> Result<bool, Break> {
+        self.installed = self.mcinstall.profiles().await?;
+        Ok(plan::is_installed(profile, &self.installed))
+    }
+}
+
+pub(super) async fn run(
+    _run: &mut Run,
+    earned: Earned,
+) -> Result<(Inspection, StepResult, Option<String>), Break> {
+    let Earned { mut session, mut facts, .. } = earned;
+    facts.read_session(&mut session).await?;
+    let mut mcinstall = match session.mcinstall().await {
+        Ok(mcinstall) => mcinstall,
+        Err(error) => return Err(service_refused(&facts, error.into())),
+    };
+    facts.take_cloud_configuration(mcinstall.cloud_configuration().await?.as_ref());
+    // The list comes last: a plan to push should rest on the freshest look there is.
+    let installed = mcinstall.profiles().await?;
+    let detail = facts.organization.as_ref().map(|o| format!("organisation: {}", printable(o)));
+    Ok((Inspection { session, mcinstall, facts, installed }, StepResult::Done, detail))
+}
+
+/// A device that is not activated refuses services; Find My decides whose turn it is.
+fn service_refused(facts: &Facts, broken: Break) -> Break {
+    match broken {
+        Break::Failed(Failure::Final(verdict))
+            if verdict.outcome == Outcome::NotActivated && facts.find_my == Some(true) =>
+        {
+            Break::Failed(Failure::Final(Outcome::ActivationLocked.into()))
+        }
+        other => other,
+    }
+}
+
+/// What names the device to a person; texts of the device are made safe to print.
+pub(super) fn label(facts: &Facts) -> DeviceLabel {
+    let shown = |text: &Option<String>| text.as_deref().map(printable);
+    DeviceLabel {
+        serial: shown(&facts.serial),
+        name: shown(&facts.name),
+        product_type: shown(&facts.product_type),
+        os_version: shown(&facts.os_version),
+        ecid: facts.ecid,
+        imei: shown(&facts.imei),
+    }
+}

@@ -1,0 +1,34 @@
+//! Step `install`: push the profile. Not to be repeated without looking: a resumed job
+//! plans it again only if the device does not list the profile.
+
+use super::inspect::Inspection;
+use crate::device::DeviceError;
+use crate::device::services::mcinstall::Accepted;
+use crate::workflow::engine::{Break, Run};
+use crate::workflow::event::{EventKind, PushAnswer, StepResult};
+
+pub(super) async fn run(
+    run: &mut Run,
+    inspection: &mut Inspection,
+) -> Result<((), StepResult, Option<String>), Break> {
+    let number = u32::try_from(run.job.memory.pushes.len()).unwrap_or(u32::MAX).saturating_add(1);
+    // Committed before the first byte leaves: a crash can never hide a push.
+    run.emit(EventKind::PushStarted { number }).await?;
+    let profile = run.job.profile.clone();
+    let answered = inspection.mcinstall.install(profile.bytes()).await;
+    let (answer, detail) = match &answered {
+        Ok(Accepted::Acknowledged) => (PushAnswer::Acknowledged, None),
+        Ok(Accepted::QueuedByError(chain)) => (PushAnswer::QueuedError, Some(chain.to_string())),
+        Err(DeviceError::Install { .. } | DeviceError::Status { .. }) => (PushAnswer::Refused, None),
+        // The answer is lost; the device may go on all the same (4.5).
+        Err(_) => return Err(answered.err().map_or_else(lost, Into::into)),
+    };
+    run.emit(EventKind::PushAnswered { number, answer }).await?;
+    answered?;
+    Ok(((), StepResult::Done, detail))
+}
+
+fn lost() -> Break {
+    let reason = "the answer to the push was lost".to_owned();
+    Break::Failed(crate::workflow::failure::Failure::Reconnect { reason })
+}

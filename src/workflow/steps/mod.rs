@@ -1,0 +1,93 @@
+//! The steps of an attempt, in order.
+
+mod follow_policies;
+mod inspect;
+mod install_profile;
+mod pair;
+mod wait_for_person;
+
+use super::engine::{Break, Flow, Run};
+use super::event::{EventKind, StepId, StepResult};
+use super::outcome::{Outcome, Verdict};
+use super::plan::{self, Plan, Situation};
+use crate::device::DeviceLink;
+use crate::device::facts::SetupState;
+use inspect::Inspection;
+use std::time::Duration;
+
+/// One attempt: look at the device, plan, do.
+pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Break> {
+    run.begin_attempt().await?;
+    let trusted = run.step(StepId::Pair, async |run| pair::run(run, link).await).await?;
+    let mut inspection = run.step(StepId::Inspect, async |run| inspect::run(run, trusted).await).await?;
+    run.inspected();
+    run.emit(EventKind::Identified(inspect::label(&inspection.facts))).await?;
+    let plan = plan::plan(&Situation {
+        facts: &inspection.facts,
+        installed: &inspection.installed,
+        profile: &run.job.profile,
+        policy: &run.job.policy,
+        memory: &run.job.memory,
+        now: run.job.clock.now(),
+    });
+    run.emit(EventKind::Planned { steps: plan.steps(), reason: plan.reason().to_owned() }).await?;
+    match plan {
+        Plan::End(verdict) => Ok(Flow::End(end_of(*verdict, &inspection))),
+        plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan))),
+        Plan::Verify => verified(run, &mut inspection).await,
+        Plan::Wait { until, .. } => wait_then_verify(run, &mut inspection, until).await,
+        Plan::Push { .. } => {
+            run.step(StepId::Install, async |run| install_profile::run(run, &mut inspection).await).await?;
+            // A silent install is on the list at once; a queued one never is.
+            if inspection.facts.setup != SetupState::Finished && inspection.lists(&run.job.profile).await? {
+                return verified(run, &mut inspection).await;
+            }
+            let until = run.from_now(run.job.policy.accept_within + crate::limits::PENDING_GRACE);
+            wait_then_verify(run, &mut inspection, until).await
+        }
+    }
+}
+
+async fn wait_then_verify(
+    run: &mut Run,
+    inspection: &mut Inspection,
+    until: jiff::Timestamp,
+) -> Result<Flow, Break> {
+    let wait = async |run: &mut Run| wait_for_person::run(run, inspection, until).await;
+    let arrived = run.step(StepId::WaitForPerson, wait).await?;
+    if arrived { verified(run, inspection).await } else { Ok(Flow::Again) }
+}
+
+/// The profile was just read on the device's list: identifier and UUID.
+async fn verified(run: &mut Run, inspection: &mut Inspection) -> Result<Flow, Break> {
+    let detail = format!("{} with UUID {}", run.job.profile.identifier(), run.job.profile.uuid());
+    run.step(StepId::Verify, async |_| Ok(((), StepResult::Done, Some(detail)))).await?;
+    if run.job.policy.policies_within == Duration::ZERO {
+        return Ok(Flow::End(Outcome::Enrolled.into()));
+    }
+    let follow = async |run: &mut Run| follow_policies::run(run, inspection).await;
+    let seen = run.step(StepId::FollowPolicies, follow).await?;
+    Ok(Flow::End(if seen { Outcome::PoliciesSeen.into() } else { Outcome::Enrolled.into() }))
+}
+
+fn dry(plan: &Plan) -> Verdict {
+    let steps: Vec<_> = plan.steps().iter().map(|s| s.name()).collect();
+    let sentence = format!("Would do: {} ({}).", steps.join(", "), plan.reason());
+    Verdict::from(Outcome::Planned).saying(sentence)
+}
+
+/// The device never says why nobody's tap led to an enrollment (protocols.md 4.5). What it
+/// lists may tell: another MDM profile is the usual reason.
+fn end_of(verdict: Verdict, inspection: &Inspection) -> Verdict {
+    if verdict.outcome != Outcome::PersonDidNotAccept || inspection.installed.is_empty() {
+        return verdict;
+    }
+    let shown =
+        |p: &crate::wire::mcinstall::InstalledProfile| p.display_name.clone().unwrap_or(p.identifier.clone());
+    let names: Vec<_> = inspection.installed.iter().map(shown).collect();
+    let others = crate::wire::printable::printable(&names.join(", "));
+    let next = verdict.next.clone().unwrap_or_default();
+    verdict.then(format!(
+        "{next} The device lists other profiles ({others}): if one of them is another MDM's, remove it first."
+    ))
+}

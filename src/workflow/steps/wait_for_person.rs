@@ -1,0 +1,69 @@
+//! Step `wait-for-person`: the profile is queued on the device; somebody must install it.
+//! Repeatable, reads only.
+//!
+//! The device never reports accept, cancel or expiry (protocols.md 4.5). We listen for
+//! changes of the profile list and read it every two seconds all the same.
+
+use super::inspect::Inspection;
+use crate::device::services::notification_proxy::NotificationProxy;
+use crate::limits::PROFILE_POLL;
+use crate::wire::notification_proxy::{MANAGED_ORG_INFO_CHANGED, PROFILE_LIST_CHANGED};
+use crate::workflow::engine::{Break, Run};
+use crate::workflow::event::{EventKind, StepResult};
+use crate::workflow::outcome::Outcome;
+use jiff::Timestamp;
+use std::future::pending;
+use tokio::time::sleep;
+
+/// True if the profile arrived; false if `until` passed without it.
+pub(super) async fn run(
+    run: &mut Run,
+    inspection: &mut Inspection,
+    until: Timestamp,
+) -> Result<(bool, StepResult, Option<String>), Break> {
+    run.emit(EventKind::Waiting { state: Outcome::WaitingForPerson, until }).await?;
+    let mut news = listen(inspection).await;
+    let profile = run.job.profile.clone();
+    loop {
+        if inspection.lists(&profile).await? {
+            return Ok((true, StepResult::Done, None));
+        }
+        if run.job.clock.now() >= until {
+            let detail = "the device dropped the profile; nobody installed it".to_owned();
+            return Ok((false, StepResult::Warning, Some(detail)));
+        }
+        tokio::select! {
+            () = sleep(PROFILE_POLL) => {}
+            () = changed(&mut news) => {}
+        }
+    }
+}
+
+/// The device's notifications; without them polling alone serves.
+pub(super) async fn listen(inspection: &mut Inspection) -> Option<NotificationProxy> {
+    let listening = async {
+        let mut proxy = inspection.session.notification_proxy().await?;
+        proxy.observe(PROFILE_LIST_CHANGED).await?;
+        proxy.observe(MANAGED_ORG_INFO_CHANGED).await?;
+        Ok::<_, crate::device::DeviceError>(proxy)
+    };
+    match listening.await {
+        Ok(proxy) => Some(proxy),
+        Err(error) => {
+            tracing::debug!(%error, "no notifications; the list is polled");
+            None
+        }
+    }
+}
+
+/// Resolves on the next notification; never, once they ended.
+pub(super) async fn changed(news: &mut Option<NotificationProxy>) {
+    match news {
+        Some(proxy) => {
+            if proxy.next().await.is_err() {
+                *news = None;
+            }
+        }
+        None => pending().await,
+    }
+}
