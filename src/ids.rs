@@ -95,6 +95,14 @@ impl Bay {
     }
 }
 
+impl Bay {
+    /// Sorts `usb-1-10` behind `usb-1-9`: numbers by value, texts by letter.
+    pub fn sort_key(&self) -> Vec<(u64, String)> {
+        let number = |part: &str| part.parse().unwrap_or(u64::MAX);
+        self.0.split('-').map(|part| (number(part), part.to_owned())).collect()
+    }
+}
+
 impl fmt::Display for Bay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

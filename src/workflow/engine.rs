@@ -149,8 +149,7 @@ impl Run {
         }
         self.emit(EventKind::Detached).await.map_err(journal_reason)?;
         let mut links = self.job.links.clone();
-        let back = timeout(self.job.policy.replug_within, links.wait_for(Option::is_some)).await;
-        let link = match back {
+        let link = match timeout(self.job.policy.replug_within, links.wait_for(Option::is_some)).await {
             Ok(Ok(link)) => link.clone(),
             _ => None,
         };

@@ -50,6 +50,15 @@ pub enum IdentityKind {
 }
 
 impl IdentityKind {
+    /// The machine name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scep => "scep",
+            Self::Acme => "acme",
+            Self::Pkcs12 => "pkcs12",
+        }
+    }
+
     fn of(payload_type: &str) -> Option<Self> {
         match payload_type {
             "com.apple.security.scep" => Some(Self::Scep),

@@ -1,0 +1,111 @@
+//! Why an operation did not even begin: one sentence, the next action, the exit code.
+
+use super::view::Exit;
+use crate::journal::{JournalError, JournalErrorKind};
+use crate::station::desk::PickError;
+use crate::station::library::ProfileFileError;
+use crate::transport::{Attachment, TransportError};
+use crate::wire::profile::RefusalKind;
+use crate::workflow::failure::capitalised;
+
+/// An operation that could not be done for a reason that is no device's standing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub struct OperationError {
+    /// Exit code.
+    pub exit: Exit,
+    /// What was tried and why it failed.
+    pub sentence: String,
+    /// What to do.
+    pub next: Option<String>,
+}
+
+impl OperationError {
+    /// An error with a next action.
+    pub fn new(exit: Exit, sentence: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { exit, sentence: sentence.into(), next: Some(next.into()) }
+    }
+}
+
+impl From<TransportError> for OperationError {
+    fn from(error: TransportError) -> Self {
+        let next = match &error {
+            TransportError::MuxUnreachable { .. } => {
+                "Start usbmuxd, or set USBMUXD_SOCKET_ADDRESS to where it listens; `enlist doctor` checks it."
+            }
+            TransportError::MuxProtocol { .. } => "Check USBMUXD_SOCKET_ADDRESS: something else listens there.",
+            _ => "See `enlist doctor`.",
+        };
+        Self::new(Exit::NoDevice, format!("{}.", capitalised(&error.to_string())), next)
+    }
+}
+
+impl From<PickError> for OperationError {
+    fn from(error: PickError) -> Self {
+        let sentence = format!("{}.", capitalised(&error.to_string()));
+        match error {
+            PickError::Mux(error) => error.into(),
+            PickError::None => Self::new(
+                Exit::NoDevice,
+                sentence,
+                "Plug a device in, unlock it, and see `enlist devices`.",
+            ),
+            PickError::NotHere { attached, .. } => Self::new(Exit::NoDevice, sentence, listed(&attached)),
+            PickError::Ambiguous { attached } => Self::new(Exit::Usage, sentence, listed(&attached)),
+        }
+    }
+}
+
+fn listed(attached: &[Attachment]) -> String {
+    if attached.is_empty() {
+        return "No device is attached: plug it in and see `enlist devices`.".into();
+    }
+    let shown = attached.iter().take(5).map(|a| a.udid.as_str()).collect::<Vec<_>>().join(", ");
+    let more = if attached.len() > 5 { ", ..." } else { "" };
+    format!("Attached: {shown}{more}. See `enlist devices`.")
+}
+
+impl From<ProfileFileError> for OperationError {
+    fn from(error: ProfileFileError) -> Self {
+        let sentence = format!("{}.", capitalised(error.to_string().trim_end_matches('.')));
+        match &error {
+            ProfileFileError::Read { .. } => {
+                Self::new(Exit::Usage, sentence, "Check the path and its rights, and give the file again.")
+            }
+            ProfileFileError::Roots { .. } => {
+                Self::new(Exit::Usage, sentence, "Give certificates in PEM form under trusted_roots.")
+            }
+            ProfileFileError::Refused { refusal, .. } => {
+                let exit = match refusal.kind() {
+                    RefusalKind::Unreadable => Exit::Usage,
+                    RefusalKind::Forbidden => Exit::Refused,
+                };
+                Self::new(exit, sentence, refusal.next())
+            }
+        }
+    }
+}
+
+impl From<JournalError> for OperationError {
+    fn from(error: JournalError) -> Self {
+        let next = match error.kind() {
+            JournalErrorKind::InUse => "Stop the other one, or give this one its own folder with --state-dir.",
+            _ => "Check the state folder: its owner, its rights, the space on its disk.",
+        };
+        Self::new(Exit::Usage, format!("{}.", capitalised(error.to_string().trim_end_matches('.'))), next)
+    }
+}
+
+impl From<crate::device::DeviceError> for OperationError {
+    fn from(error: crate::device::DeviceError) -> Self {
+        let next = "Check the state folder: its owner, its rights, the space on its disk.";
+        Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
+    }
+}
+
+impl From<crate::config::ConfigError> for OperationError {
+    fn from(error: crate::config::ConfigError) -> Self {
+        let next = "Correct the setting; README lists all of them.";
+        Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
+    }
+}

@@ -1,0 +1,86 @@
+//! Following a run in progress: the board, as views.
+
+use super::view::BayView;
+use crate::clock::Clock;
+use crate::station::{Board, News};
+use std::sync::Arc;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// A bay stands differently.
+    Bay(Box<BayView>),
+    /// The way to the devices is lost, for this reason.
+    MuxLost(String),
+    /// The way to the devices is there.
+    MuxReady,
+    /// The follower lagged and must read [`Live::bays`] again.
+    Resync,
+}
+
+/// A view of a run's board. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Live {
+    board: Arc<Board>,
+    clock: Clock,
+}
+
+impl Live {
+    pub(super) fn new(board: Arc<Board>, clock: Clock) -> Self {
+        Self { board, clock }
+    }
+
+    /// Every bay now.
+    pub fn bays(&self) -> Vec<BayView> {
+        let now = self.clock.now();
+        self.board.bays().iter().map(|bay| BayView::new(bay, now)).collect()
+    }
+
+    /// Why there is no way to the devices, if so.
+    pub fn mux_trouble(&self) -> Option<String> {
+        self.board.mux_trouble()
+    }
+
+    /// Seconds until a deadline; zero once it passed.
+    pub fn seconds_until(&self, until: jiff::Timestamp) -> u64 {
+        u64::try_from(until.duration_since(self.clock.now()).as_secs()).unwrap_or(0)
+    }
+
+    /// Follows changes from now on.
+    pub fn follow(&self) -> Follower {
+        Follower { news: self.board.follow(), clock: self.clock.clone() }
+    }
+}
+
+/// Follows changes.
+#[derive(Debug)]
+pub struct Follower {
+    news: Receiver<News>,
+    clock: Clock,
+}
+
+impl Follower {
+    /// The next change; `None` once the run's board is gone. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Update> {
+        Some(match self.news.recv().await {
+            Ok(news) => self.update(news),
+            Err(RecvError::Lagged(_)) => Update::Resync,
+            Err(RecvError::Closed) => return None,
+        })
+    }
+
+    /// A change that is there already.
+    pub fn try_next(&mut self) -> Option<Update> {
+        self.news.try_recv().ok().map(|news| self.update(news))
+    }
+
+    fn update(&self, news: News) -> Update {
+        match news {
+            News::Bay(bay) => Update::Bay(Box::new(BayView::new(&bay, self.clock.now()))),
+            News::MuxLost(reason) => Update::MuxLost(reason),
+            News::MuxReady => Update::MuxReady,
+        }
+    }
+}

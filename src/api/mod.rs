@@ -1,0 +1,13 @@
+//! The one contract for screens: serialisable views, and the operations that give them.
+//!
+//! May import everything below it; only its own types cross it, so a screen never holds a
+//! device. Start at [`view`], then [`Operations`]; [`live`] follows a run in progress.
+
+pub mod error;
+pub mod live;
+mod operations;
+pub mod view;
+
+pub use error::OperationError;
+pub use live::{Live, Update};
+pub use operations::{LogLines, Operations, Parts, RunOptions, Wanted, history, show_profile};

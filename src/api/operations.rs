@@ -1,0 +1,420 @@
+//! What can be done with devices, profiles and the journal.
+
+use super::view::{DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, ListedDevice, ProfileView};
+use super::{Live, OperationError};
+use crate::clock::Clock;
+use crate::device::DeviceLink;
+use crate::device::facts::Facts;
+use crate::device::services::ready_made::DeviceLog;
+use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
+use crate::journal::{HistoryFilter, Journal, JournalReader};
+use crate::station::desk::PickError;
+use crate::station::{Board, Desk, RunEnd, Selection, Station, library};
+use crate::transport::Backend;
+use crate::wire::printable::printable;
+use crate::wire::profile::{Profile, Purpose, TrustAnchors};
+use crate::workflow::outcome::{Outcome, Verdict};
+use crate::workflow::policy::Policy;
+use async_trait::async_trait;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What the composition root hands in.
+pub struct Parts {
+    /// The way to the devices.
+    pub backend: Arc<dyn Backend>,
+    /// Who we are to devices.
+    pub trust: Trust,
+    /// The journal's file.
+    pub journal: PathBuf,
+    /// Roots that signers of profiles may chain to.
+    pub anchors: TrustAnchors,
+    /// Wall time.
+    pub clock: Clock,
+}
+
+/// Which devices an enrollment is for.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// The one with this UDID, or the only one attached.
+    One(Option<String>),
+    /// All attached now.
+    AllAttached,
+    /// Whatever comes.
+    Whatever,
+}
+
+/// How to run enrollments.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// For which devices.
+    pub wanted: Wanted,
+    /// The profile.
+    pub profile: Arc<Profile>,
+    /// The owner's decisions.
+    pub policy: Policy,
+    /// End when every job is over.
+    pub once: bool,
+}
+
+/// The operations.
+pub struct Operations {
+    parts: Parts,
+    desk: Desk,
+    board: Arc<Board>,
+}
+
+impl Operations {
+    /// Over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let desk = Desk::new(parts.backend.clone(), parts.trust.clone());
+        Self { parts, desk, board: Arc::default() }
+    }
+
+    /// What the way to the devices is, for messages.
+    pub fn describe_backend(&self) -> String {
+        self.desk.describe_backend()
+    }
+
+    /// Everything attached. Devices are looked at side by side: a dead one holds up nobody.
+    ///
+    /// # Errors
+    /// The mux cannot be asked.
+    pub async fn devices(&self) -> Result<Vec<ListedDevice>, OperationError> {
+        let mut looks = tokio::task::JoinSet::new();
+        for (place, attachment) in self.desk.attached().await?.into_iter().enumerate() {
+            let desk = self.desk.clone();
+            looks.spawn(async move { (place, look(&desk, desk.link(attachment)).await) });
+        }
+        let mut listed = looks.join_all().await;
+        listed.sort_by_key(|(place, _)| *place);
+        Ok(listed.into_iter().map(|(_, device)| device).collect())
+    }
+
+    /// Everything a device shows.
+    ///
+    /// # Errors
+    /// No such device, or the mux cannot be asked.
+    pub async fn info(&self, wanted: Option<&str>) -> Result<DeviceInfo, OperationError> {
+        let link = self.desk.pick(wanted).await?;
+        let begun = Instant::now();
+        let view = |verdict: &Verdict, facts: Option<&Facts>| {
+            DeviceView::of_attachment(link.attachment(), verdict, facts, spent(begun))
+        };
+        Ok(match self.desk.info(&link).await {
+            Ok(info) => {
+                let standing = info.limited.clone().unwrap_or_else(|| Outcome::Attached.into());
+                let device = view(&standing, Some(&info.facts));
+                DeviceInfo::new(device, &info.facts, info.installed.as_deref(), self.parts.clock.now())
+            }
+            Err(verdict) => {
+                let device = view(&verdict, None);
+                DeviceInfo::new(device, &Facts::default(), None, self.parts.clock.now())
+            }
+        })
+    }
+
+    /// Earns a device's trust, waiting for its person as long as `person_within`. `tell`
+    /// hears what the person must do.
+    ///
+    /// # Errors
+    /// No such device, or the mux cannot be asked.
+    pub async fn pair(
+        &self,
+        wanted: Option<&str>,
+        person_within: Duration,
+        tell: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<DeviceView, OperationError> {
+        let link = self.desk.pick(wanted).await?;
+        let begun = Instant::now();
+        let earned = self.earn(&link, person_within, tell).await;
+        Ok(match earned {
+            Ok(earned) => {
+                let sentence = match (earned.paired, &earned.repaired) {
+                    (_, Some(reason)) => format!("The device is paired anew: {reason}."),
+                    (true, None) => "The device is paired.".into(),
+                    (false, None) => "The device was paired already; the stored pair record holds.".into(),
+                };
+                let verdict = Verdict::from(Outcome::Attached).saying(sentence);
+                DeviceView::of_attachment(link.attachment(), &verdict, Some(&earned.facts), spent(begun))
+            }
+            Err(verdict) => DeviceView::of_attachment(link.attachment(), &verdict, None, spent(begun)),
+        })
+    }
+
+    /// Gives a device's trust back.
+    ///
+    /// # Errors
+    /// As [`Operations::pair`].
+    pub async fn unpair(&self, wanted: Option<&str>) -> Result<DeviceView, OperationError> {
+        let link = self.desk.pick(wanted).await?;
+        let begun = Instant::now();
+        let attached = |sentence: &str| Verdict::from(Outcome::Attached).saying(sentence);
+        let verdict = match self.desk.unpair(&link).await {
+            Ok(true) => attached("The pairing is ended; a copy of the record is kept in the state folder."),
+            Ok(false) => attached("The device was not paired with this station."),
+            Err(verdict) => verdict,
+        };
+        Ok(DeviceView::of_attachment(link.attachment(), &verdict, None, spent(begun)))
+    }
+
+    /// Installed configuration profiles.
+    ///
+    /// # Errors
+    /// As [`Operations::pair`].
+    pub async fn installed(
+        &self,
+        wanted: Option<&str>,
+        person_within: Duration,
+        tell: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<InstalledOn, OperationError> {
+        let link = self.desk.pick(wanted).await?;
+        let begun = Instant::now();
+        let listed = async {
+            let mut earned = self.earn(&link, person_within, tell).await?;
+            let profiles = self.desk.installed(&mut earned).await?;
+            Ok((earned.facts, profiles))
+        };
+        Ok(match listed.await {
+            Ok((facts, profiles)) => {
+                let verdict = Verdict::from(Outcome::Attached).saying(count_of_profiles(profiles.len()));
+                let profiles = profiles.iter().map(InstalledView::new).collect();
+                let attachment = link.attachment();
+                let device = DeviceView::of_attachment(attachment, &verdict, Some(&facts), spent(begun));
+                InstalledOn { device, profiles }
+            }
+            Err(verdict) => not_listed(&link, &verdict, begun),
+        })
+    }
+
+    /// Removes a profile and reads the list back.
+    ///
+    /// # Errors
+    /// As [`Operations::pair`]; the profile is not there.
+    pub async fn remove(
+        &self,
+        wanted: Option<&str>,
+        identifier: &str,
+        person_within: Duration,
+        tell: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<InstalledOn, OperationError> {
+        let link = self.desk.pick(wanted).await?;
+        let begun = Instant::now();
+        let removal = async {
+            let mut earned = self.earn(&link, person_within, tell).await?;
+            let removed = self.desk.remove(&mut earned, identifier).await?;
+            let left = self.desk.installed(&mut earned).await?;
+            Ok((earned.facts, removed, left))
+        };
+        match removal.await {
+            Ok((_, None, left)) => {
+                let shown = left.iter().map(|p| printable(&p.identifier)).collect::<Vec<_>>().join(", ");
+                let sentence =
+                    format!("The device {} has no profile {}.", link.udid(), printable(identifier));
+                let next = if left.is_empty() { "It has none at all.".into() } else { format!("It has: {shown}.") };
+                Err(OperationError::new(super::view::Exit::Usage, sentence, next))
+            }
+            Ok((facts, Some(_), left)) => {
+                let sentence = format!("{} is removed; the device no longer lists it.", printable(identifier));
+                let verdict = Verdict::from(Outcome::Attached).saying(sentence);
+                let attachment = link.attachment();
+                let device = DeviceView::of_attachment(attachment, &verdict, Some(&facts), spent(begun));
+                Ok(InstalledOn { device, profiles: left.iter().map(InstalledView::new).collect() })
+            }
+            Err(verdict) => Ok(not_listed(&link, &verdict, begun)),
+        }
+    }
+
+    /// Follows a device's own log.
+    ///
+    /// # Errors
+    /// As [`Operations::pair`]; how the device stands instead.
+    pub async fn log(
+        &self,
+        wanted: Option<&str>,
+        person_within: Duration,
+        tell: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<LogLines, OperationError> {
+        let link = self.desk.pick(wanted).await?;
+        let opened = async {
+            let mut earned = self.earn(&link, person_within, tell).await?;
+            let log = self.desk.log(&mut earned).await?;
+            Ok::<_, Verdict>(LogLines { log, _session: earned })
+        };
+        opened.await.map_err(|verdict| OperationError {
+            exit: super::view::Exit::of(verdict.outcome, verdict.class),
+            sentence: verdict.sentence,
+            next: verdict.next,
+        })
+    }
+
+    /// Reads a profile file for enrollment.
+    ///
+    /// # Errors
+    /// It cannot be read, or must not be pushed.
+    pub fn profile(&self, path: &Path) -> Result<Arc<Profile>, OperationError> {
+        let now = self.parts.clock.now();
+        Ok(Arc::new(library::load(path, Purpose::Enrollment, &self.parts.anchors, now)?))
+    }
+
+    /// As [`Operations::profile`], for one that comes with the program.
+    ///
+    /// # Errors
+    /// As [`Operations::profile`].
+    pub fn built_in_profile(&self, name: &str, bytes: &[u8]) -> Result<Arc<Profile>, OperationError> {
+        let (now, anchors) = (self.parts.clock.now(), &self.parts.anchors);
+        Ok(Arc::new(library::load_bytes(bytes, Path::new(name), Purpose::Enrollment, anchors, now)?))
+    }
+
+    /// A live view of this process's run.
+    pub fn live(&self) -> Live {
+        Live::new(self.board.clone(), self.parts.clock.clone())
+    }
+
+    /// Runs enrollments until `shutdown`, or with `once` until all are over.
+    ///
+    /// # Errors
+    /// Nothing wanted is attached; the journal is in use or cannot be opened.
+    pub async fn run(
+        &self,
+        options: RunOptions,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<RunEnd, OperationError> {
+        let journal = match options.policy.dry_run {
+            true => None,
+            false => Some(self.open_journal()?),
+        };
+        let selection = self.select(&options.wanted).await?;
+        let station = Arc::new(Station {
+            backend: self.parts.backend.clone(),
+            journal: journal.clone(),
+            board: self.board.clone(),
+            trust: self.parts.trust.clone(),
+            profile: options.profile,
+            policy: options.policy,
+            clock: self.parts.clock.clone(),
+        });
+        let end = station.run(selection, options.once, shutdown).await;
+        if let Some(journal) = journal {
+            journal.close().await?;
+        }
+        Ok(end)
+    }
+
+    fn open_journal(&self) -> Result<Journal, OperationError> {
+        let board = self.board.clone();
+        let observer = Arc::new(move |event: &crate::workflow::event::Event| board.take(event));
+        Ok(Journal::open(self.parts.journal.clone(), self.parts.clock.clone(), observer)?)
+    }
+
+    async fn select(&self, wanted: &Wanted) -> Result<Selection, OperationError> {
+        Ok(match wanted {
+            Wanted::Whatever => Selection::All,
+            Wanted::One(udid) => {
+                let link = self.desk.pick(udid.as_deref()).await?;
+                Selection::Listed(vec![link.attachment().clone()])
+            }
+            Wanted::AllAttached => {
+                let attached = self.desk.attached().await?;
+                if attached.is_empty() {
+                    return Err(PickError::None.into());
+                }
+                Selection::Listed(attached)
+            }
+        })
+    }
+
+    async fn earn(
+        &self,
+        link: &DeviceLink,
+        person_within: Duration,
+        tell: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Earned, Verdict> {
+        let limits = TrustLimits { person: person_within, may_pair: true };
+        self.desk.pair(link, limits, &Teller { tell }).await
+    }
+}
+
+/// Reads the journal; no device and no station needed.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn history(journal: &Path, filter: &HistoryFilter, clock: &Clock) -> Result<Vec<JobView>, OperationError> {
+    let rows = JournalReader::open(journal)?.history(filter)?;
+    let now = clock.now();
+    Ok(rows.iter().map(|row| JobView::new(row, now)).collect())
+}
+
+/// Reads a profile file to show it, whatever it is for.
+///
+/// # Errors
+/// It cannot be read as a configuration profile.
+pub fn show_profile(path: &Path, anchors: &TrustAnchors, clock: &Clock) -> Result<ProfileView, OperationError> {
+    let profile = library::load(path, Purpose::Any, anchors, clock.now())?;
+    Ok(ProfileView::new(&path.display().to_string(), &profile))
+}
+
+/// A device's log, line by line; safe to print.
+pub struct LogLines {
+    log: DeviceLog,
+    _session: Earned,
+}
+
+impl LogLines {
+    /// The next line; `None` when the device ended the log.
+    pub async fn next(&mut self) -> Option<String> {
+        self.log.next().await.ok().map(|line| printable(line.trim_end()))
+    }
+}
+
+async fn look(desk: &Desk, link: DeviceLink) -> ListedDevice {
+    let begun = Instant::now();
+    let glanced = desk.glance(&link).await;
+    let paired = desk.has_record(&link).await;
+    let device = match &glanced {
+        Ok(facts) => {
+            DeviceView::of_attachment(link.attachment(), &Outcome::Attached.into(), Some(facts), spent(begun))
+        }
+        Err(verdict) => DeviceView::of_attachment(link.attachment(), verdict, None, spent(begun)),
+    };
+    ListedDevice { device, paired }
+}
+
+fn not_listed(link: &DeviceLink, verdict: &Verdict, begun: Instant) -> InstalledOn {
+    let device = DeviceView::of_attachment(link.attachment(), verdict, None, spent(begun));
+    InstalledOn { device, profiles: Vec::new() }
+}
+
+fn count_of_profiles(count: usize) -> String {
+    match count {
+        0 => "No configuration profile is installed.".into(),
+        1 => "One configuration profile is installed.".into(),
+        n => format!("{n} configuration profiles are installed."),
+    }
+}
+
+fn spent(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Turns what a person must do into words.
+struct Teller<'a> {
+    tell: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+#[async_trait]
+impl TrustObserver for Teller<'_> {
+    async fn met(&self, _: &Facts) {}
+
+    async fn awaiting(&self, what: Awaiting, within: Duration) {
+        let outcome = match what {
+            Awaiting::Trust => Outcome::WaitingForTrust,
+            Awaiting::Unlock => Outcome::WaitingForUnlock,
+        };
+        let next = outcome.next().unwrap_or_default();
+        (self.tell)(&format!("{} {next} ({} s left)", outcome.sentence(), within.as_secs()));
+    }
+}

@@ -1,0 +1,590 @@
+//! What screens and scripts get. `--json` prints one of these per line.
+//!
+//! The field names are a contract that scripts outside the tree rely on (design section 5).
+
+use crate::device::facts::{Facts, SetupState};
+use crate::ids::{Bay, Udid};
+use crate::journal::JobRow;
+use crate::station::BayState;
+use crate::transport::Attachment;
+use crate::wire::mcinstall::InstalledProfile;
+use crate::wire::mcinstall_error::ErrorChain;
+use crate::wire::printable::printable;
+use crate::wire::profile::{ChainVerdict, Profile, SignatureReport};
+use crate::workflow::event::DeviceLabel;
+use crate::workflow::outcome::{Class, Outcome, Verdict};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// How a command as a whole went, as its exit code says it (design section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0.
+    Done,
+    /// 1.
+    Failed,
+    /// 2: the command line, the configuration, or a file given.
+    Usage,
+    /// 3.
+    NeedsPerson,
+    /// 4.
+    NoDevice,
+    /// 5.
+    Refused,
+}
+
+impl Exit {
+    /// The code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NeedsPerson => 3,
+            Self::NoDevice => 4,
+            Self::Refused => 5,
+        }
+    }
+
+    /// What a device's standing means for the command.
+    pub fn of(outcome: Outcome, class: Class) -> Self {
+        match outcome {
+            _ if outcome.is_success() => Self::Done,
+            Outcome::Attached => Self::Done,
+            Outcome::PairingForbidden | Outcome::TooOld => Self::Refused,
+            _ if class == Class::Operator => Self::NeedsPerson,
+            _ => Self::Failed,
+        }
+    }
+
+    /// "Of several devices the worst counts."
+    pub fn worst(self, other: Self) -> Self {
+        let weight = |exit: Self| match exit {
+            Self::Done => 0,
+            Self::NeedsPerson => 1,
+            Self::Refused => 2,
+            Self::NoDevice => 3,
+            Self::Failed => 4,
+            Self::Usage => 5,
+        };
+        if weight(other) > weight(self) { other } else { self }
+    }
+}
+
+/// One error of a device's chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LinkView {
+    /// ErrorDomain.
+    pub domain: String,
+    /// ErrorCode.
+    pub code: i64,
+    /// Our words for it, else the device's.
+    pub meaning: Option<String>,
+}
+
+/// A device and how it stands: the core of every device result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceView {
+    /// UDID.
+    pub udid: Udid,
+    /// Serial number, once read.
+    pub serial: Option<String>,
+    /// Bay.
+    pub bay: Bay,
+    /// Machine name of the outcome.
+    pub outcome: Outcome,
+    /// Who must act.
+    pub class: Class,
+    /// One sentence.
+    pub sentence: String,
+    /// What to do next.
+    pub next: Option<String>,
+    /// The device's error chain, outermost first.
+    pub chain: Vec<LinkView>,
+    /// Attempts.
+    pub attempts: u32,
+    /// Milliseconds.
+    pub ms: u64,
+    /// True for a simulated or replayed device.
+    pub simulated: bool,
+    /// Device name.
+    pub name: Option<String>,
+    /// Product type.
+    pub product_type: Option<String>,
+    /// System version.
+    pub os_version: Option<String>,
+    /// ECID, hexadecimal.
+    pub ecid: Option<String>,
+    /// IMEI.
+    pub imei: Option<String>,
+    /// Job number in the journal.
+    pub job: Option<i64>,
+    /// Profiles pushed by the job; 0 if nothing was.
+    pub pushes: u32,
+}
+
+impl DeviceView {
+    /// The exit code this standing stands for.
+    pub fn exit(&self) -> Exit {
+        Exit::of(self.outcome, self.class)
+    }
+
+    /// A device in the middle or at the end of its job.
+    pub fn of_bay(state: &BayState, now: Timestamp) -> Self {
+        let view = Self::new(state.udid.clone(), state.bay.clone(), state.simulated, &state.standing);
+        Self {
+            attempts: state.attempts,
+            ms: state.ms(now),
+            job: state.job.map(|job| job.0).filter(|job| *job > 0),
+            pushes: state.pushes,
+            ..view.labelled(&state.label)
+        }
+    }
+
+    /// A device at the desk.
+    pub fn of_attachment(attachment: &Attachment, verdict: &Verdict, facts: Option<&Facts>, ms: u64) -> Self {
+        let bay = Bay::from_location(attachment.location);
+        let view = Self::new(attachment.udid.clone(), bay, attachment.simulated, verdict);
+        let shown = |text: &Option<String>| text.as_deref().map(printable);
+        let label = facts.map(|f| DeviceLabel {
+            serial: shown(&f.serial),
+            name: shown(&f.name),
+            product_type: shown(&f.product_type),
+            os_version: shown(&f.os_version),
+            ecid: f.ecid,
+            imei: shown(&f.imei),
+        });
+        Self { ms, attempts: 1, ..view.labelled(&label.unwrap_or_default()) }
+    }
+
+    fn new(udid: Udid, bay: Bay, simulated: bool, verdict: &Verdict) -> Self {
+        Self {
+            udid,
+            serial: None,
+            bay,
+            outcome: verdict.outcome,
+            class: verdict.class,
+            sentence: verdict.sentence.clone(),
+            next: verdict.next.clone(),
+            chain: links(&verdict.chain),
+            attempts: 0,
+            ms: 0,
+            simulated,
+            name: None,
+            product_type: None,
+            os_version: None,
+            ecid: None,
+            imei: None,
+            job: None,
+            pushes: 0,
+        }
+    }
+
+    fn labelled(self, label: &DeviceLabel) -> Self {
+        Self {
+            serial: label.serial.clone(),
+            name: label.name.clone(),
+            product_type: label.product_type.clone(),
+            os_version: label.os_version.clone(),
+            ecid: label.ecid.map(|ecid| format!("{ecid:X}")),
+            imei: label.imei.clone(),
+            ..self
+        }
+    }
+}
+
+fn links(chain: &ErrorChain) -> Vec<LinkView> {
+    let view = |link: &crate::wire::mcinstall_error::ChainLink| LinkView {
+        domain: printable(&link.domain),
+        code: link.code,
+        meaning: link
+            .meaning()
+            .map(str::to_owned)
+            .or_else(|| link.english.as_deref().or(link.localized.as_deref()).map(printable)),
+    };
+    chain.links().iter().map(view).collect()
+}
+
+/// A bay of a run in progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BayView {
+    /// The device and how it stands.
+    #[serde(flatten)]
+    pub device: DeviceView,
+    /// False while it is unplugged.
+    pub attached: bool,
+    /// Deadline of what is waited for.
+    pub until: Option<Timestamp>,
+    /// Its job is over.
+    pub ended: bool,
+}
+
+impl BayView {
+    /// As it stands at `now`.
+    pub fn new(state: &BayState, now: Timestamp) -> Self {
+        Self {
+            device: DeviceView::of_bay(state, now),
+            attached: state.attached,
+            until: state.until,
+            ended: state.ended.is_some(),
+        }
+    }
+}
+
+/// A device of `enlist devices`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListedDevice {
+    /// The device.
+    #[serde(flatten)]
+    pub device: DeviceView,
+    /// Whether a pair record for it is stored.
+    pub paired: bool,
+}
+
+/// A device of `enlist info`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeviceInfo {
+    /// The device.
+    #[serde(flatten)]
+    pub device: DeviceView,
+    /// Device class, such as `iPhone`.
+    pub device_class: Option<String>,
+    /// Build of the system.
+    pub build: Option<String>,
+    /// Second IMEI.
+    pub imei2: Option<String>,
+    /// Wi-Fi address.
+    pub wifi_address: Option<String>,
+    /// Activation state.
+    pub activation_state: Option<String>,
+    /// Locked now, asking for a passcode.
+    pub locked: Option<bool>,
+    /// `finished`, `running` or `unknown`.
+    pub setup_assistant: &'static str,
+    /// Supervised.
+    pub supervised: Option<bool>,
+    /// Supervising organisation.
+    pub organization: Option<String>,
+    /// Seconds the device's clock is ahead of ours.
+    pub clock_ahead_s: Option<i64>,
+    /// Installed profiles, if they could be read.
+    pub profiles: Option<Vec<InstalledView>>,
+}
+
+impl DeviceInfo {
+    /// From facts read just now.
+    pub fn new(
+        device: DeviceView,
+        facts: &Facts,
+        profiles: Option<&[InstalledProfile]>,
+        now: Timestamp,
+    ) -> Self {
+        let shown = |text: &Option<String>| text.as_deref().map(printable);
+        #[allow(clippy::cast_possible_truncation)] // whole seconds are all that matters here
+        let clock_ahead_s = facts.device_time.map(|t| t as i64 - now.as_second());
+        Self {
+            device,
+            device_class: shown(&facts.class),
+            build: shown(&facts.build),
+            imei2: shown(&facts.imei2),
+            wifi_address: shown(&facts.wifi_address),
+            activation_state: shown(&facts.activation_state),
+            locked: facts.locked,
+            setup_assistant: match facts.setup {
+                SetupState::Finished => "finished",
+                SetupState::Running => "running",
+                SetupState::Unknown => "unknown",
+            },
+            supervised: facts.supervised,
+            organization: shown(&facts.organization),
+            clock_ahead_s,
+            profiles: profiles.map(|p| p.iter().map(InstalledView::new).collect()),
+        }
+    }
+}
+
+/// An installed profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InstalledView {
+    /// PayloadIdentifier.
+    pub identifier: String,
+    /// PayloadUUID.
+    pub uuid: String,
+    /// Display name.
+    pub name: Option<String>,
+    /// Organisation.
+    pub organization: Option<String>,
+    /// Version.
+    pub version: i64,
+    /// The profile is locked.
+    pub removal_disallowed: bool,
+}
+
+impl InstalledView {
+    /// Makes the device's texts safe to print.
+    pub fn new(profile: &InstalledProfile) -> Self {
+        Self {
+            identifier: printable(&profile.identifier),
+            uuid: printable(&profile.uuid),
+            name: profile.display_name.as_deref().map(printable),
+            organization: profile.organization.as_deref().map(printable),
+            version: profile.version,
+            removal_disallowed: profile.removal_disallowed,
+        }
+    }
+}
+
+/// A device and its profiles, of `enlist installed` and `enlist remove`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InstalledOn {
+    /// The device.
+    #[serde(flatten)]
+    pub device: DeviceView,
+    /// Its profiles.
+    pub profiles: Vec<InstalledView>,
+}
+
+/// A job of `enlist history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobView {
+    /// The device and how its job ended, or stands.
+    #[serde(flatten)]
+    pub device: DeviceView,
+    /// True while the job is open.
+    pub open: bool,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// PayloadIdentifier of the profile.
+    pub profile_identifier: String,
+    /// PayloadUUID of the profile.
+    pub profile_uuid: String,
+    /// Display name of the profile.
+    pub profile_name: String,
+    /// SHA-256 of the profile file.
+    pub profile_sha256: String,
+}
+
+impl JobView {
+    /// From the journal.
+    pub fn new(row: &JobRow, now: Timestamp) -> Self {
+        let outcome = row.outcome.unwrap_or(row.state);
+        let verdict = Verdict {
+            outcome,
+            class: row.class.unwrap_or(outcome.class()),
+            sentence: row.sentence.clone().unwrap_or_else(|| outcome.sentence().to_owned()),
+            next: row.next.clone().or_else(|| outcome.next().map(str::to_owned)).filter(|n| !n.is_empty()),
+            chain: row.chain.clone(),
+        };
+        let label = DeviceLabel {
+            serial: row.serial.clone(),
+            name: row.name.clone(),
+            product_type: row.product_type.clone(),
+            os_version: row.os_version.clone(),
+            ecid: row.ecid,
+            imei: row.imei.clone(),
+        };
+        let spent = now.duration_since(row.created_at).as_millis();
+        let device = DeviceView::new(row.udid.clone(), row.bay.clone(), row.simulated, &verdict);
+        Self {
+            device: DeviceView {
+                attempts: row.attempts,
+                ms: row.duration_ms.unwrap_or_else(|| u64::try_from(spent).unwrap_or(0)),
+                job: Some(row.id.0),
+                pushes: row.pushes,
+                ..device.labelled(&label)
+            },
+            open: row.ended_at.is_none(),
+            started: row.created_at,
+            ended: row.ended_at,
+            profile_identifier: row.profile_identifier.clone(),
+            profile_uuid: row.profile_uuid.clone(),
+            profile_name: row.profile_name.clone(),
+            profile_sha256: row.profile_sha256.clone(),
+        }
+    }
+}
+
+/// A profile file of `enlist profile show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProfileView {
+    /// File.
+    pub file: String,
+    /// PayloadIdentifier.
+    pub identifier: String,
+    /// PayloadUUID.
+    pub uuid: String,
+    /// Display name.
+    pub name: Option<String>,
+    /// Organisation.
+    pub organization: Option<String>,
+    /// `scep`, `acme`, `pkcs12` or nothing.
+    pub identity: Option<&'static str>,
+    /// Host of the MDM server.
+    pub server: Option<String>,
+    /// Push topic.
+    pub topic: Option<String>,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// Payloads in file order.
+    pub payloads: Vec<PayloadView>,
+    /// Signature.
+    pub signature: SignatureView,
+    /// What to know.
+    pub warnings: Vec<FindingView>,
+    /// Why it cannot be pushed as an enrollment; empty if it can.
+    pub refusals: Vec<FindingView>,
+}
+
+/// A payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PayloadView {
+    /// PayloadType.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// PayloadIdentifier.
+    pub identifier: String,
+    /// PayloadUUID.
+    pub uuid: String,
+    /// Display name.
+    pub name: Option<String>,
+}
+
+/// A signature, with its two questions answered apart (profiles-and-enrollment.md 1.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignatureView {
+    /// Signed at all.
+    pub signed: bool,
+    /// The content is what was signed.
+    pub intact: Option<bool>,
+    /// Why it is not.
+    pub broken: Option<String>,
+    /// The signer's chain ends in a root trusted here, now.
+    pub trusted: Option<bool>,
+    /// Why it does not.
+    pub problem: Option<String>,
+    /// Common name of the signer.
+    pub signer: Option<String>,
+    /// Issuer of the signer.
+    pub issuer: Option<String>,
+    /// SHA-256 of the signer's certificate.
+    pub signer_sha256: Option<String>,
+    /// Signer valid from.
+    pub not_before: Option<String>,
+    /// Signer valid until.
+    pub not_after: Option<String>,
+    /// When it was signed, by the signer's word.
+    pub signed_at: Option<Timestamp>,
+    /// Digest algorithm.
+    pub digest: Option<String>,
+}
+
+/// A warning or a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FindingView {
+    /// Code of the rule, such as `L41`.
+    pub code: Option<&'static str>,
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub remedy: Option<&'static str>,
+}
+
+impl ProfileView {
+    /// Everything but secrets.
+    pub fn new(file: &str, profile: &Profile) -> Self {
+        let payload = |p: &crate::wire::profile::PayloadSummary| PayloadView {
+            kind: printable(&p.payload_type),
+            identifier: printable(&p.identifier),
+            uuid: printable(&p.uuid),
+            name: p.display_name.as_deref().map(printable),
+        };
+        let warning = |w: &crate::wire::profile::Warning| FindingView {
+            code: w.code,
+            message: w.message.clone(),
+            remedy: None,
+        };
+        let refusal = |r: &crate::wire::profile::Refusal| FindingView {
+            code: r.code(),
+            message: r.to_string(),
+            remedy: Some(r.next()),
+        };
+        Self {
+            file: file.to_owned(),
+            identifier: printable(profile.identifier()),
+            uuid: printable(profile.uuid()),
+            name: profile.display_name().map(str::to_owned),
+            organization: profile.organization().map(str::to_owned),
+            identity: profile.identity().map(|i| i.name()),
+            server: profile.server_host().map(str::to_owned),
+            topic: profile.topic().map(printable),
+            sha256: crate::station::library::hex(&profile.file_sha256()),
+            payloads: profile.payloads().iter().map(payload).collect(),
+            signature: SignatureView::new(profile.signature()),
+            warnings: profile.warnings().iter().map(warning).collect(),
+            refusals: profile.enrollment_refusals().iter().map(refusal).collect(),
+        }
+    }
+}
+
+impl SignatureView {
+    fn new(report: &SignatureReport) -> Self {
+        let unsigned = Self {
+            signed: false,
+            intact: None,
+            broken: None,
+            trusted: None,
+            problem: None,
+            signer: None,
+            issuer: None,
+            signer_sha256: None,
+            not_before: None,
+            not_after: None,
+            signed_at: None,
+            digest: None,
+        };
+        let SignatureReport::Signed(signed) = report else { return unsigned };
+        let signer = signed.signer.as_ref();
+        Self {
+            signed: true,
+            intact: Some(signed.broken.is_none()),
+            broken: signed.broken.clone(),
+            trusted: Some(signed.chain == ChainVerdict::Trusted),
+            problem: match &signed.chain {
+                ChainVerdict::Trusted => None,
+                ChainVerdict::OutOfTime { problem, .. } | ChainVerdict::Untrusted { problem } => {
+                    Some(problem.clone())
+                }
+            },
+            signer: signer.map(|s| s.common_name.clone()),
+            issuer: signer.map(|s| s.issuer.clone()),
+            signer_sha256: signer.map(|s| crate::station::library::hex(&s.sha256)),
+            not_before: signer.map(|s| s.not_before.to_string()),
+            not_after: signer.map(|s| s.not_after.to_string()),
+            signed_at: signed.signing_time,
+            digest: Some(signed.digest.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_of_design_section_5() {
+        let exit = |outcome: Outcome| Exit::of(outcome, outcome.class()).code();
+        assert_eq!(exit(Outcome::Enrolled), 0);
+        assert_eq!(exit(Outcome::AlreadyEnrolled), 0);
+        assert_eq!(exit(Outcome::Planned), 0);
+        assert_eq!(exit(Outcome::Failed), 1);
+        assert_eq!(exit(Outcome::DetachedMidway), 1);
+        assert_eq!(exit(Outcome::WaitingForTrust), 3);
+        assert_eq!(exit(Outcome::TrustDenied), 3);
+        assert_eq!(exit(Outcome::PersonDidNotAccept), 3);
+        assert_eq!(exit(Outcome::PairingForbidden), 5);
+        assert_eq!(exit(Outcome::TooOld), 5);
+        assert_eq!(Exit::Done.worst(Exit::NeedsPerson).worst(Exit::Failed).worst(Exit::Refused), Exit::Failed);
+    }
+}

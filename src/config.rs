@@ -1,0 +1,288 @@
+//! Configuration: one TOML file, the environment, and flags, in rising order of weight.
+//!
+//! The only place that reads the environment. Unknown keys are refused with a suggestion.
+
+use crate::limits::{self, CONFIG_BYTES};
+use crate::transport::usbmuxd::MuxAddress;
+use crate::workflow::policy::{Policy, SetupAssistant};
+use serde::Deserialize;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The station's configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the station keeps its identity, pair-record versions and journal.
+    pub state_dir: Option<PathBuf>,
+    /// The profile `enlist serve` pushes.
+    pub profile: Option<PathBuf>,
+    /// PEM files with roots that signers of profiles may chain to, beside the system's.
+    pub trusted_roots: Vec<PathBuf>,
+    /// The way to the devices.
+    pub mux: MuxConfig,
+    /// How enrollments go.
+    pub enroll: EnrollConfig,
+}
+
+/// Section `[mux]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MuxConfig {
+    /// Address of the usbmuxd socket; `USBMUXD_SOCKET_ADDRESS` outranks it.
+    pub socket: Option<String>,
+}
+
+/// Section `[enroll]`. Times are whole seconds.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnrollConfig {
+    /// How long a person may take for Trust and for unlocking.
+    pub person_within: Option<u64>,
+    /// How long a queued profile waits for its person (the device drops it after 480).
+    pub accept_within: Option<u64>,
+    /// How often one job may push: again after a queued profile expired.
+    pub pushes: Option<u32>,
+    /// `push` or `hold` while Setup Assistant runs.
+    pub setup_assistant: Option<SetupAssistant>,
+    /// How long a job stays open without its device.
+    pub replug_within: Option<u64>,
+    /// How long to watch for the first policies after enrollment.
+    pub policies_within: Option<u64>,
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is larger than any configuration.
+    #[error("the configuration {} is larger than {CONFIG_BYTES} bytes", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("{}{}: {message}", path.display(), place.map(|(l, c)| format!(":{l}:{c}")).unwrap_or_default())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// Line and column, from 1.
+        place: Option<(usize, usize)>,
+        /// What is wrong, with a suggestion where there is one.
+        message: String,
+    },
+    /// A value that no station can work with.
+    #[error("{what}: {reason}")]
+    Value {
+        /// Which setting.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no folder to keep anything in.
+    #[error("there is no home folder for the station's state: set ENLIST_STATE_DIR or --state-dir")]
+    NoHome,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with line and column where there is one.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Read { path: path.into(), source };
+        let file = std::fs::File::open(path).map_err(failed)?;
+        let mut text = String::new();
+        file.take(CONFIG_BYTES as u64 + 1).read_to_string(&mut text).map_err(failed)?;
+        if text.len() > CONFIG_BYTES {
+            return Err(ConfigError::TooLarge { path: path.into() });
+        }
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Content {
+            path: path.into(),
+            place: error.span().map(|span| line_and_column(text, span.start)),
+            message: with_suggestion(error.message()),
+        })?;
+        config.enroll.policy(Policy::default())?;
+        Ok(config)
+    }
+}
+
+impl EnrollConfig {
+    /// Lays these settings over `base`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for times and counts no enrollment can work with.
+    pub fn policy(&self, base: Policy) -> Result<Policy, ConfigError> {
+        let seconds = |value: Option<u64>, base: Duration| value.map_or(base, Duration::from_secs);
+        let policy = Policy {
+            person_within: seconds(self.person_within, base.person_within),
+            accept_within: seconds(self.accept_within, base.accept_within),
+            pushes: self.pushes.unwrap_or(base.pushes),
+            setup_assistant: self.setup_assistant.unwrap_or(base.setup_assistant),
+            replug_within: seconds(self.replug_within, base.replug_within),
+            policies_within: seconds(self.policies_within, base.policies_within),
+            ..base
+        };
+        let wrong = |what: &str, reason: String| Err(ConfigError::Value { what: what.into(), reason });
+        if policy.accept_within > limits::PENDING_PROFILE {
+            let most = limits::PENDING_PROFILE.as_secs();
+            return wrong("accept_within", format!("the device drops a waiting profile after {most} seconds"));
+        }
+        if !(1..=100).contains(&policy.pushes) {
+            return wrong("pushes", "must be between 1 and 100".into());
+        }
+        let day = Duration::from_secs(86_400);
+        if policy.person_within > day || policy.policies_within > day {
+            return wrong("person_within and policies_within", "must be at most a day (86400 seconds)".into());
+        }
+        Ok(policy)
+    }
+}
+
+/// The environment this program looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `USBMUXD_SOCKET_ADDRESS`: where the mux listens (protocols.md 2.1).
+    pub mux_address: Option<String>,
+    /// `ENLIST_STATE_DIR`: the state folder.
+    pub state_dir: Option<PathBuf>,
+    /// `ENLIST_CONFIG`: the configuration file.
+    pub config: Option<PathBuf>,
+    /// `ENLIST_LOG`: filter of the log, such as `debug` or `enlist::transport=trace`.
+    pub log: Option<String>,
+    /// `NO_COLOR` is set: no colour, even on a terminal.
+    pub no_color: bool,
+    xdg_state: Option<PathBuf>,
+    home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Reads it.
+    #[allow(clippy::disallowed_methods)] // the one place that may
+    pub fn read() -> Self {
+        let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        Self {
+            mux_address: text("USBMUXD_SOCKET_ADDRESS"),
+            state_dir: path("ENLIST_STATE_DIR"),
+            config: path("ENLIST_CONFIG"),
+            log: text("ENLIST_LOG"),
+            no_color: text("NO_COLOR").is_some(),
+            xdg_state: path("XDG_STATE_HOME"),
+            home: path("HOME"),
+        }
+    }
+
+    /// The state folder where nothing else is said: the user's state folder.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoHome`].
+    pub fn default_state_dir(&self) -> Result<PathBuf, ConfigError> {
+        match (&self.xdg_state, &self.home) {
+            (Some(state), _) if state.is_absolute() => Ok(state.join("enlist")),
+            (_, Some(home)) => Ok(home.join(".local/state/enlist")),
+            _ => Err(ConfigError::NoHome),
+        }
+    }
+}
+
+/// The mux address: environment before file before the system's default.
+///
+/// # Errors
+/// [`ConfigError::Value`] naming where the bad address came from.
+pub fn mux_address(environment: &Environment, config: &Config) -> Result<MuxAddress, ConfigError> {
+    let (what, text) = match (&environment.mux_address, &config.mux.socket) {
+        (Some(text), _) => ("USBMUXD_SOCKET_ADDRESS", text),
+        (None, Some(text)) => ("[mux] socket", text),
+        (None, None) => return Ok(MuxAddress::default()),
+    };
+    text.parse().map_err(|error: crate::transport::usbmuxd::BadMuxAddress| ConfigError::Value {
+        what: what.into(),
+        reason: error.to_string(),
+    })
+}
+
+fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+    (line, column)
+}
+
+/// Serde lists the keys it expected; name the nearest one.
+fn with_suggestion(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let first_line = message.lines().next().unwrap_or(message);
+    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown")) else {
+        return first_line.to_owned();
+    };
+    let nearest = quoted.map(|known| (distance(unknown, known), known)).min();
+    match nearest {
+        Some((distance, known)) if distance <= known.len().max(3) / 2 => {
+            format!("unknown key '{unknown}'; did you mean '{known}'?")
+        }
+        _ => first_line.to_owned(),
+    }
+}
+
+/// Edits between two words (Levenshtein), for suggestions only.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let edit = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], edit);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Config::parse(text, Path::new("enlist.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_place_and_suggestion() {
+        let said = error("[enroll]\npushs = 2\n");
+        assert_eq!(said, "enlist.toml:2:1: unknown key 'pushs'; did you mean 'pushes'?");
+        assert!(error("[zebra]\n").starts_with("enlist.toml:1:2: unknown"), "{}", error("[zebra]\n"));
+    }
+
+    #[test]
+    fn values_no_enrollment_can_work_with_are_refused() {
+        assert!(error("[enroll]\naccept_within = 481").contains("480"));
+        assert!(error("[enroll]\npushes = 0").contains("between 1 and 100"));
+        assert!(error("[enroll]\npushes = 'x'").contains(":2:"));
+    }
+
+    #[test]
+    fn the_environment_outranks_the_file() {
+        let config = Config::parse("[mux]\nsocket = '/file'", Path::new("x")).unwrap();
+        let environment = Environment { mux_address: Some("UNIX:/env".into()), ..Environment::default() };
+        assert_eq!(mux_address(&environment, &config).unwrap(), MuxAddress::Unix("/env".into()));
+        assert_eq!(
+            mux_address(&Environment::default(), &config).unwrap(),
+            MuxAddress::Unix("/file".into())
+        );
+        let bad = Environment { mux_address: Some("nowhere".into()), ..Environment::default() };
+        assert!(mux_address(&bad, &config).unwrap_err().to_string().starts_with("USBMUXD_SOCKET_ADDRESS"));
+    }
+}

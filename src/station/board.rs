@@ -1,0 +1,241 @@
+//! The board: how every bay stands now, and news of each change. Screens only read it.
+
+use crate::ids::{Bay, JobId, Udid};
+use crate::limits::SNAPSHOT_BACKLOG;
+use crate::transport::Attachment;
+use crate::workflow::event::{DeviceLabel, Event, EventKind};
+use crate::workflow::memory::Memory;
+use crate::workflow::outcome::{Outcome, Verdict};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::broadcast;
+
+/// How one device's bay stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BayState {
+    /// The bay.
+    pub bay: Bay,
+    /// The device in it.
+    pub udid: Udid,
+    /// Simulated or replayed.
+    pub simulated: bool,
+    /// False once it was unplugged.
+    pub attached: bool,
+    /// Who it is.
+    pub label: DeviceLabel,
+    /// How it stands, in words for people and scripts.
+    pub standing: Verdict,
+    /// Deadline of what is waited for.
+    pub until: Option<Timestamp>,
+    /// Its job.
+    pub job: Option<JobId>,
+    /// Attempts of the job.
+    pub attempts: u32,
+    /// Pushes of the job.
+    pub pushes: u32,
+    /// When the job began.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+}
+
+impl BayState {
+    fn new(attachment: &Attachment) -> Self {
+        Self {
+            bay: Bay::from_location(attachment.location),
+            udid: attachment.udid.clone(),
+            simulated: attachment.simulated,
+            attached: true,
+            label: DeviceLabel::default(),
+            standing: Outcome::Attached.into(),
+            until: None,
+            job: None,
+            attempts: 0,
+            pushes: 0,
+            started: None,
+            ended: None,
+        }
+    }
+
+    /// Milliseconds the job took, or has taken until `now`.
+    pub fn ms(&self, now: Timestamp) -> u64 {
+        let Some(started) = self.started else { return 0 };
+        let spent = self.ended.unwrap_or(now).duration_since(started).as_millis();
+        u64::try_from(spent).unwrap_or(0)
+    }
+
+    fn take(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::JobStarted(_) => self.started = Some(event.at),
+            EventKind::AttemptStarted { number } => self.attempts = *number,
+            EventKind::PushStarted { number } => self.pushes = *number,
+            EventKind::Identified(label) => self.label = label.clone(),
+            EventKind::Reattached { bay } => self.bay = bay.clone(),
+            EventKind::JobEnded(_) => self.ended = Some(event.at),
+            _ => {}
+        }
+        if let Some(standing) = standing_after(&event.kind) {
+            self.standing = standing;
+            self.until = match &event.kind {
+                EventKind::Waiting { until, .. } => Some(*until),
+                _ => None,
+            };
+        }
+    }
+}
+
+fn standing_after(kind: &EventKind) -> Option<Verdict> {
+    let state = kind.state()?;
+    Some(match kind {
+        EventKind::JobEnded(verdict) => verdict.clone(),
+        EventKind::Retrying { reason, chain, pause_ms } => {
+            let sentence = format!("{reason} Trying again in {} s.", pause_ms.div_ceil(1000));
+            Verdict::from(state).saying(sentence).because(chain.clone())
+        }
+        _ => state.into(),
+    })
+}
+
+/// A change, for screens that follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A bay stands differently.
+    Bay(Box<BayState>),
+    /// The way to the devices is lost, for this reason.
+    MuxLost(String),
+    /// The way to the devices is there.
+    MuxReady,
+}
+
+/// The board.
+#[derive(Debug)]
+pub struct Board {
+    state: Mutex<State>,
+    news: broadcast::Sender<News>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bays: BTreeMap<Udid, BayState>,
+    jobs: HashMap<JobId, Udid>,
+    mux_trouble: Option<String>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self { state: Mutex::default(), news: broadcast::channel(SNAPSHOT_BACKLOG).0 }
+    }
+}
+
+impl Board {
+    /// Every bay now, in the order of bays and devices.
+    pub fn bays(&self) -> Vec<BayState> {
+        let mut bays: Vec<_> = self.lock().bays.values().cloned().collect();
+        bays.sort_by(|a, b| (a.bay.sort_key(), &a.udid).cmp(&(b.bay.sort_key(), &b.udid)));
+        bays
+    }
+
+    /// Why there is no way to the devices, if so.
+    pub fn mux_trouble(&self) -> Option<String> {
+        self.lock().mux_trouble.clone()
+    }
+
+    /// Follows changes from now on. One who lags too far is told so and reads
+    /// [`Board::bays`] again.
+    pub fn follow(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// Takes a committed event.
+    pub fn take(&self, event: &Event) {
+        let mut state = self.lock();
+        let udid = match &event.kind {
+            EventKind::JobStarted(new) => new.udid.clone(),
+            _ => match state.jobs.get(&event.job) {
+                Some(udid) => udid.clone(),
+                None => return,
+            },
+        };
+        if matches!(event.kind, EventKind::JobStarted(_)) {
+            state.jobs.insert(event.job, udid.clone());
+        }
+        let Some(bay) = state.bays.get_mut(&udid) else { return };
+        if matches!(event.kind, EventKind::JobStarted(_)) {
+            bay.begin(event.job);
+        }
+        let before = bay.clone();
+        bay.take(event);
+        if *bay != before || before.started == Some(event.at) {
+            self.tell(News::Bay(Box::new(bay.clone())));
+        }
+    }
+
+    pub(super) fn attached(&self, attachment: &Attachment) {
+        let mut state = self.lock();
+        let bay = state.bays.entry(attachment.udid.clone()).or_insert_with(|| BayState::new(attachment));
+        bay.attached = true;
+        bay.bay = Bay::from_location(attachment.location);
+        self.tell(News::Bay(Box::new(bay.clone())));
+    }
+
+    pub(super) fn detached(&self, udid: &Udid) {
+        if let Some(bay) = self.lock().bays.get_mut(udid) {
+            bay.attached = false;
+            self.tell(News::Bay(Box::new(bay.clone())));
+        }
+    }
+
+    /// A job of an earlier life goes on.
+    pub(super) fn resumed(&self, udid: &Udid, job: JobId, started: Timestamp, memory: &Memory) {
+        let mut state = self.lock();
+        state.jobs.insert(job, udid.clone());
+        if let Some(bay) = state.bays.get_mut(udid) {
+            bay.begin(job);
+            bay.started = Some(started);
+            bay.attempts = memory.attempts;
+            bay.pushes = u32::try_from(memory.pushes.len()).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// A bay whose job could not even begin, or broke in a way no event tells.
+    pub(super) fn stands(&self, udid: &Udid, verdict: Verdict, at: Timestamp) {
+        if let Some(bay) = self.lock().bays.get_mut(udid) {
+            bay.standing = verdict;
+            bay.started = bay.started.or(Some(at));
+            bay.ended = Some(at);
+            self.tell(News::Bay(Box::new(bay.clone())));
+        }
+    }
+
+    pub(super) fn mux(&self, trouble: Option<String>) {
+        let mut state = self.lock();
+        if state.mux_trouble == trouble {
+            return;
+        }
+        state.mux_trouble.clone_from(&trouble);
+        self.tell(trouble.map_or(News::MuxReady, News::MuxLost));
+    }
+
+    /// A send fails only if nobody follows.
+    fn tell(&self, news: News) {
+        let _ = self.news.send(news);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole after every statement: a panic elsewhere cannot have torn it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BayState {
+    fn begin(&mut self, job: JobId) {
+        self.job = Some(job);
+        self.started = None;
+        self.ended = None;
+        self.attempts = 0;
+        self.pushes = 0;
+        self.until = None;
+        self.standing = Outcome::Attached.into();
+    }
+}

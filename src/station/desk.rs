@@ -1,0 +1,266 @@
+//! Single things with single devices: look, pair, unpair, list, remove.
+
+use crate::device::facts::Facts;
+use crate::device::services::ready_made::DeviceLog;
+use crate::device::trust::{Earned, NotTrusted, Trust, TrustLimits, TrustObserver};
+use crate::device::{DeviceError, DeviceLink};
+use crate::limits::GLANCE;
+use crate::transport::{Attachment, Backend, TransportError};
+use crate::wire::mcinstall::InstalledProfile;
+use crate::workflow::failure::Failure;
+use crate::workflow::outcome::{Class, Outcome, Verdict};
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// Why no device could be picked.
+#[derive(Debug, thiserror::Error)]
+pub enum PickError {
+    /// The mux cannot be asked.
+    #[error(transparent)]
+    Mux(#[from] TransportError),
+    /// Nothing is attached.
+    #[error("no device is attached")]
+    None,
+    /// The wanted one is not.
+    #[error("no attached device has the UDID {wanted}")]
+    NotHere {
+        /// As typed.
+        wanted: String,
+        /// Those that are attached.
+        attached: Vec<Attachment>,
+    },
+    /// Several could be meant.
+    #[error("{} devices are attached; say which one with -u UDID", attached.len())]
+    Ambiguous {
+        /// Those that are attached.
+        attached: Vec<Attachment>,
+    },
+}
+
+/// What a session shows of a device.
+#[derive(Debug)]
+pub struct Info {
+    /// Facts.
+    pub facts: Facts,
+    /// Installed profiles; `None` if they could not be read, with the reason in `limited`.
+    pub installed: Option<Vec<InstalledProfile>>,
+    /// Why not everything could be read.
+    pub limited: Option<Verdict>,
+}
+
+/// The desk.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    backend: Arc<dyn Backend>,
+    trust: Trust,
+}
+
+impl Desk {
+    /// A desk over `backend`.
+    pub fn new(backend: Arc<dyn Backend>, trust: Trust) -> Self {
+        Self { backend, trust }
+    }
+
+    /// What the backend is, for messages.
+    pub fn describe_backend(&self) -> String {
+        self.backend.describe()
+    }
+
+    /// Everything attached by cable, in the order of bays.
+    ///
+    /// # Errors
+    /// The mux cannot be asked.
+    pub async fn attached(&self) -> Result<Vec<Attachment>, TransportError> {
+        let mut list = self.backend.list().await?;
+        list.sort_by(|a, b| (a.location, &a.udid).cmp(&(b.location, &b.udid)));
+        list.dedup_by(|a, b| a.udid == b.udid);
+        Ok(list)
+    }
+
+    /// The device meant: the only one attached, or the one with this UDID.
+    ///
+    /// # Errors
+    /// [`PickError`].
+    pub async fn pick(&self, wanted: Option<&str>) -> Result<DeviceLink, PickError> {
+        let attached = self.attached().await?;
+        let found = match wanted {
+            Some(text) => match attached.iter().find(|a| a.udid.is_meant_by(text)) {
+                Some(found) => found.clone(),
+                None => return Err(PickError::NotHere { wanted: text.to_owned(), attached }),
+            },
+            None if attached.len() > 1 => return Err(PickError::Ambiguous { attached }),
+            None => attached.into_iter().next().ok_or(PickError::None)?,
+        };
+        Ok(self.link(found))
+    }
+
+    /// The link to an attachment.
+    pub fn link(&self, attachment: Attachment) -> DeviceLink {
+        DeviceLink::new(self.backend.clone(), attachment)
+    }
+
+    /// What a device tells everybody; asks it nothing that could raise a dialog.
+    ///
+    /// # Errors
+    /// How it stands instead.
+    pub async fn glance(&self, link: &DeviceLink) -> Result<Facts, Verdict> {
+        let look = async {
+            let mut facts = Facts::default();
+            facts.take_default_domain(&link.lockdown().await?.values(None).await?);
+            Ok::<_, DeviceError>(facts)
+        };
+        match timeout(GLANCE, look).await {
+            Ok(facts) => facts.map_err(|e| verdict_of(&e)),
+            Err(_) => Err(Verdict::failed(
+                Class::Device,
+                "The device does not answer.",
+                "Unlock it, or unplug it and plug it in again.",
+            )),
+        }
+    }
+
+    /// Whether a pair record for it is stored.
+    pub async fn has_record(&self, link: &DeviceLink) -> bool {
+        matches!(link.backend().read_pair_record(link.udid()).await, Ok(Some(_)))
+    }
+
+    /// Everything a session shows. A device that does not trust us shows what it tells
+    /// everybody, and why not more.
+    ///
+    /// # Errors
+    /// How it stands instead.
+    pub async fn info(&self, link: &DeviceLink) -> Result<Info, Verdict> {
+        let open = self.glance(link).await?;
+        let limits = TrustLimits { person: std::time::Duration::ZERO, may_pair: false };
+        let limited = |verdict| Info { facts: open.clone(), installed: None, limited: Some(verdict) };
+        let earned = match self.trust.earn(link, limits, &Nobody).await {
+            Ok(Ok(earned)) => earned,
+            Ok(Err(NotTrusted::NeedsPairing)) => return Ok(limited(not_paired())),
+            Ok(Err(reason)) => return Ok(limited(verdict_of_trust(&reason))),
+            Err(error) => return Ok(limited(verdict_of(&error))),
+        };
+        let Earned { mut session, mut facts, .. } = earned;
+        if let Err(error) = facts.read_session(&mut session).await {
+            return Ok(limited(verdict_of(&error)));
+        }
+        let profiles = async {
+            let mut mcinstall = session.mcinstall().await?;
+            let cloud = mcinstall.cloud_configuration().await?;
+            Ok::<_, DeviceError>((cloud, mcinstall.profiles().await?))
+        };
+        Ok(match profiles.await {
+            Ok((cloud, installed)) => {
+                facts.take_cloud_configuration(cloud.as_ref());
+                Info { facts, installed: Some(installed), limited: None }
+            }
+            Err(error) => Info { facts, installed: None, limited: Some(verdict_of(&error)) },
+        })
+    }
+
+    /// Earns trust and a session.
+    ///
+    /// # Errors
+    /// How it stands instead.
+    pub async fn pair(
+        &self,
+        link: &DeviceLink,
+        limits: TrustLimits,
+        observer: &dyn TrustObserver,
+    ) -> Result<Earned, Verdict> {
+        match self.trust.earn(link, limits, observer).await {
+            Ok(Ok(earned)) => Ok(earned),
+            Ok(Err(reason)) => Err(verdict_of_trust(&reason)),
+            Err(error) => Err(verdict_of(&error)),
+        }
+    }
+
+    /// Gives trust back; false if there was none.
+    ///
+    /// # Errors
+    /// How it stands instead.
+    pub async fn unpair(&self, link: &DeviceLink) -> Result<bool, Verdict> {
+        self.trust.unpair(link).await.map_err(|e| verdict_of(&e))
+    }
+
+    /// Installed configuration profiles.
+    ///
+    /// # Errors
+    /// How it stands instead.
+    pub async fn installed(&self, earned: &mut Earned) -> Result<Vec<InstalledProfile>, Verdict> {
+        let listed = async { earned.session.mcinstall().await?.profiles().await };
+        listed.await.map_err(|e| verdict_of(&e))
+    }
+
+    /// Removes the profile `identifier` and reads the list back; `None` if it is not there.
+    ///
+    /// # Errors
+    /// How it stands instead; a device may acknowledge and keep it.
+    pub async fn remove(
+        &self,
+        earned: &mut Earned,
+        identifier: &str,
+    ) -> Result<Option<InstalledProfile>, Verdict> {
+        let removal = async {
+            let mut mcinstall = earned.session.mcinstall().await?;
+            let listed = mcinstall.profiles().await?;
+            let Some(profile) = listed.into_iter().find(|p| p.identifier == identifier) else {
+                return Ok((None, false));
+            };
+            mcinstall.remove(&profile).await?;
+            let stays = mcinstall.profiles().await?.iter().any(|p| p.identifier == identifier);
+            Ok((Some(profile), stays))
+        };
+        match removal.await {
+            Ok((_, true)) => Err(Verdict::failed(
+                Class::Device,
+                "The device acknowledged the removal and still lists the profile.",
+                "Remove it on the device: Settings > General > VPN & Device Management.",
+            )),
+            Ok((removed, false)) => Ok(removed),
+            Err(error) => Err(verdict_of(&error)),
+        }
+    }
+
+    /// The device's own log.
+    ///
+    /// # Errors
+    /// How it stands instead.
+    pub async fn log(&self, earned: &mut Earned) -> Result<DeviceLog, Verdict> {
+        DeviceLog::open(&mut earned.session).await.map_err(|e| verdict_of(&e))
+    }
+}
+
+struct Nobody;
+
+#[async_trait::async_trait]
+impl TrustObserver for Nobody {
+    async fn met(&self, _: &Facts) {}
+    async fn awaiting(&self, _: crate::device::trust::Awaiting, _: std::time::Duration) {}
+}
+
+fn not_paired() -> Verdict {
+    Verdict::from(Outcome::Attached)
+        .saying("The device is not paired with this station, so it shows only what it tells everybody.")
+        .then("Run `enlist pair` for it.")
+}
+
+fn verdict_of(error: &DeviceError) -> Verdict {
+    settle(Failure::of(error))
+}
+
+fn verdict_of_trust(reason: &NotTrusted) -> Verdict {
+    settle(Failure::of_trust(reason))
+}
+
+/// At the desk nothing is tried again: a failure is how it stands.
+fn settle(failure: Failure) -> Verdict {
+    match failure {
+        Failure::Final(verdict) | Failure::RetryLater { verdict } => verdict,
+        Failure::AwaitUnlock { state } => state.into(),
+        Failure::Reconnect { reason } => Verdict::failed(
+            Class::Transport,
+            format!("{}.", crate::workflow::failure::capitalised(&reason)),
+            "Check the cable, plug the device in again, and see `enlist doctor`.",
+        ),
+    }
+}

@@ -1,0 +1,108 @@
+//! Reading profile files.
+
+use crate::limits::PROFILE_REFUSE_BYTES;
+use crate::wire::profile::{Profile, Purpose, Refusal, TrustAnchors};
+use jiff::Timestamp;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Why a profile file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileFileError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {}", path.display(), plain(.source))]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A list of trusted roots is no list of certificates.
+    #[error("{} holds no PEM certificate", path.display())]
+    Roots {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file was read, and must not or cannot be pushed.
+    #[error("{}: {refusal}", path.display())]
+    Refused {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Reads a profile for `purpose`. Nothing beyond the size limit is read into memory.
+///
+/// # Errors
+/// [`ProfileFileError`].
+pub fn load(
+    path: &Path,
+    purpose: Purpose,
+    anchors: &TrustAnchors,
+    now: Timestamp,
+) -> Result<Profile, ProfileFileError> {
+    let bytes = read(path, PROFILE_REFUSE_BYTES + 1)?;
+    load_bytes(&bytes, path, purpose, anchors, now)
+}
+
+/// As [`load`], for bytes that came with the program.
+///
+/// # Errors
+/// [`ProfileFileError::Refused`].
+pub fn load_bytes(
+    bytes: &[u8],
+    name: &Path,
+    purpose: Purpose,
+    anchors: &TrustAnchors,
+    now: Timestamp,
+) -> Result<Profile, ProfileFileError> {
+    Profile::load(bytes, purpose, anchors, now)
+        .map_err(|refusal| ProfileFileError::Refused { path: name.into(), refusal })
+}
+
+/// The system's trusted roots, and those of `extra` files.
+///
+/// # Errors
+/// [`ProfileFileError::Read`], [`ProfileFileError::Roots`] for an extra file; a system
+/// without a list of roots trusts nobody.
+pub fn anchors(extra: &[PathBuf]) -> Result<TrustAnchors, ProfileFileError> {
+    let mut anchors = TrustAnchors::none();
+    let system = TrustAnchors::SYSTEM_BUNDLES.iter().map(Path::new).find(|p| p.exists());
+    if let Some(bundle) = system
+        && let Err(error) = read(bundle, ROOTS_BYTES).map(|pem| anchors.add_pem(&pem))
+    {
+        tracing::warn!(%error, "the system's trusted roots are not used");
+    }
+    for path in extra {
+        let pem = read(path, ROOTS_BYTES)?;
+        anchors.add_pem(&pem).map_err(|_| ProfileFileError::Roots { path: path.clone() })?;
+    }
+    Ok(anchors)
+}
+
+/// Longest list of roots read, in bytes; the systems' lists are below 1 MiB.
+const ROOTS_BYTES: usize = 8 << 20;
+
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, ProfileFileError> {
+    let failed = |source| ProfileFileError::Read { path: path.into(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit as u64).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

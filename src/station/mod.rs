@@ -1,0 +1,298 @@
+//! The station: all attached devices at once, each its own job.
+//!
+//! May import: `workflow`, `journal`, `device`, traits of `transport`, base. No wire
+//! messages, no rendering. Start at [`Station::run`]; [`board`] is what screens read,
+//! [`desk`] does single things with single devices.
+
+pub mod board;
+pub mod desk;
+pub mod library;
+mod registry;
+mod sink;
+
+pub use board::{BayState, Board, News};
+pub use desk::Desk;
+
+use crate::clock::Clock;
+use crate::device::DeviceLink;
+use crate::device::trust::Trust;
+use crate::ids::{Bay, JobId, Udid};
+use crate::journal::{Journal, JournalError, OpenJob};
+use crate::limits::SHUTDOWN_GRACE;
+use crate::transport::{Attachment, Backend, BackendEvent};
+use crate::wire::profile::Profile;
+use crate::workflow::engine::{self, EventSink, Job};
+use crate::workflow::event::{EventKind, NewJob};
+use crate::workflow::memory::Memory;
+use crate::workflow::outcome::{Class, Verdict};
+use crate::workflow::policy::Policy;
+use registry::Registry;
+use sink::{DrySink, JournalSink};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// A run without a fixed list of devices takes it that all are there when none came for
+/// this long: a mux announces present devices at once.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Such a run gives up if no device came for this long.
+const NO_DEVICE: Duration = Duration::from_secs(15);
+
+/// Which devices a run is about.
+#[derive(Debug, Clone)]
+pub enum Selection {
+    /// Whatever comes.
+    All,
+    /// These, attached now; others are left alone.
+    Listed(Vec<Attachment>),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    /// Every job is over.
+    Done,
+    /// No device came.
+    NoDevice,
+    /// The caller asked for the end; open jobs resume next time.
+    Interrupted,
+}
+
+/// The station.
+pub struct Station {
+    /// The way to the devices.
+    pub backend: Arc<dyn Backend>,
+    /// The memory; `None` for dry runs, which leave no trace.
+    pub journal: Option<Journal>,
+    /// What screens read. The journal's observer must feed it.
+    pub board: Arc<Board>,
+    /// Who we are to devices.
+    pub trust: Trust,
+    /// The profile wanted.
+    pub profile: Arc<Profile>,
+    /// The owner's decisions.
+    pub policy: Policy,
+    /// Wall time.
+    pub clock: Clock,
+}
+
+impl Station {
+    /// Runs. With `once` it ends when every job is over, else only by `shutdown`.
+    pub async fn run(
+        self: &Arc<Self>,
+        selection: Selection,
+        once: bool,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> RunEnd {
+        let mut run = Run {
+            leftovers: self.leftovers().await,
+            station: self.clone(),
+            registry: Registry::new(&selection),
+            jobs: JoinSet::new(),
+            names: HashMap::new(),
+            once,
+            patience: Instant::now() + NO_DEVICE,
+        };
+        if let Selection::Listed(attachments) = selection {
+            attachments.into_iter().for_each(|a| run.attached(a));
+        }
+        let end = tokio::select! {
+            end = run.to_its_end() => end,
+            () = shutdown => RunEnd::Interrupted,
+        };
+        // Dropped jobs close their connections; their journal shows them open.
+        let _ = timeout(SHUTDOWN_GRACE, run.jobs.shutdown()).await;
+        end
+    }
+
+    fn sink(&self) -> Arc<dyn EventSink> {
+        match &self.journal {
+            Some(journal) => Arc::new(JournalSink::new(journal.clone())),
+            None => Arc::new(DrySink::new(self.board.clone(), self.clock.clone())),
+        }
+    }
+
+    /// One device's job from whatever the journal knows of it to its end.
+    async fn enroll(
+        &self,
+        attachment: Attachment,
+        superseded: Vec<JobId>,
+        links: watch::Receiver<Option<DeviceLink>>,
+    ) -> Verdict {
+        let (id, memory) = match self.open_job(&attachment, superseded).await {
+            Ok(opened) => opened,
+            Err(error) => return journal_trouble(&error),
+        };
+        let job = Job {
+            id,
+            profile: self.profile.clone(),
+            policy: self.policy.clone(),
+            trust: self.trust.clone(),
+            clock: self.clock.clone(),
+            links,
+            sink: self.sink(),
+            memory,
+        };
+        engine::run(job).await
+    }
+
+    /// Jobs an earlier run left open for other profiles, by device. A journal that cannot
+    /// be read says so again at the first job.
+    async fn leftovers(&self) -> HashMap<Udid, Vec<JobId>> {
+        let Some(journal) = &self.journal else { return HashMap::new() };
+        let ours = library::hex(&self.profile.file_sha256());
+        let mut leftovers: HashMap<Udid, Vec<JobId>> = HashMap::new();
+        for job in journal.all_open_jobs().await.unwrap_or_default() {
+            if let Some(EventKind::JobStarted(new)) = job.events.first().map(|e| &e.kind)
+                && new.profile_sha256 != ours
+            {
+                leftovers.entry(new.udid.clone()).or_default().push(job.id);
+            }
+        }
+        leftovers
+    }
+
+    /// The device's open job for this profile, or a new one.
+    async fn open_job(
+        &self,
+        attachment: &Attachment,
+        superseded: Vec<JobId>,
+    ) -> Result<(JobId, Memory), JournalError> {
+        let new = self.new_job(attachment);
+        let Some(journal) = &self.journal else {
+            return Ok((sink::begin_dry(&self.board, &self.clock, new), Memory::default()));
+        };
+        for id in superseded {
+            journal.append(id, EventKind::JobEnded(superseded_verdict())).await?;
+        }
+        match journal.open_jobs(&new.udid, &new.profile_sha256).await? {
+            Some(OpenJob { id, events }) => {
+                let memory = Memory::of(&events);
+                let started = events.first().map_or_else(|| self.clock.now(), |e| e.at);
+                self.board.resumed(&new.udid, id, started, &memory);
+                Ok((id, memory))
+            }
+            None => Ok((journal.start_job(new).await?, Memory::default())),
+        }
+    }
+
+    fn new_job(&self, attachment: &Attachment) -> NewJob {
+        NewJob {
+            udid: attachment.udid.clone(),
+            bay: Bay::from_location(attachment.location),
+            simulated: attachment.simulated,
+            profile_sha256: library::hex(&self.profile.file_sha256()),
+            profile_identifier: self.profile.identifier().to_owned(),
+            profile_uuid: self.profile.uuid().to_owned(),
+            profile_name: self.profile.display_name().unwrap_or(self.profile.identifier()).to_owned(),
+        }
+    }
+}
+
+fn superseded_verdict() -> Verdict {
+    Verdict::failed(
+        Class::Configuration,
+        "Another profile was chosen before this job was finished.",
+        "Nothing; the device's newer job counts.",
+    )
+}
+
+fn journal_trouble(error: &JournalError) -> Verdict {
+    Verdict::failed(
+        Class::Configuration,
+        format!("{}.", crate::workflow::failure::capitalised(&error.to_string())),
+        "Check the disk's space and the rights of the state folder, then start again.",
+    )
+}
+
+/// A run in progress.
+struct Run {
+    station: Arc<Station>,
+    registry: Registry,
+    leftovers: HashMap<Udid, Vec<JobId>>,
+    jobs: JoinSet<Verdict>,
+    names: HashMap<Id, Udid>,
+    once: bool,
+    patience: Instant,
+}
+
+impl Run {
+    async fn to_its_end(&mut self) -> RunEnd {
+        let mut events = self.station.backend.watch();
+        let mut watching = true;
+        loop {
+            if self.once && self.jobs.is_empty() && self.registry.is_settled() {
+                return RunEnd::Done;
+            }
+            tokio::select! {
+                biased;
+                ended = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => {
+                    if let Some(ended) = ended {
+                        self.ended(ended);
+                    }
+                }
+                event = events.recv(), if watching => match event {
+                    Some(event) => self.happened(event),
+                    None => watching = false,
+                },
+                () = sleep_until(self.patience), if self.once && self.jobs.is_empty() => {
+                    return if self.registry.is_empty() { RunEnd::NoDevice } else { RunEnd::Done };
+                }
+            }
+        }
+    }
+
+    fn happened(&mut self, event: BackendEvent) {
+        match event {
+            BackendEvent::Attached(attachment) => self.attached(attachment),
+            BackendEvent::Detached(id) => {
+                if let Some(udid) = self.registry.detached(id) {
+                    self.station.board.detached(&udid);
+                }
+            }
+            BackendEvent::Lost { reason } => {
+                tracing::warn!(%reason, "the way to the devices is lost");
+                self.registry.all_void();
+                self.station.board.mux(Some(reason));
+            }
+            BackendEvent::Ready => self.station.board.mux(None),
+        }
+    }
+
+    fn attached(&mut self, attachment: Attachment) {
+        let link = DeviceLink::new(self.station.backend.clone(), attachment.clone());
+        let Some(start) = self.registry.attached(link, self.once) else { return };
+        self.station.board.attached(&attachment);
+        self.patience = Instant::now() + SETTLE;
+        if let Some(links) = start {
+            let (station, udid) = (self.station.clone(), attachment.udid.clone());
+            let superseded = self.leftovers.remove(&udid).unwrap_or_default();
+            let task = self.jobs.spawn(async move { station.enroll(attachment, superseded, links).await });
+            self.names.insert(task.id(), udid);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Verdict), JoinError>) {
+        let (id, verdict) = match ended {
+            Ok((id, verdict)) => (id, verdict),
+            Err(error) => {
+                tracing::error!(%error, "a job broke");
+                let next = "Start the device again, and report this with the log.";
+                (error.id(), Verdict::failed(Class::Bug, "The job broke inside the station.", next))
+            }
+        };
+        let Some(udid) = self.names.remove(&id) else { return };
+        self.registry.finished(&udid);
+        self.patience = Instant::now() + SETTLE;
+        // Most ends are on the board by their event; what no journal could take is not.
+        let board = &self.station.board;
+        if !board.bays().iter().any(|b| b.udid == udid && b.ended.is_some()) {
+            board.stands(&udid, verdict, self.station.clock.now());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Which devices are here, under which attachment, and whose job runs.
+
+use super::Selection;
+use crate::device::DeviceLink;
+use crate::ids::{MuxId, Udid};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::watch;
+
+/// A device known to this run.
+#[derive(Debug)]
+struct Known {
+    links: watch::Sender<Option<DeviceLink>>,
+    present: Option<MuxId>,
+    running: bool,
+    finished: bool,
+    /// It vanished with the mux and not by its cable: when the mux comes back, that is no
+    /// replug.
+    void: bool,
+}
+
+/// All devices of a run.
+#[derive(Debug)]
+pub(super) struct Registry {
+    only: Option<BTreeSet<Udid>>,
+    known: BTreeMap<Udid, Known>,
+}
+
+impl Registry {
+    pub(super) fn new(selection: &Selection) -> Self {
+        let only = match selection {
+            Selection::All => None,
+            Selection::Listed(list) => Some(list.iter().map(|a| a.udid.clone()).collect()),
+        };
+        Self { only, known: BTreeMap::new() }
+    }
+
+    /// True if no device was ever here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// True if every listed device had its job; never for a run without a list.
+    pub(super) fn is_settled(&self) -> bool {
+        let had = |udid: &Udid| self.known.get(udid).is_some_and(|k| k.finished && !k.running);
+        self.only.as_ref().is_some_and(|only| only.iter().all(had))
+    }
+
+    /// A device came. `None`: not ours, or known already. `Some(Some(_))`: start a job that
+    /// follows these links. `Some(None)`: its job goes on, or needs none.
+    #[allow(clippy::option_option)] // three answers, each read once
+    pub(super) fn attached(
+        &mut self,
+        link: DeviceLink,
+        once: bool,
+    ) -> Option<Option<watch::Receiver<Option<DeviceLink>>>> {
+        let udid = link.udid().clone();
+        if self.only.as_ref().is_some_and(|only| !only.contains(&udid)) {
+            return None;
+        }
+        let known = self.known.entry(udid).or_insert_with(|| Known {
+            links: watch::channel(None).0,
+            present: None,
+            running: false,
+            finished: false,
+            void: false,
+        });
+        let id = link.attachment().id;
+        if known.present == Some(id) {
+            return None;
+        }
+        known.present = Some(id);
+        known.links.send_replace(Some(link));
+        let same_stay = std::mem::take(&mut known.void);
+        if known.running || (known.finished && (once || same_stay)) {
+            return Some(None);
+        }
+        known.running = true;
+        Some(Some(known.links.subscribe()))
+    }
+
+    /// An attachment ended; whose it was.
+    pub(super) fn detached(&mut self, id: MuxId) -> Option<Udid> {
+        let (udid, known) = self.known.iter_mut().find(|(_, k)| k.present == Some(id))?;
+        known.present = None;
+        known.links.send_replace(None);
+        Some(udid.clone())
+    }
+
+    /// The mux went away, and all attachments with it.
+    pub(super) fn all_void(&mut self) {
+        for known in self.known.values_mut().filter(|k| k.present.is_some()) {
+            known.present = None;
+            known.void = true;
+            known.links.send_replace(None);
+        }
+    }
+
+    /// A device's job ended.
+    pub(super) fn finished(&mut self, udid: &Udid) {
+        if let Some(known) = self.known.get_mut(udid) {
+            known.running = false;
+            known.finished = true;
+        }
+    }
+}
