@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod ids;
+pub mod journal;
 pub mod limits;
 pub mod proto;
 pub mod secret;
