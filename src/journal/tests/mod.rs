@@ -1,6 +1,7 @@
 //! The journal's own tests, by what they are about.
 
 mod checking;
+mod fixture;
 mod opening;
 mod reading;
 mod writing;
