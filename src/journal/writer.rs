@@ -19,12 +19,18 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
 
+/// Whose open job: a device with the SHA-256 of a profile; `None` for everybody's.
+pub(super) type Whose = Option<(Udid, String)>;
+
+/// An answer that has not been given yet.
+type Answer<T> = (Result<T, JournalError>, Reply<T>);
+
 /// What a handle asks of the writer.
 pub(super) enum Request {
     /// Write and publish.
     Write(Entry, Reply<Event>),
     /// Read open jobs: of one device and profile, or all.
-    Open(Option<(Udid, String)>, Reply<Vec<OpenJob>>),
+    Open(Whose, Reply<Vec<OpenJob>>),
     /// Finish.
     Close(Reply<()>),
 }
@@ -64,7 +70,7 @@ async fn run(mut store: Store, clock: Clock, observer: Observer, mut requests: m
 struct Batch {
     entries: Vec<Entry>,
     writers: Vec<Reply<Event>>,
-    reads: Vec<(Option<(Udid, String)>, Reply<Vec<OpenJob>>)>,
+    reads: Vec<(Whose, Reply<Vec<OpenJob>>)>,
     closing: Vec<Reply<()>>,
 }
 
@@ -87,8 +93,8 @@ impl Batch {
 
 /// A batch on its way back: committed or failed, not yet told to anybody.
 struct Done {
-    written: Vec<(Result<Event, JournalError>, Reply<Event>)>,
-    read: Vec<(Result<Vec<OpenJob>, JournalError>, Reply<Vec<OpenJob>>)>,
+    written: Vec<Answer<Event>>,
+    read: Vec<Answer<Vec<OpenJob>>>,
 }
 
 impl Done {
