@@ -47,6 +47,13 @@ pub const ERROR_CHAIN_LINKS: usize = 16;
 /// Longest text of a device we keep in an error, in characters.
 pub const DEVICE_TEXT_CHARS: usize = 600;
 
+/// Longest event the journal takes, in bytes of JSON: a whole error chain of the longest
+/// texts stays below half of it.
+pub const JOURNAL_EVENT_BYTES: usize = 256 << 10;
+
+/// Jobs a query of the history returns unless told otherwise: a few batch days.
+pub const HISTORY_ROWS: u32 = 1000;
+
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES: usize = 1 << 20;
 
@@ -127,6 +134,10 @@ pub const MUX_BACKOFF_MIN: Duration = Duration::from_millis(100);
 
 /// Longest pause before reconnecting to a mux.
 pub const MUX_BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Wait for another program that writes to the journal's file, such as a person with the
+/// `sqlite3` shell; stations keep each other out with a lock of their own.
+pub const JOURNAL_BUSY: Duration = Duration::from_secs(5);
 
 /// Time a cancelled run gives its jobs to write down where they stand.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
