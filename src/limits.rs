@@ -157,14 +157,3 @@ pub const RECONNECT_PAUSES: [Duration; 5] = [
 
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);
-
-/// Longest event the journal takes, in bytes of JSON: a whole error chain of the longest
-/// texts stays below half of it.
-pub const JOURNAL_EVENT_BYTES: usize = 256 << 10;
-
-/// Jobs a query of the history returns unless told otherwise: a few batch days.
-pub const HISTORY_ROWS: u32 = 1000;
-
-/// Wait for another program that writes to the journal's file, such as a person with the
-/// `sqlite3` shell; stations keep each other out with a lock of their own.
-pub const JOURNAL_BUSY: Duration = Duration::from_secs(5);
