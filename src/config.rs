@@ -138,14 +138,20 @@ impl EnrollConfig {
         let wrong = |what: &str, reason: String| Err(ConfigError::Value { what: what.into(), reason });
         if policy.accept_within > limits::PENDING_PROFILE {
             let most = limits::PENDING_PROFILE.as_secs();
-            return wrong("accept_within", format!("the device drops a waiting profile after {most} seconds"));
+            return wrong(
+                "accept_within",
+                format!("the device drops a waiting profile after {most} seconds"),
+            );
         }
         if !(1..=100).contains(&policy.pushes) {
             return wrong("pushes", "must be between 1 and 100".into());
         }
         let day = Duration::from_secs(86_400);
         if policy.person_within > day || policy.policies_within > day {
-            return wrong("person_within and policies_within", "must be at most a day (86400 seconds)".into());
+            return wrong(
+                "person_within and policies_within",
+                "must be at most a day (86400 seconds)".into(),
+            );
         }
         Ok(policy)
     }
@@ -278,10 +284,7 @@ mod tests {
         let config = Config::parse("[mux]\nsocket = '/file'", Path::new("x")).unwrap();
         let environment = Environment { mux_address: Some("UNIX:/env".into()), ..Environment::default() };
         assert_eq!(mux_address(&environment, &config).unwrap(), MuxAddress::Unix("/env".into()));
-        assert_eq!(
-            mux_address(&Environment::default(), &config).unwrap(),
-            MuxAddress::Unix("/file".into())
-        );
+        assert_eq!(mux_address(&Environment::default(), &config).unwrap(), MuxAddress::Unix("/file".into()));
         let bad = Environment { mux_address: Some("nowhere".into()), ..Environment::default() };
         assert!(mux_address(&bad, &config).unwrap_err().to_string().starts_with("USBMUXD_SOCKET_ADDRESS"));
     }

@@ -1,1 +1,7 @@
-fn main() {}
+//! `enlist`: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(enlist::cli::main())
+}

@@ -33,7 +33,9 @@ impl From<TransportError> for OperationError {
             TransportError::MuxUnreachable { .. } => {
                 "Start usbmuxd, or set USBMUXD_SOCKET_ADDRESS to where it listens; `enlist doctor` checks it."
             }
-            TransportError::MuxProtocol { .. } => "Check USBMUXD_SOCKET_ADDRESS: something else listens there.",
+            TransportError::MuxProtocol { .. } => {
+                "Check USBMUXD_SOCKET_ADDRESS: something else listens there."
+            }
             _ => "See `enlist doctor`.",
         };
         Self::new(Exit::NoDevice, format!("{}.", capitalised(&error.to_string())), next)
@@ -45,11 +47,9 @@ impl From<PickError> for OperationError {
         let sentence = format!("{}.", capitalised(&error.to_string()));
         match error {
             PickError::Mux(error) => error.into(),
-            PickError::None => Self::new(
-                Exit::NoDevice,
-                sentence,
-                "Plug a device in, unlock it, and see `enlist devices`.",
-            ),
+            PickError::None => {
+                Self::new(Exit::NoDevice, sentence, "Plug a device in, unlock it, and see `enlist devices`.")
+            }
             PickError::NotHere { attached, .. } => Self::new(Exit::NoDevice, sentence, listed(&attached)),
             PickError::Ambiguous { attached } => Self::new(Exit::Usage, sentence, listed(&attached)),
         }
@@ -89,7 +89,9 @@ impl From<ProfileFileError> for OperationError {
 impl From<JournalError> for OperationError {
     fn from(error: JournalError) -> Self {
         let next = match error.kind() {
-            JournalErrorKind::InUse => "Stop the other one, or give this one its own folder with --state-dir.",
+            JournalErrorKind::InUse => {
+                "Stop the other one, or give this one its own folder with --state-dir."
+            }
             _ => "Check the state folder: its owner, its rights, the space on its disk.",
         };
         Self::new(Exit::Usage, format!("{}.", capitalised(error.to_string().trim_end_matches('.'))), next)

@@ -8,6 +8,9 @@ pub mod live;
 mod operations;
 pub mod view;
 
+pub use crate::station::RunEnd;
+pub use crate::workflow::outcome::Outcome;
+pub use crate::workflow::policy::{Policy, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
-pub use operations::{LogLines, Operations, Parts, RunOptions, Wanted, history, show_profile};
+pub use operations::{HistoryQuery, LogLines, Operations, Parts, RunOptions, Wanted, history, show_profile};

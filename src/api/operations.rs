@@ -214,11 +214,13 @@ impl Operations {
                 let shown = left.iter().map(|p| printable(&p.identifier)).collect::<Vec<_>>().join(", ");
                 let sentence =
                     format!("The device {} has no profile {}.", link.udid(), printable(identifier));
-                let next = if left.is_empty() { "It has none at all.".into() } else { format!("It has: {shown}.") };
+                let next =
+                    if left.is_empty() { "It has none at all.".into() } else { format!("It has: {shown}.") };
                 Err(OperationError::new(super::view::Exit::Usage, sentence, next))
             }
             Ok((facts, Some(_), left)) => {
-                let sentence = format!("{} is removed; the device no longer lists it.", printable(identifier));
+                let sentence =
+                    format!("{} is removed; the device no longer lists it.", printable(identifier));
                 let verdict = Verdict::from(Outcome::Attached).saying(sentence);
                 let attachment = link.attachment();
                 let device = DeviceView::of_attachment(attachment, &verdict, Some(&facts), spent(begun));
@@ -338,21 +340,53 @@ impl Operations {
     }
 }
 
-/// Reads the journal; no device and no station needed.
+/// Which jobs to show.
+#[derive(Debug, Clone)]
+pub struct HistoryQuery {
+    /// Only of this device, as typed.
+    pub udid: Option<String>,
+    /// Only ended so.
+    pub outcome: Option<Outcome>,
+    /// Only open ones.
+    pub open_only: bool,
+    /// At most so many, newest first.
+    pub limit: u32,
+    /// Simulated ones too.
+    pub include_simulated: bool,
+}
+
+/// Reads the journal; no device and no station needed. A station that never ran has no
+/// history, which is no error.
 ///
 /// # Errors
-/// There is none, or it cannot be read.
-pub fn history(journal: &Path, filter: &HistoryFilter, clock: &Clock) -> Result<Vec<JobView>, OperationError> {
-    let rows = JournalReader::open(journal)?.history(filter)?;
+/// The journal cannot be read.
+pub fn history(journal: &Path, query: &HistoryQuery, clock: &Clock) -> Result<Vec<JobView>, OperationError> {
+    if !journal.exists() {
+        return Ok(Vec::new());
+    }
+    let filter = HistoryFilter {
+        outcome: query.outcome,
+        open_only: query.open_only,
+        limit: if query.udid.is_some() { u32::MAX } else { query.limit },
+        include_simulated: query.include_simulated,
+        ..HistoryFilter::default()
+    };
+    let rows = JournalReader::open(journal)?.history(&filter)?;
+    let meant = |udid: &crate::ids::Udid| query.udid.as_deref().is_none_or(|text| udid.is_meant_by(text));
     let now = clock.now();
-    Ok(rows.iter().map(|row| JobView::new(row, now)).collect())
+    let chosen = rows.iter().filter(|row| meant(&row.udid)).take(query.limit as usize);
+    Ok(chosen.map(|row| JobView::new(row, now)).collect())
 }
 
 /// Reads a profile file to show it, whatever it is for.
 ///
 /// # Errors
 /// It cannot be read as a configuration profile.
-pub fn show_profile(path: &Path, anchors: &TrustAnchors, clock: &Clock) -> Result<ProfileView, OperationError> {
+pub fn show_profile(
+    path: &Path,
+    anchors: &TrustAnchors,
+    clock: &Clock,
+) -> Result<ProfileView, OperationError> {
     let profile = library::load(path, Purpose::Any, anchors, clock.now())?;
     Ok(ProfileView::new(&path.display().to_string(), &profile))
 }

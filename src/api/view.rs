@@ -6,6 +6,7 @@ use crate::device::facts::{Facts, SetupState};
 use crate::ids::{Bay, Udid};
 use crate::journal::JobRow;
 use crate::station::BayState;
+pub use crate::station::doctor::{Check, Health};
 use crate::transport::Attachment;
 use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::mcinstall_error::ErrorChain;
@@ -585,6 +586,9 @@ mod tests {
         assert_eq!(exit(Outcome::PersonDidNotAccept), 3);
         assert_eq!(exit(Outcome::PairingForbidden), 5);
         assert_eq!(exit(Outcome::TooOld), 5);
-        assert_eq!(Exit::Done.worst(Exit::NeedsPerson).worst(Exit::Failed).worst(Exit::Refused), Exit::Failed);
+        assert_eq!(
+            Exit::Done.worst(Exit::NeedsPerson).worst(Exit::Failed).worst(Exit::Refused),
+            Exit::Failed
+        );
     }
 }

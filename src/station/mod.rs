@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod desk;
+pub mod doctor;
 pub mod library;
 mod registry;
 mod sink;

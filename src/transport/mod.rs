@@ -8,6 +8,7 @@
 pub mod error;
 pub mod plist_channel;
 pub mod tls;
+pub mod usb;
 pub mod usbmuxd;
 
 pub use error::TransportError;

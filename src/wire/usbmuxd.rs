@@ -40,6 +40,8 @@ pub enum MuxWireError {
         version: u32,
         /// Header field `message`.
         message: u32,
+        /// Header field `tag`, for the answer.
+        tag: u32,
     },
     /// The payload is no acceptable property list.
     #[error("payload: {0}")]
@@ -104,8 +106,9 @@ impl PacketDecoder {
     /// The next whole packet, or `None` until more bytes are fed.
     ///
     /// # Errors
-    /// [`MuxWireError`] on a length out of range, another protocol version, or a payload
-    /// that is no acceptable dictionary. The stream is of no use afterwards.
+    /// [`MuxWireError`] on a length out of range, after which the stream is of no use; on
+    /// another protocol version, or a payload that is no acceptable dictionary, after which
+    /// that packet is skipped (2.2: a mux leaves a malformed plist unanswered).
     pub fn next_packet(&mut self) -> Result<Option<Packet>, MuxWireError> {
         let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         let word =
@@ -117,12 +120,12 @@ impl PacketDecoder {
         if self.buffer.len() < length {
             return Ok(None);
         }
-        if version != VERSION_PLIST || message != MESSAGE_PLIST {
-            return Err(MuxWireError::Form { version, message });
-        }
-        let value = property_list::parse(&self.buffer[HEADER_BYTES..length], BUDGET)?;
+        let body = self.buffer[HEADER_BYTES..length].to_vec();
         self.buffer.drain(..length);
-        match value {
+        if version != VERSION_PLIST || message != MESSAGE_PLIST {
+            return Err(MuxWireError::Form { version, message, tag });
+        }
+        match property_list::parse(&body, BUDGET)? {
             Value::Dictionary(payload) => Ok(Some(Packet { tag, payload })),
             _ => Err(MuxWireError::Content("the payload is not a dictionary")),
         }

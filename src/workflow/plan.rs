@@ -93,7 +93,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     }
     if let Some(push) = memory.last_push()
         && let Some(until) = may_arrive_until(push, facts, policy)
-        && now < until
+        && now < grace_after(until)
     {
         let reason = match push.answer {
             Some(_) => "the profile pushed before still waits on the device",
@@ -119,13 +119,20 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     Plan::Push { reason: reason.into() }
 }
 
+/// The device counts from its own queueing, we from its answer: a little later than
+/// `until` the profile is certainly gone.
+pub fn grace_after(until: Timestamp) -> Timestamp {
+    let grace = SignedDuration::try_from(PENDING_GRACE).unwrap_or_default();
+    until.checked_add(grace).unwrap_or(until)
+}
+
 /// Until when an earlier push may still turn into an installed profile.
 fn may_arrive_until(push: &Push, facts: &Facts, policy: &Policy) -> Option<Timestamp> {
     let after = |at: Timestamp, wait: Duration| {
         SignedDuration::try_from(wait).ok().and_then(|wait| at.checked_add(wait).ok())
     };
     match push.answer {
-        Some((at, _)) => after(at, policy.accept_within + PENDING_GRACE),
+        Some((at, _)) => after(at, policy.accept_within),
         // "A lost connection does not cancel the install: reconnect and look" (4.5). Only a
         // silent install goes on by itself; a queued one is replaced by the next push.
         None if facts.setup == SetupState::Finished => None,

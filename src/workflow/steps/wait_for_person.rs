@@ -11,6 +11,7 @@ use crate::wire::notification_proxy::{MANAGED_ORG_INFO_CHANGED, PROFILE_LIST_CHA
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, StepResult};
 use crate::workflow::outcome::Outcome;
+use crate::workflow::plan::grace_after;
 use jiff::Timestamp;
 use std::future::pending;
 use tokio::time::sleep;
@@ -28,7 +29,7 @@ pub(super) async fn run(
         if inspection.lists(&profile).await? {
             return Ok((true, StepResult::Done, None));
         }
-        if run.job.clock.now() >= until {
+        if run.job.clock.now() >= grace_after(until) {
             let detail = "the device dropped the profile; nobody installed it".to_owned();
             return Ok((false, StepResult::Warning, Some(detail)));
         }

@@ -1,0 +1,199 @@
+//! What can be typed.
+
+use super::sim::SimArgs;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Enrolls iPhones and iPads over USB: pairs, pushes the direct-enrollment profile,
+/// proves the enrollment by reading it back, and writes it down.
+#[derive(Debug, Parser)]
+#[command(name = "enlist", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 needs a person, \
+4 no device, 5 refused by policy. Of several devices the worst counts.";
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Print one JSON object per line
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Configuration file [env: ENLIST_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Folder of the station's identity, pair records and journal [env: ENLIST_STATE_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Log more to standard error; twice for even more [env: ENLIST_LOG]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the station: enroll whatever is plugged in
+    Serve(ServeArgs),
+    /// Enroll attached devices once
+    Enroll(EnrollArgs),
+    /// List attached devices
+    Devices,
+    /// Show everything a device tells
+    Info(DeviceArg),
+    /// Earn a device's trust
+    Pair(PatientDeviceArg),
+    /// End the pairing with a device
+    Unpair(DeviceArg),
+    /// List the configuration profiles on a device
+    Installed(PatientDeviceArg),
+    /// Remove a configuration profile from a device
+    Remove(RemoveArgs),
+    /// Follow a device's own log
+    Log(LogArgs),
+    /// Look at profile files
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// Show what was done
+    History(HistoryArgs),
+    /// Check this computer and say how to fix what is wrong
+    Doctor,
+    /// Check the configuration file
+    Config(ConfigArgs),
+    /// Simulate devices on a usbmuxd socket
+    #[command(args_conflicts_with_subcommands = true)]
+    Sim(Box<SimArgs>),
+}
+
+/// Which device.
+#[derive(Debug, Args)]
+pub(super) struct DeviceArg {
+    /// UDID of the device; may be left out if only one is attached
+    #[arg(short, long, value_name = "UDID")]
+    pub(super) udid: Option<String>,
+}
+
+/// Which device, and how long its person may take.
+#[derive(Debug, Args)]
+pub(super) struct PatientDeviceArg {
+    #[command(flatten)]
+    pub(super) device: DeviceArg,
+    /// Seconds a person may take to tap Trust or to unlock
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub(super) person_within: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RemoveArgs {
+    #[command(flatten)]
+    pub(super) device: PatientDeviceArg,
+    /// Identifier of the profile, as `enlist installed` shows it
+    pub(super) identifier: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    #[command(flatten)]
+    pub(super) device: PatientDeviceArg,
+    /// Every process, not only those that take part in enrollments
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProfileCommand {
+    /// Show what is in profile files, who signed them, and whether they can be pushed
+    Show {
+        /// Profile files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// File to check; otherwise the one in use
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+}
+
+/// How an enrollment goes; each outranks the configuration.
+#[derive(Debug, Args)]
+pub(super) struct PolicyArgs {
+    /// Seconds a person may take to tap Trust or to unlock [default: 180]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) person_within: Option<u64>,
+    /// Seconds a queued profile may wait for its person; the device drops it after 480
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) accept_within: Option<u64>,
+    /// How often one job may push, again after a queued profile expired
+    #[arg(long, value_name = "N")]
+    pub(super) pushes: Option<u32>,
+    /// While Setup Assistant runs: push silently, or hold until a person finished it
+    #[arg(long, value_name = "push|hold", value_parser = super::enroll::setup_assistant)]
+    pub(super) setup_assistant: Option<crate::api::SetupAssistant>,
+    /// Seconds a job stays open without its device [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) replug_within: Option<u64>,
+    /// Seconds to watch for the first policies after enrollment [default: 0, do not watch]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) policies_within: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EnrollArgs {
+    /// The exported direct-enrollment profile (.mobileconfig)
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) device: DeviceArg,
+    /// Every device attached now
+    #[arg(long, conflicts_with = "udid")]
+    pub(super) all: bool,
+    /// Look and plan, but change nothing and ask the device for nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The exported direct-enrollment profile (.mobileconfig)
+    pub(super) file: Option<PathBuf>,
+    /// End when every job is over
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Enroll N simulated devices instead of real ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(super) simulate: Option<u16>,
+    /// Enroll the simulated devices of a scenario file
+    #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
+    pub(super) scenario: Option<PathBuf>,
+    /// Seed of the simulated devices
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    #[command(flatten)]
+    pub(super) device: DeviceArg,
+    /// Only jobs that ended like this, such as enrolled or trust-denied
+    #[arg(long, value_name = "NAME", value_parser = super::history::outcome)]
+    pub(super) outcome: Option<crate::api::Outcome>,
+    /// Only jobs that are still open
+    #[arg(long, conflicts_with = "outcome")]
+    pub(super) open: bool,
+    /// At most so many, newest first
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(super) limit: u32,
+    /// Leave simulated devices out
+    #[arg(long)]
+    pub(super) real: bool,
+}

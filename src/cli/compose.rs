@@ -1,0 +1,78 @@
+//! Composition root of all subcommands but `sim`: configuration in, operations out.
+
+use super::arguments::Global;
+use crate::api::view::Check;
+use crate::api::{OperationError, Operations, Parts};
+use crate::clock::Clock;
+use crate::config::{self, Config, Environment};
+use crate::device::trust::{RecordStore, StationIdentity, Trust};
+use crate::station::{doctor, library};
+use crate::transport::Backend;
+use crate::transport::usbmuxd::UsbmuxdBackend;
+use crate::wire::profile::TrustAnchors;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The configuration in use.
+pub(super) fn configuration(global: &Global, environment: &Environment) -> Result<Config, OperationError> {
+    match global.config.as_ref().or(environment.config.as_ref()) {
+        Some(path) => Ok(Config::read(path)?),
+        None => Ok(Config::default()),
+    }
+}
+
+/// The state folder: flag, environment, file, the user's own.
+pub(super) fn state_dir(
+    global: &Global,
+    environment: &Environment,
+    config: &Config,
+) -> Result<PathBuf, OperationError> {
+    let given = global.state_dir.as_ref().or(environment.state_dir.as_ref()).or(config.state_dir.as_ref());
+    match given {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(environment.default_state_dir()?),
+    }
+}
+
+/// The journal's file in a state folder.
+pub(super) fn journal_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("journal.sqlite3")
+}
+
+/// Roots that signers of profiles may chain to.
+pub(super) fn anchors(config: &Config) -> Result<TrustAnchors, OperationError> {
+    Ok(library::anchors(&config.trusted_roots)?)
+}
+
+/// Operations through the usbmuxd socket.
+pub(super) fn operations(global: &Global, environment: &Environment) -> Result<Operations, OperationError> {
+    let config = configuration(global, environment)?;
+    let backend = UsbmuxdBackend::new(config::mux_address(environment, &config)?);
+    operations_over(Arc::new(backend), &state_dir(global, environment, &config)?, &config)
+}
+
+/// Operations through any backend.
+pub(super) fn operations_over(
+    backend: Arc<dyn Backend>,
+    state_dir: &Path,
+    config: &Config,
+) -> Result<Operations, OperationError> {
+    let clock = Clock::System;
+    let identity = StationIdentity::load_or_create(&state_dir.join("identity.plist"), &clock)?;
+    let store = RecordStore::new(state_dir.join("pair-records"), clock.clone());
+    Ok(Operations::new(Parts {
+        backend,
+        trust: Trust::new(Arc::new(identity), store),
+        journal: journal_in(state_dir),
+        anchors: anchors(config)?,
+        clock,
+    }))
+}
+
+/// Checks of this computer.
+pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result<Vec<Check>, OperationError> {
+    let config = configuration(global, environment)?;
+    let backend = UsbmuxdBackend::new(config::mux_address(environment, &config)?);
+    let state_dir = state_dir(global, environment, &config)?;
+    Ok(doctor::examine(&backend, &state_dir, &journal_in(&state_dir), &Clock::System).await)
+}

@@ -1,0 +1,57 @@
+//! `enlist enroll`: attached devices, once.
+
+use super::arguments::{EnrollArgs, Global, PolicyArgs};
+use super::compose;
+use super::output::Output;
+use super::screen::{self, Show};
+use crate::api::view::Exit;
+use crate::api::{OperationError, Policy, RunOptions, SetupAssistant, Wanted};
+use crate::config::{EnrollConfig, Environment};
+
+pub(super) async fn run(
+    args: &EnrollArgs,
+    global: &Global,
+    environment: &Environment,
+    output: &Output,
+) -> Result<Exit, OperationError> {
+    let config = compose::configuration(global, environment)?;
+    let policy = policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
+    let operations = compose::operations(global, environment)?;
+    let profile = operations.profile(&args.file)?;
+    for warning in profile.warnings() {
+        output.note(format!("warning: {}", warning.message));
+    }
+    let wanted = match args.all {
+        true => Wanted::AllAttached,
+        false => Wanted::One(args.device.udid.clone()),
+    };
+    let show = if output.json { Show::Results } else { Show::for_people(output) };
+    let options = RunOptions { wanted, profile, policy, once: true };
+    screen::run(&operations, options, show, output).await
+}
+
+/// Defaults, then the configuration, then flags.
+pub(super) fn policy(
+    config: &EnrollConfig,
+    flags: &PolicyArgs,
+    base: Policy,
+) -> Result<Policy, OperationError> {
+    let flags = EnrollConfig {
+        person_within: flags.person_within,
+        accept_within: flags.accept_within,
+        pushes: flags.pushes,
+        setup_assistant: flags.setup_assistant,
+        replug_within: flags.replug_within,
+        policies_within: flags.policies_within,
+    };
+    Ok(flags.policy(config.policy(base)?)?)
+}
+
+/// Reads `push` or `hold`.
+pub(super) fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
+    match text {
+        "push" => Ok(SetupAssistant::Push),
+        "hold" => Ok(SetupAssistant::Hold),
+        _ => Err("expected push or hold".into()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Plain lines: one for each change that a person would care about.
+
+use super::output::{Output, Tone, chain, who};
+use crate::api::view::BayView;
+use crate::api::{Live, Outcome};
+use std::collections::HashMap;
+
+/// The six taps of R24.
+pub(super) const CARD: [&str; 6] = [
+    "Unlock the device",
+    "Settings > Profile Downloaded > Install",
+    "Enter the passcode if asked",
+    "Read the warning, tap Install",
+    "Remote management: tap Trust",
+    "Profile Installed: tap Done",
+];
+
+/// Prints changes.
+pub(super) struct Lines {
+    output: Output,
+    last: HashMap<String, (Outcome, bool, String)>,
+    card_shown: bool,
+}
+
+impl Lines {
+    pub(super) fn new(output: Output) -> Self {
+        Self { output, last: HashMap::new(), card_shown: false }
+    }
+
+    /// Prints a bay's standing if it changed.
+    pub(super) fn bay(&mut self, bay: &BayView, live: &Live) {
+        let device = &bay.device;
+        let now = (device.outcome, bay.ended, device.sentence.clone());
+        if self.last.insert(device.udid.to_string(), now.clone()).as_ref() == Some(&now) {
+            return;
+        }
+        let tone = Tone::of(device, bay.ended);
+        let left = match bay.until {
+            Some(until) if !bay.ended => format!(" ({} s left)", live.seconds_until(until)),
+            _ => String::new(),
+        };
+        self.output.line(format!(
+            "{} {:<10} {}  {}  {}{left}",
+            self.output.toned(tone, tone.shape()),
+            device.bay.to_string(),
+            self.output.toned(tone, format!("{:<20}", device.outcome.name())),
+            who(device),
+            device.sentence,
+        ));
+        if bay.ended && !device.outcome.is_success() {
+            if let Some(next) = &device.next {
+                self.output.line(format!("             next: {next}"));
+            }
+            if !device.chain.is_empty() {
+                self.output.line(format!("             device said: {}", chain(device)));
+            }
+        }
+        if device.outcome == Outcome::WaitingForPerson && !bay.ended && !self.card_shown {
+            self.card_shown = true;
+            for (n, step) in CARD.iter().enumerate() {
+                self.output.line(format!("             {}. {step}", n + 1));
+            }
+        }
+    }
+
+    /// Prints what became of the mux.
+    pub(super) fn mux(&self, trouble: Option<&String>) {
+        match trouble {
+            Some(reason) => self.output.line(format!("▲ mux lost: {reason}; trying again")),
+            None => self.output.line("● mux ready"),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `enlist log`: the device's own log, by default of the processes that enroll.
+
+use super::arguments::{Global, LogArgs};
+use super::compose;
+use super::output::Output;
+use crate::api::OperationError;
+use crate::api::view::Exit;
+use crate::config::Environment;
+use std::time::Duration;
+
+/// Processes that take part in pairing and enrollment (protocols.md 5.5).
+const PROCESSES: [&str; 10] = [
+    "profiled",
+    "mdmd",
+    "mc_mobile_tunnel",
+    "dmd",
+    "teslad",
+    "lockdownd",
+    "Setup",
+    "trustd",
+    "securityd",
+    "mobileactivationd",
+];
+
+pub(super) async fn run(
+    args: &LogArgs,
+    global: &Global,
+    environment: &Environment,
+    output: &Output,
+) -> Result<Exit, OperationError> {
+    let operations = compose::operations(global, environment)?;
+    let output = *output;
+    let tell = move |text: &str| output.note(text);
+    let within = Duration::from_secs(args.device.person_within);
+    let mut lines = operations.log(args.device.device.udid.as_deref(), within, &tell).await?;
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line,
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+        };
+        let Some(line) = line else {
+            let next = "Plug the device in again if it was unplugged.";
+            return Err(OperationError::new(Exit::Failed, "The device ended its log.", next));
+        };
+        if !args.all && !PROCESSES.iter().any(|process| line.contains(process)) {
+            continue;
+        }
+        if output.json {
+            output.object(&serde_json::json!({ "line": line }));
+        } else {
+            output.line(line);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The command line: one file a subcommand; wording and rendering live here.
+//!
+//! May import: `api`, `config`, base. [`compose`], `serve.rs` and `sim.rs` are the
+//! composition roots and may import everything.
+
+mod arguments;
+mod compose;
+mod config;
+mod devices;
+mod doctor;
+mod enroll;
+mod history;
+mod info;
+mod installed;
+mod lines;
+mod log;
+mod output;
+mod pair;
+mod profile;
+mod screen;
+mod serve;
+pub mod sim;
+mod table;
+
+use crate::api::OperationError;
+use crate::api::view::Exit;
+use crate::config::Environment;
+use arguments::{Cli, Command, ProfileCommand};
+use clap::Parser;
+use output::Output;
+
+/// Parses the arguments, runs the command, gives the exit code (design section 5).
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap prints both kinds where they belong.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() };
+        }
+    };
+    let environment = Environment::read();
+    let output = Output::new(cli.global.json, environment.no_color);
+    output::start_log(&environment, cli.global.verbose);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.error(&format!("The program cannot start its tasks: {error}."), None);
+            return Exit::Failed.code();
+        }
+    };
+    let ended = runtime.block_on(run(cli, &environment, &output));
+    match ended {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            output.error(&error.sentence, error.next.as_deref());
+            error.exit.code()
+        }
+    }
+}
+
+async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exit, OperationError> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Config(args) => config::run(&args, global, environment, output),
+        Command::Devices => devices::run(global, environment, output).await,
+        Command::Doctor => doctor::run(global, environment, output).await,
+        Command::Enroll(args) => enroll::run(&args, global, environment, output).await,
+        Command::History(args) => history::run(&args, global, environment, output),
+        Command::Info(args) => info::run(&args, global, environment, output).await,
+        Command::Installed(args) => installed::list(&args, global, environment, output).await,
+        Command::Log(args) => log::run(&args, global, environment, output).await,
+        Command::Pair(args) => pair::pair(&args, global, environment, output).await,
+        Command::Profile(ProfileCommand::Show { files }) => {
+            profile::show(&files, global, environment, output)
+        }
+        Command::Remove(args) => installed::remove(&args, global, environment, output).await,
+        Command::Serve(args) => serve::run(&args, global, environment, output).await,
+        Command::Sim(args) => sim::run(*args, output).await,
+        Command::Unpair(args) => pair::unpair(&args, global, environment, output).await,
+    }
+}

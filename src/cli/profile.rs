@@ -1,0 +1,90 @@
+//! `enlist profile show`: what is in a file, who signed it, and whether it can be pushed.
+
+use super::arguments::Global;
+use super::compose;
+use super::output::{Output, Tone};
+use crate::api::view::{Exit, ProfileView, SignatureView};
+use crate::api::{OperationError, show_profile};
+use crate::clock::Clock;
+use crate::config::Environment;
+use std::path::PathBuf;
+
+pub(super) fn show(
+    files: &[PathBuf],
+    global: &Global,
+    environment: &Environment,
+    output: &Output,
+) -> Result<Exit, OperationError> {
+    let config = compose::configuration(global, environment)?;
+    let anchors = compose::anchors(&config)?;
+    let mut exit = Exit::Done;
+    for file in files {
+        match show_profile(file, &anchors, &Clock::System) {
+            Ok(profile) if output.json => output.object(&profile),
+            Ok(profile) => print(&profile, output),
+            // One bad file must not hide the others.
+            Err(error) => {
+                output.error(&error.sentence, error.next.as_deref());
+                exit = exit.worst(error.exit);
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn print(profile: &ProfileView, output: &Output) {
+    output.line(output.toned(Tone::Strong, &profile.file));
+    let rows = [
+        ("name", profile.name.clone()),
+        ("organisation", profile.organization.clone()),
+        ("identifier", Some(profile.identifier.clone())),
+        ("UUID", Some(profile.uuid.clone())),
+        ("identity by", profile.identity.map(str::to_uppercase)),
+        ("MDM server", profile.server.clone()),
+        ("push topic", profile.topic.clone()),
+        ("SHA-256", Some(profile.sha256.clone())),
+        ("signature", Some(signature(&profile.signature))),
+    ];
+    for (name, value) in rows {
+        if let Some(value) = value {
+            output.line(format!("  {} {value}", output.toned(Tone::Quiet, format!("{name:<13}"))));
+        }
+    }
+    for payload in &profile.payloads {
+        let label = output.toned(Tone::Quiet, format!("{:<13}", "payload"));
+        output.line(format!("  {label} {}  {}", payload.kind, payload.identifier));
+    }
+    for warning in &profile.warnings {
+        let code = warning.code.map(|c| format!("{c} ")).unwrap_or_default();
+        output.line(format!("  {} {code}{}", output.toned(Tone::Person, "▲ warning"), warning.message));
+    }
+    for refusal in &profile.refusals {
+        let code = refusal.code.map(|c| format!("{c} ")).unwrap_or_default();
+        let head = output.toned(Tone::Bad, "✖ cannot enroll:");
+        output.line(format!("  {head} {code}{}", refusal.message));
+        output.line(format!("    {}", refusal.remedy.unwrap_or_default()));
+    }
+    if profile.refusals.is_empty() {
+        output.line(format!("  {} can be pushed as an enrollment", output.toned(Tone::Good, "✔")));
+    }
+}
+
+fn signature(signature: &SignatureView) -> String {
+    if !signature.signed {
+        return "none; the device will say \"Not Signed\"".into();
+    }
+    let signer =
+        signature.signer.clone().filter(|s| !s.is_empty()).unwrap_or_else(|| "an unknown signer".into());
+    let intact = match &signature.broken {
+        None => "intact".to_owned(),
+        Some(reason) => format!("broken ({reason})"),
+    };
+    let chain = match &signature.problem {
+        None => "its chain is trusted here".to_owned(),
+        Some(problem) => {
+            format!("its chain is not trusted here ({problem}); the device may say \"Not Verified\"")
+        }
+    };
+    let when = signature.signed_at.map(|at| format!(", signed {at}")).unwrap_or_default();
+    format!("by {signer}{when}: {intact}, {chain}")
+}

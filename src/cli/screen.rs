@@ -1,0 +1,187 @@
+//! Shows a run in progress: a live table on a terminal, plain lines when piped, or JSON.
+
+use super::lines::Lines;
+use super::output::Output;
+use super::table::Table;
+use crate::api::view::{BayView, Exit};
+use crate::api::{OperationError, Operations, RunEnd, RunOptions, Update};
+use std::collections::HashSet;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    /// A table that is redrawn.
+    Table,
+    /// A line per change.
+    Lines,
+    /// JSON: every change.
+    Changes,
+    /// JSON: one result a device.
+    Results,
+}
+
+impl Show {
+    /// What a person gets: depends on whether anybody looks.
+    pub(super) fn for_people(output: &Output) -> Self {
+        if output.terminal { Self::Table } else { Self::Lines }
+    }
+}
+
+/// Redraws of the table, for its countdowns.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Runs enrollments and shows them; gives the exit code of the whole.
+pub(super) async fn run(
+    operations: &Operations,
+    options: RunOptions,
+    show: Show,
+    output: &Output,
+) -> Result<Exit, OperationError> {
+    let live = operations.live();
+    let mut follower = live.follow();
+    let mut screen = Screen::new(show, output);
+    let once = options.once;
+    let run = operations.run(options, interrupted());
+    tokio::pin!(run);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let end = loop {
+        tokio::select! {
+            biased;
+            Some(update) = follower.next() => {
+                screen.update(&update, &live);
+                // A burst is drawn once.
+                while let Some(update) = follower.try_next() {
+                    screen.update(&update, &live);
+                }
+                screen.draw(&live);
+            }
+            _ = ticks.tick(), if show == Show::Table => screen.draw(&live),
+            end = &mut run => break end,
+        }
+    };
+    while let Some(update) = follower.try_next() {
+        screen.update(&update, &live);
+    }
+    screen.finish(&live);
+    let end = end?;
+    let bays = live.bays();
+    summary(&bays, end, show, output);
+    Ok(exit_of(&bays, end, once))
+}
+
+/// Resolves on Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.
+async fn interrupted() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+    tokio::spawn(async {
+        let _ = tokio::signal::ctrl_c().await;
+        std::process::exit(130);
+    });
+}
+
+fn exit_of(bays: &[BayView], end: RunEnd, once: bool) -> Exit {
+    let worst = bays.iter().filter(|b| b.ended).fold(Exit::Done, |worst, b| worst.worst(b.device.exit()));
+    match end {
+        RunEnd::Done => worst,
+        RunEnd::NoDevice => Exit::NoDevice,
+        // A station is ended like this; a run that should have finished was not.
+        RunEnd::Interrupted if once => worst.worst(Exit::Failed),
+        RunEnd::Interrupted => Exit::Done,
+    }
+}
+
+fn summary(bays: &[BayView], end: RunEnd, show: Show, output: &Output) {
+    if matches!(show, Show::Changes | Show::Results) {
+        return;
+    }
+    let ended = bays.iter().filter(|b| b.ended);
+    let good = ended.clone().filter(|b| b.device.outcome.is_success()).count();
+    let bad = ended.count() - good;
+    let open = bays.iter().filter(|b| !b.ended).count();
+    let simulated = if bays.iter().any(|b| b.device.simulated) { " (simulated devices)" } else { "" };
+    match end {
+        RunEnd::NoDevice => {
+            output.error("No device came.", Some("Plug a device in and unlock it; see `enlist doctor`."));
+        }
+        RunEnd::Interrupted if open > 0 => {
+            output.line(format!(
+                "Stopped: {good} done, {bad} not, {open} open; open jobs go on at the next start{simulated}."
+            ));
+        }
+        _ => output.line(format!("{good} done, {bad} not{simulated}.")),
+    }
+}
+
+struct Screen {
+    show: Show,
+    table: Table,
+    lines: Lines,
+    output: Output,
+    told: HashSet<i64>,
+}
+
+impl Screen {
+    fn new(show: Show, output: &Output) -> Self {
+        let told = HashSet::new();
+        Self { show, table: Table::new(*output), lines: Lines::new(*output), output: *output, told }
+    }
+
+    fn update(&mut self, update: &Update, live: &crate::api::Live) {
+        match (self.show, update) {
+            (Show::Table, _) => {}
+            (Show::Lines, Update::Resync) => live.bays().iter().for_each(|bay| self.lines.bay(bay, live)),
+            (Show::Lines, Update::Bay(bay)) => self.lines.bay(bay, live),
+            (Show::Lines, Update::MuxLost(reason)) => self.lines.mux(Some(reason)),
+            (Show::Lines, Update::MuxReady) => self.lines.mux(None),
+            (Show::Changes, Update::Bay(bay)) => self.output.object(bay),
+            (Show::Changes, Update::Resync) => live.bays().iter().for_each(|bay| self.output.object(bay)),
+            (Show::Results, Update::Bay(bay)) => self.result(bay),
+            (Show::Results, Update::Resync) => live.bays().iter().for_each(|bay| self.result(bay)),
+            (_, Update::MuxLost(reason)) => self.output.note(format!("mux lost: {reason}")),
+            (_, Update::MuxReady) => {}
+        }
+    }
+
+    /// Each ended job once.
+    fn result(&mut self, bay: &BayView) {
+        if bay.ended && self.told.insert(bay.device.job.unwrap_or_default()) {
+            self.output.object(&bay.device);
+        }
+    }
+
+    fn draw(&mut self, live: &crate::api::Live) {
+        if self.show == Show::Table {
+            self.table.draw(live);
+        }
+    }
+
+    fn finish(&mut self, live: &crate::api::Live) {
+        match self.show {
+            Show::Table => self.table.finish(live),
+            // Devices that never came to an end have a result too.
+            Show::Results => {
+                for bay in live.bays() {
+                    let job = bay.device.job.unwrap_or_default();
+                    if !self.told.contains(&job) || job == 0 && !bay.ended {
+                        self.output.object(&bay.device);
+                    }
+                }
+            }
+            Show::Lines | Show::Changes => {}
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `enlist serve`: the station. A composition root: real devices, or simulated ones.
+
+use super::arguments::{Global, ServeArgs};
+use super::output::{Output, Tone};
+use super::screen::{self, Show};
+use super::{compose, enroll};
+use crate::api::view::Exit;
+use crate::api::{OperationError, Operations, Policy, RunOptions, Wanted};
+use crate::clock::Clock;
+use crate::config::{Config, Environment};
+use crate::sim::{Fleet, FleetOptions, SimError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What simulated devices are enrolled with when no file is given.
+const EXAMPLE: &[u8] = include_bytes!("../../fixtures/profiles/example-scep.mobileconfig");
+
+/// A day at the bench: technicians are slow sometimes, so push again (R45), and a cable
+/// that slipped may be found hours later.
+fn station_policy() -> Policy {
+    Policy { pushes: 3, replug_within: Duration::from_secs(12 * 3600), ..Policy::default() }
+}
+
+pub(super) async fn run(
+    args: &ServeArgs,
+    global: &Global,
+    environment: &Environment,
+    output: &Output,
+) -> Result<Exit, OperationError> {
+    let config = compose::configuration(global, environment)?;
+    let mut base = station_policy();
+    if args.once {
+        base.replug_within = Policy::default().replug_within;
+    }
+    let policy = enroll::policy(&config.enroll, &args.policy, base)?;
+    let fleet = simulated(args)?;
+    let operations = match &fleet {
+        // Simulated devices must not mix with the real ones' records.
+        Some(fleet) => {
+            let folder = compose::state_dir(global, environment, &config)?.join("simulated");
+            compose::operations_over(fleet.backend(), &folder, &config)?
+        }
+        None => compose::operations(global, environment)?,
+    };
+    let profile = match (args.file.as_ref().or(config.profile.as_ref()), &fleet) {
+        (Some(path), _) => operations.profile(path)?,
+        (None, Some(_)) => operations.built_in_profile("the built-in example profile", EXAMPLE)?,
+        (None, None) => return Err(no_profile(&config)),
+    };
+    greet(&operations, fleet.as_ref(), &profile, output);
+    let show = if output.json { Show::Changes } else { Show::for_people(output) };
+    let options = RunOptions { wanted: Wanted::Whatever, profile, policy, once: args.once };
+    screen::run(&operations, options, show, output).await
+}
+
+fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {
+    let fleet = match (&args.scenario, args.simulate) {
+        (Some(path), _) => {
+            let unreadable = |e: std::io::Error| {
+                let sentence = format!("Cannot read the scenario {}: {e}.", path.display());
+                OperationError::new(Exit::Usage, sentence, "Check the path.")
+            };
+            let text = std::fs::read_to_string(path).map_err(unreadable)?;
+            Fleet::from_scenario(&text, Clock::System)
+        }
+        (None, Some(devices)) => {
+            Fleet::new(FleetOptions { devices: devices.into(), seed: args.seed, ..FleetOptions::default() })
+        }
+        (None, None) => return Ok(None),
+    };
+    fleet.map(Some).map_err(|e: SimError| {
+        OperationError::new(Exit::Usage, format!("{e}."), "Correct it; README shows a scenario.")
+    })
+}
+
+fn no_profile(config: &Config) -> OperationError {
+    debug_assert!(config.profile.is_none());
+    OperationError::new(
+        Exit::Usage,
+        "There is no profile to push.",
+        "Give the file your MDM exported: `enlist serve FILE`, or profile = \"FILE\" in the configuration.",
+    )
+}
+
+fn greet(
+    operations: &Operations,
+    fleet: Option<&Fleet>,
+    profile: &Arc<crate::wire::profile::Profile>,
+    output: &Output,
+) {
+    if output.json {
+        return;
+    }
+    let name = profile.display_name().unwrap_or(profile.identifier());
+    output.line(format!(
+        "{}  pushing \"{name}\" ({})",
+        output.toned(Tone::Strong, "Enlist"),
+        profile.identifier()
+    ));
+    match fleet {
+        Some(fleet) => {
+            let many = fleet.udids().len();
+            let words =
+                format!("SIMULATED: {many} devices that exist only in this program, with a simulated person");
+            output.line(output.toned(Tone::Person, words));
+        }
+        None => {
+            output.line(format!("watching {}; plug devices in, Ctrl-C ends", operations.describe_backend()))
+        }
+    }
+    for warning in profile.warnings() {
+        output.note(format!("warning: {}", warning.message));
+    }
+}

@@ -1,0 +1,126 @@
+//! The live table: every bay on one line, redrawn in place.
+
+use super::lines::CARD;
+use super::output::{Output, Tone};
+use crate::api::view::BayView;
+use crate::api::{Live, Outcome};
+use terminal_size::{Height, Width, terminal_size};
+
+/// Draws the table over its last drawing.
+pub(super) struct Table {
+    output: Output,
+    drawn: usize,
+}
+
+impl Table {
+    pub(super) fn new(output: Output) -> Self {
+        Self { output, drawn: 0 }
+    }
+
+    /// Draws what fits: bays that need a hand first if not all fit.
+    pub(super) fn draw(&mut self, live: &Live) {
+        let (width, height) = size();
+        let mut bays = live.bays();
+        let mut text = vec![self.head(&bays, live)];
+        let waiting = bays.iter().any(|b| b.device.outcome == Outcome::WaitingForPerson && !b.ended);
+        let room = height.saturating_sub(4 + if waiting { CARD.len() + 1 } else { 0 }).max(1);
+        let hidden = bays.len().saturating_sub(room);
+        if hidden > 0 {
+            bays.sort_by_key(urgency);
+            bays.truncate(room);
+        }
+        text.extend(bays.iter().map(|bay| self.row(bay, live, width)));
+        if hidden > 0 {
+            text.push(self.output.toned(Tone::Quiet, format!("  and {hidden} more")));
+        }
+        if waiting {
+            let head = "On each device that waits for a person:";
+            text.push(self.output.toned(Tone::Strong, head));
+            text.extend(CARD.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
+        }
+        self.print(&text);
+    }
+
+    /// The last drawing stays; every bay is in it.
+    pub(super) fn finish(&mut self, live: &Live) {
+        let (width, _) = size();
+        let bays = live.bays();
+        let mut text = vec![self.head(&bays, live)];
+        for bay in &bays {
+            text.push(self.row(bay, live, width));
+            if let Some(next) = bay.device.next.as_ref().filter(|_| !bay.device.outcome.is_success()) {
+                text.push(format!("     next: {next}"));
+            }
+        }
+        self.print(&text);
+    }
+
+    fn print(&mut self, lines: &[String]) {
+        let up = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
+        let mut text = format!("{up}\x1b[J");
+        for line in lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        self.drawn = lines.len();
+        self.output.raw(&text);
+    }
+
+    fn head(&self, bays: &[BayView], live: &Live) -> String {
+        if let Some(trouble) = live.mux_trouble() {
+            return self.output.toned(Tone::Bad, format!("✖ no way to the devices: {trouble}; trying again"));
+        }
+        let good = bays.iter().filter(|b| b.ended && b.device.outcome.is_success()).count();
+        let hand = bays.iter().filter(|b| Tone::of(&b.device, b.ended) == Tone::Person).count();
+        let simulated = if bays.iter().any(|b| b.device.simulated) { "  SIMULATED DEVICES" } else { "" };
+        let text = format!("{} devices, {good} done, {hand} need a hand{simulated}", bays.len());
+        self.output.toned(Tone::Strong, text)
+    }
+
+    fn row(&self, bay: &BayView, live: &Live, width: usize) -> String {
+        let device = &bay.device;
+        let tone = Tone::of(device, bay.ended);
+        let name = device.name.clone().unwrap_or_else(|| device.udid.to_string());
+        let left = match bay.until {
+            Some(until) if !bay.ended => {
+                let seconds = live.seconds_until(until);
+                format!("{}:{:02} left  ", seconds / 60, seconds % 60)
+            }
+            _ => String::new(),
+        };
+        let away = if bay.attached { "" } else { "unplugged  " };
+        let fixed =
+            format!("{:<9} {:<22} {:<21}", fit(&device.bay.0, 9), fit(&name, 22), device.outcome.name());
+        let rest = format!("{away}{left}{}", device.sentence);
+        let room = width.saturating_sub(fixed.chars().count() + 4);
+        let state = self.output.toned(tone, format!("{} {fixed}", tone.shape()));
+        format!("{state} {}", fit(&rest, room))
+    }
+}
+
+/// Lower is more urgent.
+fn urgency(bay: &BayView) -> u8 {
+    match Tone::of(&bay.device, bay.ended) {
+        Tone::Bad => 0,
+        Tone::Person => 1,
+        Tone::Good => 3,
+        _ => 2,
+    }
+}
+
+fn fit(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// Columns and rows; those of the oldest terminals if nothing is known.
+fn size() -> (usize, usize) {
+    match terminal_size() {
+        Some((Width(width), Height(height))) => (width.into(), height.into()),
+        None => (80, 24),
+    }
+}

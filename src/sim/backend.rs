@@ -1,0 +1,100 @@
+//! The fleet as a [`Backend`], for a station in the same process.
+
+use super::device::OpenError;
+use super::fleet::{Hub, HubEvent};
+use crate::ids::{MuxId, Udid};
+use crate::limits::BACKEND_EVENTS;
+use crate::secret::Secret;
+use crate::transport::{Attachment, Backend, BackendEvent, BoxChannel, TransportError};
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The backend of [`Fleet::backend`](super::Fleet::backend).
+#[derive(Debug)]
+pub(super) struct SimBackend {
+    hub: Arc<Hub>,
+}
+
+impl SimBackend {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub }
+    }
+}
+
+#[async_trait]
+impl Backend for SimBackend {
+    fn describe(&self) -> String {
+        "simulated devices".to_owned()
+    }
+
+    async fn list(&self) -> Result<Vec<Attachment>, TransportError> {
+        Ok(self.hub.attached().iter().filter_map(Attachment::from_mux).collect())
+    }
+
+    fn watch(&self) -> mpsc::Receiver<BackendEvent> {
+        let (sender, receiver) = mpsc::channel(BACKEND_EVENTS);
+        let mut events = self.hub.listen();
+        tokio::spawn(async move {
+            if sender.send(BackendEvent::Ready).await.is_err() {
+                return;
+            }
+            loop {
+                let event = tokio::select! {
+                    event = events.recv() => event,
+                    () = sender.closed() => return,
+                };
+                let event = match event {
+                    Some(HubEvent::Attached(device)) => {
+                        Attachment::from_mux(&device).map(BackendEvent::Attached)
+                    }
+                    Some(HubEvent::Detached(id)) => Some(BackendEvent::Detached(id)),
+                    Some(HubEvent::Paired(_)) => None,
+                    None => return,
+                };
+                if let Some(event) = event
+                    && sender.send(event).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+
+    async fn connect(&self, id: MuxId, port: u16) -> Result<BoxChannel, TransportError> {
+        match self.hub.open(id, port).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(OpenError::Gone) => Err(TransportError::Detached),
+            Err(OpenError::Refused) => Err(TransportError::Refused { port }),
+        }
+    }
+
+    async fn read_buid(&self) -> Result<String, TransportError> {
+        Ok(self.hub.buid().to_owned())
+    }
+
+    async fn read_pair_record(&self, udid: &Udid) -> Result<Option<Secret<Vec<u8>>>, TransportError> {
+        Ok(self.hub.record(udid.as_str()))
+    }
+
+    async fn save_pair_record(
+        &self,
+        udid: &Udid,
+        record: &Secret<Vec<u8>>,
+        id: Option<MuxId>,
+    ) -> Result<(), TransportError> {
+        if self.hub.save_record(udid.as_str(), record.clone(), id) {
+            return Ok(());
+        }
+        Err(TransportError::MuxRefused {
+            request: "SavePairRecord",
+            number: crate::wire::usbmuxd::RESULT_INVALID,
+        })
+    }
+
+    async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
+        self.hub.delete_record(udid.as_str());
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Sockets to listen on: unix with a guarded file, or TCP.
+
+use super::address::SocketAddress;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// A listening socket. Dropping it removes its file, if that is still the one it made.
+#[derive(Debug)]
+pub(super) struct BoundListener {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Unix { listener: UnixListener, path: PathBuf, inode: u64 },
+    Tcp(TcpListener),
+}
+
+impl BoundListener {
+    /// Listens. A unix socket is made beside its place with its mode set and then renamed
+    /// into it, so nobody can connect before the mode holds. A socket file that is there is
+    /// replaced only if nobody answers at it; any other file is left alone.
+    pub(super) async fn bind(address: &SocketAddress, mode: u32) -> io::Result<Self> {
+        let path = match address {
+            SocketAddress::Tcp { host, port } => {
+                let listener = TcpListener::bind((host.as_str(), *port)).await?;
+                return Ok(Self { kind: Kind::Tcp(listener) });
+            }
+            SocketAddress::Unix(path) => path,
+        };
+        refuse_occupied(path).await?;
+        let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let mut beside = name.to_owned();
+        beside.push(format!(".{}", std::process::id()));
+        let beside = path.with_file_name(beside);
+        // A leftover of a process with our number; nothing can listen there.
+        let _ = fs::remove_file(&beside);
+        let listener = UnixListener::bind(&beside)?;
+        let placed = fs::set_permissions(&beside, fs::Permissions::from_mode(mode))
+            .and_then(|()| fs::metadata(&beside))
+            .and_then(|made| fs::rename(&beside, path).map(|()| made.ino()));
+        match placed {
+            Ok(inode) => Ok(Self { kind: Kind::Unix { listener, path: path.clone(), inode } }),
+            Err(error) => {
+                let _ = fs::remove_file(&beside);
+                Err(error)
+            }
+        }
+    }
+
+    /// The address it really listens at.
+    pub(super) fn address(&self) -> io::Result<SocketAddress> {
+        Ok(match &self.kind {
+            Kind::Unix { path, .. } => SocketAddress::Unix(path.clone()),
+            Kind::Tcp(listener) => {
+                let address = listener.local_addr()?;
+                SocketAddress::Tcp { host: address.ip().to_string(), port: address.port() }
+            }
+        })
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<SocketStream> {
+        match &self.kind {
+            Kind::Unix { listener, .. } => Ok(SocketStream::Unix(listener.accept().await?.0)),
+            Kind::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Small frames to and fro: waiting for more bytes would double each trip.
+                stream.set_nodelay(true)?;
+                Ok(SocketStream::Tcp(stream))
+            }
+        }
+    }
+}
+
+impl Drop for BoundListener {
+    fn drop(&mut self) {
+        if let Kind::Unix { path, inode, .. } = &self.kind
+            && fs::symlink_metadata(path).is_ok_and(|found| found.ino() == *inode)
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+async fn refuse_occupied(path: &Path) -> io::Result<()> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    let taken = |why: &str| Err(io::Error::new(io::ErrorKind::AddrInUse, why.to_owned()));
+    if !found.file_type().is_socket() {
+        return taken("there is a file in that place, and it is no socket");
+    }
+    match UnixStream::connect(path).await {
+        Ok(_) => taken("somebody is listening there"),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) enum SocketStream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl AsyncRead for SocketStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for SocketStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

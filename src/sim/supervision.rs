@@ -1,0 +1,43 @@
+//! Supervision identities: who may pair silently and escalate (protocols.md 3.7, 4.6).
+
+use super::installer::first_certificate;
+use super::state::State;
+use crate::wire::fields::Fields;
+use openssl::cms::{CMSOptions, CmsContentInfo};
+use openssl::stack::Stack;
+use openssl::x509::X509;
+
+/// The constructed supervision identity: certificate and key.
+const SUPERVISOR: &str = include_str!("../../fixtures/identities/supervisor.pem");
+
+/// DER of the constructed supervisor's certificate.
+pub(super) fn constructed_supervisor() -> Option<Vec<u8>> {
+    X509::from_pem(SUPERVISOR.as_bytes()).ok()?.to_der().ok()
+}
+
+/// True if `response` is what 4.6 demands: SignedData by the supervisor, its certificate the
+/// first of the set, the content byte for byte the challenge.
+pub(super) fn answers(response: &[u8], challenge: &[u8], supervisor: &[u8]) -> bool {
+    first_certificate(response) == Some(supervisor)
+        && signed_content(response, supervisor).is_some_and(|content| content == challenge)
+}
+
+fn signed_content(response: &[u8], supervisor: &[u8]) -> Option<Vec<u8>> {
+    let mut cms = CmsContentInfo::from_der(response).ok()?;
+    let mut signers = Stack::new().ok()?;
+    signers.push(X509::from_der(supervisor).ok()?).ok()?;
+    let mut content = Vec::new();
+    // Only the supervisor's certificate is looked at; the chain above it is the list of
+    // supervisors itself.
+    let flags = CMSOptions::NO_SIGNER_CERT_VERIFY | CMSOptions::NOINTERN | CMSOptions::BINARY;
+    cms.verify(Some(&signers), None, None, Some(&mut content), flags).ok()?;
+    Some(content)
+}
+
+impl State {
+    /// True if the certificate is among `SupervisorHostCertificates`.
+    pub(super) fn is_supervisor(&self, certificate: &[u8]) -> bool {
+        let supervisors = self.cloud.as_ref().and_then(|c| c.list("SupervisorHostCertificates"));
+        supervisors.unwrap_or_default().iter().any(|s| s.as_data() == Some(certificate))
+    }
+}
