@@ -1,0 +1,3 @@
+//! Shared by the topics.
+
+pub mod world;
