@@ -246,7 +246,7 @@ fn read_profile(path: &Path) -> Result<Vec<u8>, ControlError> {
 pub struct ControlServer {
     accepting: AbortHandle,
     shutdown: watch::Receiver<bool>,
-    _socket: Arc<BoundListener>,
+    socket: Arc<BoundListener>,
 }
 
 impl ControlServer {
@@ -259,7 +259,7 @@ impl ControlServer {
         let socket = Arc::new(BoundListener::bind(&address, 0o600).await?);
         let (asked, shutdown) = watch::channel(false);
         let accepting = tokio::spawn(accept(Arc::clone(&socket), fleet.clone(), asked)).abort_handle();
-        Ok(Self { accepting, shutdown, _socket: socket })
+        Ok(Self { accepting, shutdown, socket })
     }
 
     /// Waits until somebody sent `shutdown`.
@@ -273,6 +273,7 @@ impl ControlServer {
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.accepting.abort();
+        self.socket.remove_file();
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -18,7 +19,7 @@ pub(super) struct BoundListener {
 
 #[derive(Debug)]
 enum Kind {
-    Unix { listener: UnixListener, path: PathBuf, inode: u64 },
+    Unix { listener: UnixListener, path: PathBuf, inode: u64, removed: AtomicBool },
     Tcp(TcpListener),
 }
 
@@ -46,7 +47,10 @@ impl BoundListener {
             .and_then(|()| fs::metadata(&beside))
             .and_then(|made| fs::rename(&beside, path).map(|()| made.ino()));
         match placed {
-            Ok(inode) => Ok(Self { kind: Kind::Unix { listener, path: path.clone(), inode } }),
+            Ok(inode) => {
+                let removed = AtomicBool::new(false);
+                Ok(Self { kind: Kind::Unix { listener, path: path.clone(), inode, removed } })
+            }
             Err(error) => {
                 let _ = fs::remove_file(&beside);
                 Err(error)
@@ -78,13 +82,22 @@ impl BoundListener {
     }
 }
 
-impl Drop for BoundListener {
-    fn drop(&mut self) {
-        if let Kind::Unix { path, inode, .. } = &self.kind
+impl BoundListener {
+    /// Removes the socket file now: the task that accepts may hold this a little longer.
+    pub(super) fn remove_file(&self) {
+        // Once only: the inode may by then belong to somebody else's file.
+        if let Kind::Unix { path, inode, removed, .. } = &self.kind
+            && !removed.swap(true, Ordering::Relaxed)
             && fs::symlink_metadata(path).is_ok_and(|found| found.ino() == *inode)
         {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+impl Drop for BoundListener {
+    fn drop(&mut self) {
+        self.remove_file();
     }
 }
 

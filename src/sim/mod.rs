@@ -38,6 +38,9 @@ mod tls;
 mod trust;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use address::SocketAddress;
 pub use control::{Command, ControlError, ControlReply, ControlServer};
 pub use counters::{Counters, Inspection, Tap};
