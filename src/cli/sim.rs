@@ -22,9 +22,9 @@ const CONTROL_ANSWER: Duration = Duration::from_secs(10);
 /// Simulate devices on a usbmuxd socket.
 #[derive(Debug, Args)]
 pub struct SimArgs {
-    /// How many devices
-    #[arg(long, value_name = "N", default_value_t = 8, conflicts_with = "scenario")]
-    pub devices: usize,
+    /// How many devices [default: 8, or as many as --persona names]
+    #[arg(long, value_name = "N", conflicts_with = "scenario")]
+    pub devices: Option<usize>,
     /// Where to listen: UNIX:/path, /path, host:port or [v6]:port [default: a new folder for
     /// temporary files]
     #[arg(long, value_name = "ADDR")]
@@ -152,7 +152,8 @@ fn options(args: &SimArgs) -> Result<FleetOptions, SimCliError> {
             for text in &args.persona {
                 specs.extend(persona_argument(text)?);
             }
-            FleetOptions { devices: args.devices.max(specs.len()), specs, ..FleetOptions::default() }
+            let named = if specs.is_empty() { FleetOptions::default().devices } else { specs.len() };
+            FleetOptions { devices: args.devices.unwrap_or(named), specs, ..FleetOptions::default() }
         }
     };
     if options.specs.is_empty() {
@@ -177,7 +178,8 @@ fn persona_argument(text: &str) -> Result<Vec<DeviceSpec>, SimCliError> {
             (name, count.ok_or_else(|| argument(format!("'{text}': the count is no number of devices")))?)
         }
     };
-    let persona: Persona = name.parse().map_err(|e: crate::sim::persona::UnknownPersona| argument(e.to_string()))?;
+    let persona: Persona =
+        name.parse().map_err(|e: crate::sim::persona::UnknownPersona| argument(e.to_string()))?;
     Ok(vec![DeviceSpec::from(persona); count])
 }
 
@@ -204,7 +206,11 @@ fn announce(fleet: &Fleet, server: &MuxServer, control: Option<&Path>, json: boo
     }
     writeln!(out, "libimobiledevice: USBMUXD_SOCKET_ADDRESS={address} idevice_id -l")?;
     if let SocketAddress::Unix(path) = address {
-        writeln!(out, "pymobiledevice3:  PYMOBILEDEVICE3_USBMUX={} pymobiledevice3 usbmux list", path.display())?;
+        writeln!(
+            out,
+            "pymobiledevice3:  USBMUXD_SOCKET_ADDRESS={} pymobiledevice3 usbmux list",
+            path.display()
+        )?;
     }
     if let Some(control) = control {
         writeln!(out, "control:          enlist sim control {} list", control.display())?;
@@ -252,7 +258,8 @@ async fn control(socket: &Path, verb: &str, fields: &[String]) -> Result<u8, Sim
         Ok(answer)
     };
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let answer = timeout(CONTROL_ANSWER, exchange).await.map_err(late).and_then(|a| a).map_err(failed(what))?;
+    let answer =
+        timeout(CONTROL_ANSWER, exchange).await.map_err(late).and_then(|a| a).map_err(failed(what))?;
     let mut out = io::stdout().lock();
     writeln!(out, "{}", answer.trim_end()).map_err(failed("print"))?;
     let good = serde_json::from_str::<Value>(&answer).is_ok_and(|v| v["ok"] == Value::Bool(true));
@@ -273,7 +280,6 @@ fn command_line(verb: &str, fields: &[String]) -> Result<Value, SimCliError> {
     }
     let command = Value::Object(object);
     // Checked here too, so that a typing error is told without a simulator.
-    serde_json::from_value::<Command>(command.clone())
-        .map_err(|e| SimCliError::Argument(e.to_string()))?;
+    serde_json::from_value::<Command>(command.clone()).map_err(|e| SimCliError::Argument(e.to_string()))?;
     Ok(command)
 }

@@ -209,7 +209,11 @@ impl Fleet {
         self.inspect_all().iter().map(short).collect()
     }
 
-    fn for_each(&self, udid: Option<Udid>, act: impl Fn(&Self, &Udid) -> Result<(), SimError>) -> ControlReply {
+    fn for_each(
+        &self,
+        udid: Option<Udid>,
+        act: impl Fn(&Self, &Udid) -> Result<(), SimError>,
+    ) -> ControlReply {
         let udids = udid.map_or_else(|| self.udids(), |udid| vec![udid]);
         for udid in &udids {
             act(self, udid)?;

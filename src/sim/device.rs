@@ -142,7 +142,8 @@ impl Device {
             if s.counters.open_connections >= MOST_STREAMS {
                 return Err(OpenError::Refused);
             }
-            let target = if port == PORT { None } else { Some(s.take_listener(port).ok_or(OpenError::Refused)?) };
+            let target =
+                if port == PORT { None } else { Some(s.take_listener(port).ok_or(OpenError::Refused)?) };
             s.counters.connections += 1;
             s.counters.open_connections += 1;
             s.counters.most_open_connections =

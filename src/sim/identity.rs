@@ -246,10 +246,8 @@ mod tests {
         for _ in 0..100 {
             let imei = imei(&mut rng);
             let digits = imei.bytes().map(|b| b - b'0');
-            let sum: u32 = digits
-                .enumerate()
-                .map(|(n, d)| if n % 2 == 0 { u32::from(d) } else { luhn_double(d) })
-                .sum();
+            let sum: u32 =
+                digits.enumerate().map(|(n, d)| if n % 2 == 0 { u32::from(d) } else { luhn_double(d) }).sum();
             assert_eq!((imei.len(), sum % 10), (15, 0), "{imei}");
         }
     }

@@ -224,7 +224,8 @@ pub fn check_mdm(profile: &DeviceProfile, os_major: u32) -> Result<(), Vec<Cause
 /// What a replacement may not change (4.5): true if `new` agrees with `old`.
 pub fn may_replace(old: &Payload, new: &Payload) -> bool {
     let same = |key: &str| old.fields.get(key) == new.fields.get(key);
-    let fixed = ["Topic", "ServerURL", "CheckInURL", "ManagedAppleID", "EnrollmentMode", "RequiredAppIDForMDM"];
+    let fixed =
+        ["Topic", "ServerURL", "CheckInURL", "ManagedAppleID", "EnrollmentMode", "RequiredAppIDForMDM"];
     let per_user = |p: &Payload| {
         let capabilities = p.fields.list("ServerCapabilities").unwrap_or_default();
         capabilities.iter().any(|c| c.as_string() == Some("com.apple.mdm.per-user-connections"))

@@ -97,7 +97,10 @@ impl State {
     pub(super) fn finish_setup(&mut self) {
         self.setup_done = true;
         self.cloud = self.cloud.take().or_else(|| {
-            super::management::initial_cloud_configuration(&super::Settings { setup_done: true, ..self.settings.clone() })
+            super::management::initial_cloud_configuration(&super::Settings {
+                setup_done: true,
+                ..self.settings.clone()
+            })
         });
         self.post("com.apple.purplebuddy.SetupStateChanged");
     }

@@ -56,7 +56,11 @@ impl MuxServer {
     ///
     /// # Errors
     /// The system's, and `AddrInUse` if somebody answers at that socket.
-    pub async fn start(fleet: &Fleet, address: &SocketAddress, options: MuxServerOptions) -> io::Result<Self> {
+    pub async fn start(
+        fleet: &Fleet,
+        address: &SocketAddress,
+        options: MuxServerOptions,
+    ) -> io::Result<Self> {
         let socket = Arc::new(BoundListener::bind(address, options.mode).await?);
         let clients = Arc::new(Clients::default());
         let hub = Arc::clone(fleet.hub());

@@ -427,9 +427,7 @@ impl Persona {
             Self::PersonCancels => Settings { accept_answer: AcceptAnswer::Cancel, ..ready() },
             Self::NetworkRecovers => failing("MCSCEPErrorDomain", 22005, 2),
             Self::ServerDown => failing("MCMDMErrorDomain", 12002, 0),
-            Self::EofInInstallInstalled => {
-                faulty(fresh(), Fault::on("InstallProfile", FaultKind::DropAfter))
-            }
+            Self::EofInInstallInstalled => faulty(fresh(), Fault::on("InstallProfile", FaultKind::DropAfter)),
             Self::EofInInstallNotInstalled => {
                 faulty(fresh(), Fault::on("InstallProfile", FaultKind::DropBefore))
             }

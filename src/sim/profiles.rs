@@ -53,10 +53,11 @@ pub(super) enum Push {
 impl Profiles {
     /// Profiles that are there from the start.
     pub(super) fn preinstalled(settings: &Settings) -> Self {
-        let installed = settings.installed.iter().enumerate().map(|(n, p)| Installed {
-            profile: preinstalled(n, p),
-            managed: p.managed,
-        });
+        let installed = settings
+            .installed
+            .iter()
+            .enumerate()
+            .map(|(n, p)| Installed { profile: preinstalled(n, p), managed: p.managed });
         Self { installed: installed.collect(), ..Self::default() }
     }
 

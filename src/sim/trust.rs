@@ -128,7 +128,8 @@ impl State {
     ) -> Result<Option<Vec<u8>>, ErrorName> {
         self.counters.pair_requests += 1;
         let has_key = |k: &str| record.contains_key(k);
-        self.counters.private_keys_offered += u64::from(has_key("RootPrivateKey") || has_key("HostPrivateKey"));
+        self.counters.private_keys_offered +=
+            u64::from(has_key("RootPrivateKey") || has_key("HostPrivateKey"));
         let host_id = record.get("HostID").and_then(|v| v.as_string()).ok_or(ErrorName::InvalidResponse)?;
         let verdict = self.pair_verdict(record, options, challenge);
         if verdict.is_err() {

@@ -53,7 +53,8 @@ impl State {
     /// GetValue of one key.
     pub(super) fn value(&self, domain: &str, key: &str, session: bool) -> Result<Value, ErrorName> {
         let values = self.domain(domain).ok_or(ErrorName::MissingValue)?;
-        let (_, value, access) = values.into_iter().find(|(k, ..)| *k == key).ok_or(ErrorName::MissingValue)?;
+        let (_, value, access) =
+            values.into_iter().find(|(k, ..)| *k == key).ok_or(ErrorName::MissingValue)?;
         if session || self.is_public(access) { Ok(value) } else { Err(ErrorName::GetProhibited) }
     }
 

@@ -125,7 +125,12 @@ impl Lockdown<'_> {
         }
     }
 
-    fn answer(&mut self, request: Request, fields: &Dictionary, reply: Reply) -> Result<(Reply, Next), Failure> {
+    fn answer(
+        &mut self,
+        request: Request,
+        fields: &Dictionary,
+        reply: Reply,
+    ) -> Result<(Reply, Next), Failure> {
         let in_session = self.session.is_some();
         let named = |domain: &Option<String>| domain.clone().unwrap_or_default();
         let reply = match request {
@@ -170,8 +175,7 @@ impl Lockdown<'_> {
             }
             Request::StartService { service, escrow_bag } => {
                 let context = self.session.as_ref().map(|s| &s.context);
-                let started =
-                    self.device.with(|s| s.start_service(&service, escrow_bag.is_some(), context));
+                let started = self.device.with(|s| s.start_service(&service, escrow_bag.is_some(), context));
                 let (port, secure) = started?;
                 let reply = reply.with("Service", Value::String(service)).with("Port", Value::from(port));
                 if secure { reply.with("EnableServiceSSL", Value::Boolean(true)) } else { reply }
@@ -192,7 +196,12 @@ impl Lockdown<'_> {
         Ok((reply, Next::Message))
     }
 
-    fn pair(&mut self, record: &Dictionary, options: &PairingOptions, reply: Reply) -> Result<Reply, Failure> {
+    fn pair(
+        &mut self,
+        record: &Dictionary,
+        options: &PairingOptions,
+        reply: Reply,
+    ) -> Result<Reply, Failure> {
         let challenge = &mut self.challenge;
         match self.device.with(|s| s.pair(record, options, challenge)) {
             Ok(Some(bag)) => Ok(reply.with("EscrowBag", Value::Data(bag))),
@@ -222,9 +231,7 @@ impl Lockdown<'_> {
             Ok((context, [part(8), part(4), part(4), part(4), part(12)].join("-")))
         })?;
         self.session = Some(Session { id: id.clone(), context: context.clone() });
-        let reply = reply
-            .with("SessionID", Value::String(id))
-            .with("EnableSessionSSL", Value::Boolean(true));
+        let reply = reply.with("SessionID", Value::String(id)).with("EnableSessionSSL", Value::Boolean(true));
         Ok((reply, Next::Tls(context)))
     }
 

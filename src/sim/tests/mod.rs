@@ -69,7 +69,9 @@ impl Bench {
     async fn pair(&self) -> Result<Reply, ErrorName> {
         let mut lockdown = self.lockdown().await;
         let record = lockdown.record().await;
-        lockdown.pair(record.for_device(), PairingOptions { extended_errors: true, ..Default::default() }).await
+        lockdown
+            .pair(record.for_device(), PairingOptions { extended_errors: true, ..Default::default() })
+            .await
     }
 
     /// Pairs however long the person takes, and gives the record.
@@ -86,8 +88,10 @@ impl Bench {
 
     async fn session(&self, record: &PairRecord) -> Result<Conversation, ErrorName> {
         let mut plain = self.lockdown().await;
-        let request =
-            Request::StartSession { host_id: record.host_id.clone(), system_buid: record.system_buid.clone() };
+        let request = Request::StartSession {
+            host_id: record.host_id.clone(),
+            system_buid: record.system_buid.clone(),
+        };
         plain.ask(request).await?;
         Ok(plain.encrypt(record).await.unwrap())
     }

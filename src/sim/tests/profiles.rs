@@ -115,13 +115,9 @@ async fn what_the_device_cannot_parse_is_4000() {
         let identity = mdm.get("IdentityCertificateUUID").unwrap().clone();
         mdm.insert("PayloadUUID".into(), identity);
     });
-    for (bytes, under) in [
-        (&b""[..], 1005),
-        (b"hello", 1000),
-        (cut, 1000),
-        (&tampered, 1004),
-        (&doubled, 1007),
-    ] {
+    for (bytes, under) in
+        [(&b""[..], 1005), (b"hello", 1000), (cut, 1000), (&tampered, 1004), (&doubled, 1007)]
+    {
         assert_eq!(codes(&tunnel.push(bytes).await)[..2], [4000, under]);
     }
     assert_eq!(tunnel.push(&good).await.status(), Status::Acknowledged);
@@ -132,13 +128,8 @@ async fn what_the_device_cannot_parse_is_4000() {
 
 fn signed(content: &[u8]) -> Vec<u8> {
     let certificate = certificate(host_key());
-    let cms = CmsContentInfo::sign(
-        Some(&certificate),
-        Some(host_key()),
-        None,
-        Some(content),
-        CMSOptions::BINARY,
-    );
+    let cms =
+        CmsContentInfo::sign(Some(&certificate), Some(host_key()), None, Some(content), CMSOptions::BINARY);
     cms.unwrap().to_der().unwrap()
 }
 

@@ -67,7 +67,9 @@ async fn a_host_with_another_certificate_gets_no_session() {
     // With TLS 1.3 a client learns of the refusal with the first answer only.
     match plain.encrypt(&stranger).await {
         Err(_) => {}
-        Ok(mut session) => assert!(session.raw(dictionary([("Request", string("QueryType"))])).await.is_err()),
+        Ok(mut session) => {
+            assert!(session.raw(dictionary([("Request", string("QueryType"))])).await.is_err())
+        }
     }
     assert_eq!(bench.counters().handshakes, 0);
 }
@@ -122,10 +124,8 @@ async fn before_the_first_unlock_services_are_refused() {
     bench.fleet.device(&bench.udid).unwrap().with(|s| (s.locked, s.unlocked_since_boot) = (true, false));
     let mut session = bench.session(&record).await.unwrap();
     assert_eq!(session.start(mcinstall::SERVICE).await, Err(ErrorName::PasswordProtected));
-    let with_bag = Request::StartService {
-        service: mcinstall::SERVICE.into(),
-        escrow_bag: Some(Secret::new(vec![1])),
-    };
+    let with_bag =
+        Request::StartService { service: mcinstall::SERVICE.into(), escrow_bag: Some(Secret::new(vec![1])) };
     assert_eq!(session.ask(with_bag).await.unwrap_err(), ErrorName::EscrowLocked);
     assert_eq!(bench.lockdown().await.start(INSECURE_PROXY).await, Err(ErrorName::PasswordProtected));
 }
@@ -165,7 +165,10 @@ async fn values_can_be_set_where_the_facts_say_so() {
     };
     let mut plain = bench.lockdown().await;
     assert!(plain.ask(set("UntrustedHostBUID", BUID)).await.is_ok());
-    assert_eq!(plain.ask(set("UntrustedHostBUID", &"x".repeat(51))).await.unwrap_err(), ErrorName::InvalidResponse);
+    assert_eq!(
+        plain.ask(set("UntrustedHostBUID", &"x".repeat(51))).await.unwrap_err(),
+        ErrorName::InvalidResponse
+    );
     assert_eq!(plain.ask(set("DeviceName", "x")).await.unwrap_err(), ErrorName::SetProhibited);
     let record = bench.paired().await;
     let mut session = bench.session(&record).await.unwrap();
@@ -194,7 +197,11 @@ async fn the_proxy_relays_what_was_observed() {
     let bench = Bench::persona(Persona::Ready);
     let record = bench.paired().await;
     let mut proxy = bench.service(&record, PROXY).await.unwrap();
-    proxy.0.send("observe", &Message::Observe(PROFILE_LIST_CHANGED.into()).to_plist(), DEADLINE).await.unwrap();
+    proxy
+        .0
+        .send("observe", &Message::Observe(PROFILE_LIST_CHANGED.into()).to_plist(), DEADLINE)
+        .await
+        .unwrap();
     sleep(Duration::from_millis(1)).await;
     bench.mcinstall(&record).await.push(&plain_enrollment()).await;
     let relayed = proxy.0.receive("event").await.unwrap();

@@ -170,10 +170,7 @@ async fn a_pairing_expires_thirty_days_after_its_last_use() {
 async fn unpair_forgets_the_host() {
     let bench = Bench::persona(Persona::InSetup);
     let record = bench.paired().await;
-    let unpair = || Request::Unpair {
-        host_id: HOST_ID.to_owned(),
-        record: Secret::new(dictionary([])),
-    };
+    let unpair = || Request::Unpair { host_id: HOST_ID.to_owned(), record: Secret::new(dictionary([])) };
     assert!(bench.lockdown().await.ask(unpair()).await.is_ok());
     assert_eq!(bench.lockdown().await.ask(unpair()).await.unwrap_err(), ErrorName::InvalidHostId);
     assert_eq!(bench.session(&record).await.err(), Some(ErrorName::InvalidHostId));

@@ -1,0 +1,3 @@
+//! Helpers shared by all topics.
+
+pub(crate) mod simulator;
