@@ -66,7 +66,8 @@ pub enum SimAction {
         /// Its control socket
         socket: PathBuf,
         /// list, state, attach, detach, reattach, reboot, unlock, lock, trust, deny, accept,
-        /// cancel, finish-setup, forget-pairing, silence, install, shutdown
+        /// cancel, finish-setup, forget-pairing, silence, install, restart-mux,
+        /// shutdown
         verb: String,
         /// UDID, and further fields as KEY=VALUE (install: file=PATH; silence: on=true)
         fields: Vec<String>,

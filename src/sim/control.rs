@@ -116,6 +116,8 @@ pub enum Command {
         /// File on this computer.
         file: PathBuf,
     },
+    /// Let the mux look restarted: listeners are cut off, attachments numbered anew.
+    RestartMux,
     /// End the simulator.
     Shutdown,
 }
@@ -195,6 +197,10 @@ impl Fleet {
                 let profile = installer::parse(&read_profile(&file)?);
                 let profile = profile.map_err(|causes| ControlError::Profile(format!("{causes:?}")))?;
                 self.device(&udid)?.with(|s| s.install(profile));
+                done
+            }
+            Command::RestartMux => {
+                self.restart_mux();
                 done
             }
             Command::Shutdown => done,

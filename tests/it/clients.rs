@@ -153,6 +153,27 @@ fn pymobiledevice3_pairs_supervised() {
     simulator.pymobiledevice3(&["lockdown", "pair-supervised", "--udid", udid, SUPERVISOR]).good();
     let name = simulator.pymobiledevice3(&["lockdown", "device-name", "--udid", udid]).good();
     assert!(name.contains("Simulated i"), "{name}");
+    // Escalation: the silent install needs no person (4.6).
+    let profile = wifi_profile(simulator.folder()).display().to_string();
+    let install = ["profile", "install", "--udid", udid, "--keybag", SUPERVISOR, &profile];
+    simulator.pymobiledevice3(&install).good();
+    assert_eq!(simulator.state(udid)["installed"][0]["identifier"], "example.bench.wifi");
+}
+
+#[test]
+fn pymobiledevice3_supervises_a_fresh_device_and_erases_a_used_one() {
+    let simulator = start(&["--persona", "in-setup", "--persona", "ready"]);
+    let [fresh, used] = &simulator.udids[..] else { panic!("two devices") };
+    let supervise = ["profile", "supervise", "--udid", fresh, "--keybag", SUPERVISOR, "Bench"];
+    simulator.pymobiledevice3(&supervise).good();
+    let cloud = ["profile", "cloud-configuration", "--udid", fresh];
+    let cloud = json(&simulator.pymobiledevice3(&cloud).good());
+    assert_eq!((&cloud["IsSupervised"], &cloud["ConfigurationSource"]), (&true.into(), &2.into()));
+    let wifi = simulator.pymobiledevice3(&["profile", "set-wifi-power", "--udid", used, "on"]);
+    assert!(wifi.said().contains("14005"), "{wifi:?}");
+    simulator.pymobiledevice3(&["profile", "erase-device", "--udid", used]).good();
+    let after = simulator.state(used);
+    assert_eq!((&after["setup_done"], &after["attached"]), (&false.into(), &Value::Null));
 }
 
 #[test]

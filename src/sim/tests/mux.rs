@@ -160,6 +160,11 @@ async fn the_backend_reports_what_comes_and_goes() {
     bench.fleet.attach(&bench.udid).unwrap();
     let Some(BackendEvent::Attached(second)) = events.recv().await else { panic!("attached") };
     assert!(second.id > first.id && second.location == first.location);
+    bench.fleet.restart_mux();
+    assert!(matches!(events.recv().await, Some(BackendEvent::Lost { .. })));
+    assert_eq!(events.recv().await, Some(BackendEvent::Ready));
+    let Some(BackendEvent::Attached(third)) = events.recv().await else { panic!("attached") };
+    assert!(third.id > second.id);
 }
 
 #[tokio::test(start_paused = true)]

@@ -149,7 +149,7 @@ async fn a_reboot_in_setup_forgets_pairings_and_one_after_it_does_not() {
         let reboot = Command::Reboot { udid: bench.udid.clone(), takes: None };
         bench.fleet.control(reboot).unwrap();
         assert!(bench.backend.list().await.unwrap().is_empty());
-        sleep(Duration::from_secs(26)).await;
+        sleep(Duration::from_secs(29)).await;
         assert_eq!(bench.session(&record).await.is_ok(), kept, "{persona}");
     }
 }
