@@ -25,9 +25,8 @@ pub struct SimArgs {
     /// How many devices [default: 8, or as many as --persona names]
     #[arg(long, value_name = "N", conflicts_with = "scenario")]
     pub devices: Option<usize>,
-    /// Where to listen: UNIX:/path, /path, host:port or [v6]:port [default: a new folder for
-    /// temporary files]
-    #[arg(long, value_name = "ADDR")]
+    /// Where to listen; by default in a new folder for temporary files
+    #[arg(long, value_name = "UNIX:/path|/path|host:port|[v6]:port")]
     pub socket: Option<SocketAddress>,
     /// Unix socket for control commands
     #[arg(long, value_name = "PATH")]
