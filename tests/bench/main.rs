@@ -96,6 +96,7 @@ fn pymobiledevice3(folder: &Path) {
         .arg(script)
         .arg(sim.address.trim_start_matches("UNIX:"))
         .arg(example())
+        .env("USBMUXD_SOCKET_ADDRESS", sim.address.trim_start_matches("UNIX:"))
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()

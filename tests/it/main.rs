@@ -1,4 +1,8 @@
 //! Integration tests: one binary, a topic per file, because linking is the slow part.
 
+// clippy knows `#[test]` functions as tests, their helpers it does not.
+#![allow(clippy::unwrap_used)]
+
+mod clients;
 mod support;
 mod virtual_time;

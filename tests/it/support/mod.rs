@@ -1,3 +1,4 @@
-//! Shared by the topics.
+//! Helpers shared by all topics.
 
-pub mod world;
+pub(crate) mod simulator;
+pub(crate) mod world;
