@@ -7,6 +7,7 @@
 //! would mishandle; only then does the crate build the value.
 
 mod binary;
+mod keys;
 #[cfg(test)]
 mod tests;
 mod xml;
@@ -178,6 +179,15 @@ pub fn parse(bytes: &[u8], budget: Budget) -> Result<Value, PlistError> {
     let xml = xml::check(bytes, budget)?;
     #[allow(clippy::disallowed_methods)] // checked above
     Value::from_reader_xml(xml).map_err(|error| crate_error(&error, bytes.len()))
+}
+
+/// The paths, such as `PayloadContent[0].URL`, of at most `most` keys that stand twice in
+/// one dictionary of an XML list; the last one counts (L10). None for what is not sound XML.
+pub fn duplicate_keys(bytes: &[u8], budget: Budget, most: usize) -> Vec<String> {
+    if bytes.len() > budget.bytes || bytes.starts_with(b"bplist") {
+        return Vec::new();
+    }
+    xml::check(bytes, budget).map_or_else(|_| Vec::new(), |xml| keys::duplicates(xml, most))
 }
 
 /// Parses a device's answer, XML or binary: where XML fails, it is tried again without
