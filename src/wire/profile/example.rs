@@ -165,6 +165,17 @@ pub struct SignatureShape {
     pub indefinite: bool,
     /// Leave the certificates out.
     pub without_certificates: bool,
+    /// Digest with SHA-1, as old tools did.
+    pub sha1: bool,
+}
+
+impl SignatureShape {
+    fn digest(self) -> (MessageDigest, &'static [u8]) {
+        match self.sha1 {
+            true => (MessageDigest::sha1(), SHA1),
+            false => (MessageDigest::sha256(), SHA256),
+        }
+    }
 }
 
 impl Signer {
@@ -225,7 +236,7 @@ impl Signer {
     /// Signs in another shape. (OpenSSL's own call cannot set the signing time.)
     pub fn sign_as(&self, content: &[u8], shape: SignatureShape) -> Result<Vec<u8>, ErrorStack> {
         let wrap = if shape.indefinite { ber::write_indefinite } else { ber::write };
-        let algorithm = ber::write(tag::SEQUENCE, &[&oid(SHA256)]);
+        let algorithm = ber::write(tag::SEQUENCE, &[&oid(shape.digest().1)]);
         let encapsulated = match shape.detached {
             true => wrap(tag::SEQUENCE, &[&oid(DATA)]),
             false => wrap(tag::SEQUENCE, &[&oid(DATA), &wrap(tag::CONTEXT_0, &[&octets(content, shape)])]),
@@ -254,7 +265,7 @@ impl Signer {
         algorithm: &[u8],
     ) -> Result<Vec<u8>, ErrorStack> {
         let attributes = attributes(content, shape)?;
-        let mut signer = openssl::sign::Signer::new(MessageDigest::sha256(), &self.key)?;
+        let mut signer = openssl::sign::Signer::new(shape.digest().0, &self.key)?;
         signer.update(&ber::write(tag::SET, &[&attributes]))?;
         let signature = signer.sign_to_vec()?;
         let mut serial = self.leaf.serial_number().to_bn()?.to_vec();
@@ -279,6 +290,8 @@ impl std::fmt::Debug for Signer {
 
 /// 2.16.840.1.101.3.4.2.1
 const SHA256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+/// 1.3.14.3.2.26
+const SHA1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
 /// 1.2.840.113549.1.1.1
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 /// 1.2.840.113549.1.9.3
@@ -294,7 +307,7 @@ fn oid(content: &[u8]) -> Vec<u8> {
 fn attributes(content: &[u8], shape: SignatureShape) -> Result<Vec<u8>, ErrorStack> {
     let attribute =
         |id: &[u8], value: Vec<u8>| ber::write(tag::SEQUENCE, &[&oid(id), &ber::write(tag::SET, &[&value])]);
-    let digest = hash(MessageDigest::sha256(), content)?;
+    let digest = hash(shape.digest().0, content)?;
     let mut all = vec![
         attribute(CONTENT_TYPE, oid(DATA)),
         attribute(MESSAGE_DIGEST, ber::write(tag::OCTETS, &[&digest])),

@@ -3,12 +3,14 @@
 //! Start at [`Profile::load`]. It takes off wrappers (`container`, 1.1), judges a
 //! signature (`signature`, 1.6), reads the property list within its budget (1.2) and
 //! applies the rules that decide whether the file can be pushed for enrollment
-//! (`rules`, 2.8). Section numbers and codes are those of profiles-and-enrollment.md.
+//! (`rules`, 2.8). [`lint`] applies all rules, and tells more than a push needs. Section numbers and codes are those of profiles-and-enrollment.md.
 //! May import the base modules and other codecs; no IO, no clock.
 
 mod ber;
 mod container;
 pub mod example;
+pub mod lint;
+mod parts;
 mod refusal;
 mod rules;
 mod signature;
@@ -21,12 +23,11 @@ pub use signature::{
     BadAnchors, CertificateFacts, ChainVerdict, SignatureReport, SignedReport, TrustAnchors,
 };
 
-use crate::limits;
 use crate::secret::Secret;
-use crate::wire::property_list::{self, Budget, Dictionary, PlistError, Value};
+use crate::wire::property_list::Dictionary;
 use jiff::Timestamp;
 use openssl::sha::sha256;
-use signed_data::SignedData;
+use parts::Parts;
 
 /// What a file is loaded for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,13 +123,13 @@ impl Profile {
         anchors: &TrustAnchors,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
-        let container::Opened { bytes, signed, mut warnings } = container::open(file)?;
-        let parts = match signed {
-            true => Parts::of_signed(bytes, anchors, now, &mut warnings)?,
-            false => Parts { content: bytes, pushed: None, signature: SignatureReport::Unsigned },
-        };
-        let root = read_root(&parts, &mut warnings).map_err(|refusal| parts.blame(refusal))?;
+        let mut parts = Parts::open(file, anchors, Some(now))?;
+        let root = parts.root()?;
         let model = rules::read(&root).map_err(|refusal| parts.blame(refusal))?;
+        let mut warnings = std::mem::take(&mut parts.warnings);
+        if let SignatureReport::Signed(report) = &parts.signature {
+            signature_warnings(report, &mut warnings);
+        }
         warnings.extend_from_slice(&model.warnings);
         let refusals = refusals(&parts, &model);
         let profile = Self {
@@ -239,60 +240,8 @@ impl Profile {
     /// `DeviceClass` such as `iPhone` or `iPad` (R11, L28). None: any supported system.
     pub fn min_os(&self, device_class: &str) -> Option<(u32, u32)> {
         match self.identity()? {
-            IdentityKind::Acme if device_class == "iPad" => Some((16, 1)),
-            IdentityKind::Acme => Some((16, 0)),
+            IdentityKind::Acme => Some(acme_floor(device_class)),
             IdentityKind::Scep | IdentityKind::Pkcs12 => None,
-        }
-    }
-}
-
-/// A file without wrappers, taken apart.
-struct Parts {
-    /// The property list.
-    content: Vec<u8>,
-    /// What is pushed, where that is not the content itself.
-    pushed: Option<Vec<u8>>,
-    signature: SignatureReport,
-}
-
-impl Parts {
-    fn of_signed(
-        mut bytes: Vec<u8>,
-        anchors: &TrustAnchors,
-        now: Timestamp,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<Self, Refusal> {
-        let mut data = SignedData::read(&bytes).map_err(|error| match error {
-            ber::BerError::Cut => Refusal::SignatureTruncated { bytes: bytes.len() },
-            ber::BerError::Malformed => Refusal::SignatureDamaged,
-        })?;
-        let content = data.content.take().ok_or(Refusal::Detached)?;
-        // A copy through a terminal or mail may add a newline; anything else is odd.
-        if !data.trailing.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) {
-            return Err(Refusal::SignatureDamaged);
-        }
-        let report = signature::examine(&data, &content, anchors, now);
-        signature_warnings(&report, warnings);
-        let length = data.raw.len();
-        bytes.truncate(length);
-        Ok(Self { content, pushed: Some(bytes), signature: SignatureReport::Signed(report.into()) })
-    }
-
-    fn broken_signature(&self) -> Option<&str> {
-        match &self.signature {
-            SignatureReport::Signed(report) => report.broken.as_deref(),
-            SignatureReport::Unsigned => None,
-        }
-    }
-
-    /// Where a signature does not hold, the change is the cause of any other damage, so
-    /// L42 says more; a broken bound (L48) remains the graver finding.
-    fn blame(&self, refusal: Refusal) -> Refusal {
-        match self.broken_signature() {
-            Some(reason) if refusal.code() != Some("L48") => {
-                Refusal::SignatureBroken { reason: reason.to_owned() }
-            }
-            _ => refusal,
         }
     }
 }
@@ -325,24 +274,15 @@ fn signature_warnings(report: &SignedReport, warnings: &mut Vec<Warning>) {
 fn refusals(parts: &Parts, model: &rules::Model) -> Vec<Refusal> {
     let broken =
         parts.broken_signature().map(|reason| Refusal::SignatureBroken { reason: reason.to_owned() });
-    let bytes = parts.pushed.as_ref().unwrap_or(&parts.content).len();
-    let limit = limits::PROFILE_PUSH_BYTES;
-    let too_large = (bytes > limit).then_some(Refusal::TooLargeToPush { bytes, limit });
-    broken.into_iter().chain(model.refusals.iter().cloned()).chain(too_large).collect()
+    broken.into_iter().chain(model.refusals.iter().cloned()).chain(parts.too_large()).collect()
 }
 
-fn read_root(parts: &Parts, warnings: &mut Vec<Warning>) -> Result<Dictionary, Refusal> {
-    let signed = matches!(parts.signature, SignatureReport::Signed(_));
-    let refuse = |error: PlistError| Refusal::PropertyList { error, signed };
-    let (text, warning) = container::readable(&parts.content)?;
-    warnings.extend(warning);
-    let value = property_list::parse(&text, Budget::PROFILE).map_err(refuse)?;
-    if !text.starts_with(b"bplist") && !text.windows(6).any(|window| window == b"<plist") {
-        let message = "The property list has no <plist> element around it.".to_owned();
-        warnings.push(Warning { code: None, message });
-    }
-    match value {
-        Value::Dictionary(root) => Ok(root),
-        _ => Err(Refusal::RootNotDictionary),
+/// The oldest system (major, minor) that knows ACME payloads, for a lockdown
+/// `DeviceClass` or `Mac` (R11, R79, L28).
+fn acme_floor(device_class: &str) -> (u32, u32) {
+    match device_class {
+        "iPad" => (16, 1),
+        "Mac" => (13, 1),
+        _ => (16, 0),
     }
 }

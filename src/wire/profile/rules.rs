@@ -1,5 +1,6 @@
 //! What the root dictionary says, and which rules of profiles-and-enrollment.md 2.8 decide
-//! whether the profile can be pushed for enrollment. Full linting is another module's.
+//! whether the profile can be pushed for enrollment. [`super::lint`] applies all rules and
+//! takes its judgements of the shared ones from here.
 
 use super::refusal::Refusal;
 use super::{IdentityKind, PayloadSummary, Warning};
@@ -7,7 +8,7 @@ use crate::wire::printable::printable;
 use crate::wire::property_list::{Dictionary, Value};
 use std::collections::BTreeSet;
 
-const MDM: &str = "com.apple.mdm";
+pub(super) const MDM: &str = "com.apple.mdm";
 
 /// What is read from the root dictionary.
 #[derive(Debug, Clone)]
@@ -91,24 +92,51 @@ fn judge(root: &At<'_>, form: Form, payloads: &[&Dictionary], model: &mut Model)
     }
 }
 
+/// The key of an MDM payload that makes it account-driven (L18).
+pub(super) fn account_key(mdm: &Dictionary) -> Option<&'static str> {
+    let keys = ["EnrollmentMode", "ManagedAppleID", "AssignedManagedAppleID"];
+    keys.into_iter().find(|key| mdm.contains_key(key))
+}
+
+/// Whether the value is the https address of a server (L15).
+pub(super) fn is_server(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_string).and_then(https_host).is_some()
+}
+
+/// Whether the value is a push topic of an MDM server (L16).
+pub(super) fn is_push_topic(value: Option<&Value>) -> bool {
+    let topic = value.and_then(Value::as_string).and_then(|topic| topic.strip_prefix("com.apple.mgmt."));
+    topic.is_some_and(|rest| !rest.is_empty())
+}
+
+/// What `TargetDeviceType` calls a device (1.3).
+pub(super) fn device_class(target: i64) -> &'static str {
+    match target {
+        0 => "any device",
+        1 => "iPhone or iPad",
+        2 => "Apple Watch",
+        3 => "HomePod",
+        4 => "Apple TV",
+        5 => "Mac",
+        6 => "Apple Vision Pro",
+        _ => "an unknown one",
+    }
+}
+
 fn mdm_refusals(mdm: &Dictionary, payloads: &[&Dictionary]) -> Vec<Refusal> {
-    let account_keys = ["EnrollmentMode", "ManagedAppleID", "AssignedManagedAppleID"];
-    if let Some(key) = account_keys.into_iter().find(|key| mdm.contains_key(key)) {
+    if let Some(key) = account_key(mdm) {
         // The other rules are about direct enrollment.
         return vec![Refusal::AccountDriven { key }];
     }
     let mut refusals = Vec::new();
     refusals.extend(identity(mdm, payloads).err());
-    let is_server = |value: Option<&Value>| value.and_then(Value::as_string).and_then(https_host).is_some();
     if !is_server(mdm.get("ServerURL")) {
         refusals.push(Refusal::ServerUrl { key: "ServerURL" });
     }
     if mdm.contains_key("CheckInURL") && !is_server(mdm.get("CheckInURL")) {
         refusals.push(Refusal::ServerUrl { key: "CheckInURL" });
     }
-    let topic =
-        mdm.get("Topic").and_then(Value::as_string).and_then(|topic| topic.strip_prefix("com.apple.mgmt."));
-    if topic.is_none_or(str::is_empty) {
+    if !is_push_topic(mdm.get("Topic")) {
         refusals.push(Refusal::Topic);
     }
     refusals
@@ -122,23 +150,16 @@ fn platform_refusals(root: &At<'_>) -> Vec<Refusal> {
         Ok(_) => {}
         Err(refusal) => refusals.push(refusal),
     }
-    let class = match root.integer("TargetDeviceType") {
-        Ok(None | Some(0 | 1)) => return refusals,
-        Ok(Some(2)) => "Apple Watch",
-        Ok(Some(3)) => "HomePod",
-        Ok(Some(4)) => "Apple TV",
-        Ok(Some(5)) => {
-            refusals.push(Refusal::MacOnly { key: "TargetDeviceType 5" });
-            "Mac"
+    match root.integer("TargetDeviceType") {
+        Ok(None | Some(0 | 1)) => {}
+        Ok(Some(target)) => {
+            if target == 5 {
+                refusals.push(Refusal::MacOnly { key: "TargetDeviceType 5" });
+            }
+            refusals.push(Refusal::OtherDevice { class: device_class(target) });
         }
-        Ok(Some(6)) => "Apple Vision Pro",
-        Ok(Some(_)) => "an unknown one",
-        Err(refusal) => {
-            refusals.push(refusal);
-            return refusals;
-        }
-    };
-    refusals.push(Refusal::OtherDevice { class });
+        Err(refusal) => refusals.push(refusal),
+    }
     refusals
 }
 
@@ -154,7 +175,7 @@ fn duplicate_uuid(model: &Model) -> Option<Refusal> {
 }
 
 /// The identity the MDM payload names (L13, L14).
-fn identity(mdm: &Dictionary, payloads: &[&Dictionary]) -> Result<IdentityKind, Refusal> {
+pub(super) fn identity(mdm: &Dictionary, payloads: &[&Dictionary]) -> Result<IdentityKind, Refusal> {
     let wanted = mdm.get("IdentityCertificateUUID").and_then(Value::as_string).unwrap_or_default();
     let named = |payload: &&&Dictionary| {
         payload
@@ -201,7 +222,7 @@ fn summary(payload: &Dictionary) -> PayloadSummary {
     }
 }
 
-fn payload_type(payload: &Dictionary) -> &str {
+pub(super) fn payload_type(payload: &Dictionary) -> &str {
     payload.get("PayloadType").and_then(Value::as_string).unwrap_or_default()
 }
 

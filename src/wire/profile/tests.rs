@@ -3,11 +3,13 @@
 
 mod containers;
 mod fixtures;
+mod lint;
 mod signatures;
 
 use super::example::{ExampleOptions, Signer, acme_plist, scep_plist};
 use super::*;
-use crate::wire::property_list::to_xml;
+use crate::limits;
+use crate::wire::property_list::{PlistError, Value, to_xml};
 use jiff::SignedDuration;
 use std::sync::LazyLock;
 
