@@ -9,8 +9,13 @@ mod operations;
 pub mod view;
 
 pub use crate::station::RunEnd;
+pub use crate::wire::profile::Purpose;
+pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
 pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
-pub use operations::{HistoryQuery, LogLines, Operations, Parts, RunOptions, Wanted, history, show_profile};
+pub use operations::{
+    HistoryQuery, LogLines, Operations, Parts, RunOptions, Wanted, history, lint_profile, lint_rules,
+    show_profile,
+};

@@ -1,6 +1,9 @@
 //! What can be done with devices, profiles and the journal.
 
-use super::view::{DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, ListedDevice, ProfileView};
+use super::view::{
+    DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice, ProfileView,
+    RuleView,
+};
 use super::{Live, OperationError};
 use crate::clock::Clock;
 use crate::device::DeviceLink;
@@ -12,6 +15,7 @@ use crate::station::desk::PickError;
 use crate::station::{Board, Desk, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
 use crate::wire::printable::printable;
+use crate::wire::profile::lint::{self, LintContext};
 use crate::wire::profile::{Profile, Purpose, TrustAnchors};
 use crate::workflow::outcome::{Outcome, Verdict};
 use crate::workflow::policy::Policy;
@@ -391,6 +395,25 @@ pub fn show_profile(
 ) -> Result<ProfileView, OperationError> {
     let profile = library::load(path, Purpose::Any, anchors, clock.now())?;
     Ok(ProfileView::new(&path.display().to_string(), &profile))
+}
+
+/// Applies every rule to a profile file; the worst findings come first.
+///
+/// # Errors
+/// The file cannot be read. One that is no profile draws findings instead.
+pub fn lint_profile(
+    path: &Path,
+    anchors: &TrustAnchors,
+    context: &LintContext,
+) -> Result<Vec<LintView>, OperationError> {
+    let found = lint::lint(&library::bytes(path)?, anchors, context);
+    let file = path.display().to_string();
+    Ok(found.findings().iter().map(|finding| LintView::new(&file, finding)).collect())
+}
+
+/// All rules of the linter, by code.
+pub fn lint_rules() -> Vec<RuleView> {
+    lint::rules().map(RuleView::new).collect()
 }
 
 /// A device's log, line by line; safe to print.

@@ -2,6 +2,12 @@
 //!
 //! The field names are a contract that scripts outside the tree rely on (design section 5).
 
+mod profile;
+mod sarif;
+
+pub use profile::{FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
+pub use sarif::Sarif;
+
 use crate::device::facts::{Facts, SetupState};
 use crate::ids::{Bay, Udid};
 use crate::journal::JobRow;
@@ -11,7 +17,6 @@ use crate::transport::Attachment;
 use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::printable::printable;
-use crate::wire::profile::{ChainVerdict, Profile, SignatureReport};
 use crate::workflow::event::DeviceLabel;
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use jiff::Timestamp;
@@ -403,168 +408,6 @@ impl JobView {
             profile_uuid: row.profile_uuid.clone(),
             profile_name: row.profile_name.clone(),
             profile_sha256: row.profile_sha256.clone(),
-        }
-    }
-}
-
-/// A profile file of `enlist profile show`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProfileView {
-    /// File.
-    pub file: String,
-    /// PayloadIdentifier.
-    pub identifier: String,
-    /// PayloadUUID.
-    pub uuid: String,
-    /// Display name.
-    pub name: Option<String>,
-    /// Organisation.
-    pub organization: Option<String>,
-    /// `scep`, `acme`, `pkcs12` or nothing.
-    pub identity: Option<&'static str>,
-    /// Host of the MDM server.
-    pub server: Option<String>,
-    /// Push topic.
-    pub topic: Option<String>,
-    /// SHA-256 of the file.
-    pub sha256: String,
-    /// Payloads in file order.
-    pub payloads: Vec<PayloadView>,
-    /// Signature.
-    pub signature: SignatureView,
-    /// What to know.
-    pub warnings: Vec<FindingView>,
-    /// Why it cannot be pushed as an enrollment; empty if it can.
-    pub refusals: Vec<FindingView>,
-}
-
-/// A payload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PayloadView {
-    /// PayloadType.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// PayloadIdentifier.
-    pub identifier: String,
-    /// PayloadUUID.
-    pub uuid: String,
-    /// Display name.
-    pub name: Option<String>,
-}
-
-/// A signature, with its two questions answered apart (profiles-and-enrollment.md 1.6).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SignatureView {
-    /// Signed at all.
-    pub signed: bool,
-    /// The content is what was signed.
-    pub intact: Option<bool>,
-    /// Why it is not.
-    pub broken: Option<String>,
-    /// The signer's chain ends in a root trusted here, now.
-    pub trusted: Option<bool>,
-    /// Why it does not.
-    pub problem: Option<String>,
-    /// Common name of the signer.
-    pub signer: Option<String>,
-    /// Issuer of the signer.
-    pub issuer: Option<String>,
-    /// SHA-256 of the signer's certificate.
-    pub signer_sha256: Option<String>,
-    /// Signer valid from.
-    pub not_before: Option<String>,
-    /// Signer valid until.
-    pub not_after: Option<String>,
-    /// When it was signed, by the signer's word.
-    pub signed_at: Option<Timestamp>,
-    /// Digest algorithm.
-    pub digest: Option<String>,
-}
-
-/// A warning or a refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FindingView {
-    /// Code of the rule, such as `L41`.
-    pub code: Option<&'static str>,
-    /// What.
-    pub message: String,
-    /// What to do.
-    pub remedy: Option<&'static str>,
-}
-
-impl ProfileView {
-    /// Everything but secrets.
-    pub fn new(file: &str, profile: &Profile) -> Self {
-        let payload = |p: &crate::wire::profile::PayloadSummary| PayloadView {
-            kind: printable(&p.payload_type),
-            identifier: printable(&p.identifier),
-            uuid: printable(&p.uuid),
-            name: p.display_name.as_deref().map(printable),
-        };
-        let warning = |w: &crate::wire::profile::Warning| FindingView {
-            code: w.code,
-            message: w.message.clone(),
-            remedy: None,
-        };
-        let refusal = |r: &crate::wire::profile::Refusal| FindingView {
-            code: r.code(),
-            message: r.to_string(),
-            remedy: Some(r.next()),
-        };
-        Self {
-            file: file.to_owned(),
-            identifier: printable(profile.identifier()),
-            uuid: printable(profile.uuid()),
-            name: profile.display_name().map(str::to_owned),
-            organization: profile.organization().map(str::to_owned),
-            identity: profile.identity().map(|i| i.name()),
-            server: profile.server_host().map(str::to_owned),
-            topic: profile.topic().map(printable),
-            sha256: crate::station::library::hex(&profile.file_sha256()),
-            payloads: profile.payloads().iter().map(payload).collect(),
-            signature: SignatureView::new(profile.signature()),
-            warnings: profile.warnings().iter().map(warning).collect(),
-            refusals: profile.enrollment_refusals().iter().map(refusal).collect(),
-        }
-    }
-}
-
-impl SignatureView {
-    fn new(report: &SignatureReport) -> Self {
-        let unsigned = Self {
-            signed: false,
-            intact: None,
-            broken: None,
-            trusted: None,
-            problem: None,
-            signer: None,
-            issuer: None,
-            signer_sha256: None,
-            not_before: None,
-            not_after: None,
-            signed_at: None,
-            digest: None,
-        };
-        let SignatureReport::Signed(signed) = report else { return unsigned };
-        let signer = signed.signer.as_ref();
-        Self {
-            signed: true,
-            intact: Some(signed.broken.is_none()),
-            broken: signed.broken.clone(),
-            trusted: Some(signed.chain == ChainVerdict::Trusted),
-            problem: match &signed.chain {
-                ChainVerdict::Trusted => None,
-                ChainVerdict::OutOfTime { problem, .. } | ChainVerdict::Untrusted { problem } => {
-                    Some(problem.clone())
-                }
-            },
-            signer: signer.map(|s| s.common_name.clone()),
-            issuer: signer.map(|s| s.issuer.clone()),
-            signer_sha256: signer.map(|s| crate::station::library::hex(&s.sha256)),
-            not_before: signer.map(|s| s.not_before.to_string()),
-            not_after: signer.map(|s| s.not_after.to_string()),
-            signed_at: signed.signing_time,
-            digest: Some(signed.digest.clone()),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What can be typed.
 
 use super::sim::SimArgs;
-use crate::api::{Outcome, SetupAssistant};
-use clap::{Args, Parser, Subcommand};
+use crate::api::view::RuleView;
+use crate::api::{Job, OsVersion, Outcome, SetupAssistant, lint_rules};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -114,6 +117,48 @@ pub(super) enum ProfileCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Check profile files against every rule, and say what to do
+    Lint(LintArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = LINT_EXIT_CODES)]
+pub(super) struct LintArgs {
+    /// Profile files
+    #[arg(required_unless_present = "explain", value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// What the files are for
+    #[arg(long, value_name = "ios|macos", value_parser = job)]
+    pub(super) job: Option<Job>,
+    /// Class of the device
+    #[arg(long, value_name = "iPhone|iPad", value_parser = ["iPhone", "iPad"])]
+    pub(super) device_class: Option<String>,
+    /// System of the device, such as 17.2
+    #[arg(long, value_name = "VERSION", value_parser = os_version)]
+    pub(super) os: Option<OsVersion>,
+    /// When the files were exported, such as 2026-03-01 or 2026-03-01T09:30:00Z
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    pub(super) exported_at: Option<Timestamp>,
+    /// The files are helpers beside an enrollment, such as Wi-Fi, and need no MDM payload
+    #[arg(long)]
+    pub(super) helper: bool,
+    /// Form of the result; --json is --format json
+    #[arg(long, value_name = "text|json|sarif", default_value = "text", value_enum)]
+    pub(super) format: LintFormat,
+    /// Explain one rule and end
+    #[arg(long, value_name = "CODE", conflicts_with = "files", value_parser = rule_code)]
+    pub(super) explain: Option<RuleView>,
+}
+
+const LINT_EXIT_CODES: &str =
+    "Exit codes: 0 clean or warnings only, 1 with errors, 2 usage or unreadable file.";
+
+/// How the linter answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LintFormat {
+    Text,
+    Json,
+    Sarif,
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +251,30 @@ fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
         "hold" => Ok(SetupAssistant::Hold),
         _ => Err("expected push or hold".into()),
     }
+}
+
+fn job(text: &str) -> Result<Job, String> {
+    match text {
+        "ios" => Ok(Job::Ios),
+        "macos" => Ok(Job::Macos),
+        _ => Err("expected ios or macos".into()),
+    }
+}
+
+fn os_version(text: &str) -> Result<OsVersion, String> {
+    OsVersion::parse(text).ok_or_else(|| "expected a version such as 17.2".into())
+}
+
+/// A day begins at midnight UTC: an export then seems older by hours, never younger.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = || Some(text.parse::<jiff::civil::Date>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    let moment = text.parse().ok().or_else(day);
+    moment.ok_or_else(|| "expected a date such as 2026-03-01 or 2026-03-01T09:30:00Z".into())
+}
+
+fn rule_code(text: &str) -> Result<RuleView, String> {
+    let found = lint_rules().into_iter().find(|rule| rule.code.eq_ignore_ascii_case(text.trim()));
+    found.ok_or_else(|| "no such rule; there are L01 to L55 and U01 to U03".into())
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {

@@ -13,6 +13,7 @@ mod history;
 mod info;
 mod installed;
 mod lines;
+mod lint;
 mod log;
 mod output;
 mod pair;
@@ -76,6 +77,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Profile(ProfileCommand::Show { files }) => {
             profile::show(&files, global, environment, output)
         }
+        Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Sim(args) => sim::run(*args, output).await,

@@ -44,8 +44,16 @@ pub fn load(
     anchors: &TrustAnchors,
     now: Timestamp,
 ) -> Result<Profile, ProfileFileError> {
-    let bytes = read(path, PROFILE_REFUSE_BYTES + 1)?;
-    load_bytes(&bytes, path, purpose, anchors, now)
+    load_bytes(&bytes(path)?, path, purpose, anchors, now)
+}
+
+/// The bytes of a profile file, whatever it is. Nothing beyond the size limit is read into
+/// memory.
+///
+/// # Errors
+/// [`ProfileFileError::Read`].
+pub fn bytes(path: &Path) -> Result<Vec<u8>, ProfileFileError> {
+    read(path, PROFILE_REFUSE_BYTES + 1)
 }
 
 /// As [`load`], for bytes that came with the program.
