@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)] // nothing can be reached in a test binary
 
 mod bad_input;
+mod bad_world;
 mod canaries;
 mod endings;
 mod kill;

@@ -118,7 +118,10 @@ fn every_other_command_speaks_json_and_words() {
     world.enroll(&[]).exits(0);
     let info = both_forms(&world, &["info"]);
     has_the_contract(&info[0]);
-    assert_eq!((&info[0]["setup_assistant"], &info[0]["profiles"][0]["uuid"]), (&json!("finished"), &json!(UUID)));
+    assert_eq!(
+        (&info[0]["setup_assistant"], &info[0]["profiles"][0]["uuid"]),
+        (&json!("finished"), &json!(UUID))
+    );
     let installed = both_forms(&world, &["installed"]);
     assert_eq!(installed[0]["profiles"][0]["identifier"], IDENTIFIER, "{installed:?}");
     let jobs = both_forms(&world, &["history", "-u", udid]);
@@ -165,19 +168,20 @@ fn the_device_log_is_followed_until_the_device_leaves() {
 #[test]
 fn of_two_devices_one_must_be_named() {
     let bench = Bench::new();
-    let sim = Simulator::start(&bench, &["--persona", "in-setup:2"]);
-    // The default of eight: more than asked for are made of what was asked for.
+    bench.trust_signer();
+    let sim = Simulator::start(&bench, &["--devices", "2", "--persona", "in-setup"]);
     let file = bench.write("enroll.mobileconfig", f01());
     for args in [&["info"][..], &["pair"], &["unpair"], &["installed"], &["log"], &["enroll", &file]] {
         bench.run(args).fails_clearly(2);
         let done = bench.run(args);
-        assert!(sim.udids[..2].iter().all(|udid| done.stderr.contains(udid.as_str())), "{done}");
+        assert!(sim.udids.iter().all(|udid| done.stderr.contains(udid.as_str())), "{done}");
     }
     for device in sim.devices() {
         assert_eq!(count(&device, "pairings"), 0);
     }
     // Its UDID, as people type it.
-    let typed = |udid: &str| [udid.to_owned(), udid.to_lowercase(), udid.replace('-', ""), format!(" {udid} ")];
+    let typed =
+        |udid: &str| [udid.to_owned(), udid.to_lowercase(), udid.replace('-', ""), format!(" {udid} ")];
     let chosen = &sim.udids[1];
     for text in typed(chosen) {
         let info = bench.run(&["info", "-u", &text, "--json"]).exits(0).only();

@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time and a real environment
 
+use super::profile::SIGNER;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -18,8 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What is tested: `ENLIST_TEST_BINARY`, or the one built with these tests.
 pub(crate) fn shipped_binary() -> PathBuf {
-    std::env::var_os("ENLIST_TEST_BINARY")
-        .map_or_else(|| env!("CARGO_BIN_EXE_enlist").into(), PathBuf::from)
+    std::env::var_os("ENLIST_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_enlist").into(), PathBuf::from)
 }
 
 /// A place to work at: a temporary folder with state folder, sockets and files.
@@ -51,6 +51,12 @@ impl Bench {
         text_of(&path)
     }
 
+    /// Makes the bench trust [`super::profile::SIGNER`], so that nothing is warned of.
+    pub(crate) fn trust_signer(&self) {
+        let root = self.write("root.pem", SIGNER.root_pem().unwrap());
+        self.write("enlist.toml", format!("trusted_roots = ['{root}']\n"));
+    }
+
     /// The binary with this bench's environment and nothing else from ours.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(shipped_binary());
@@ -58,6 +64,10 @@ impl Bench {
         command.env("PATH", "/usr/bin:/bin").env("HOME", self.path("home"));
         command.env("ENLIST_STATE_DIR", self.state_dir());
         command.env("USBMUXD_SOCKET_ADDRESS", self.socket());
+        let config = self.path("enlist.toml");
+        if config.exists() {
+            command.env("ENLIST_CONFIG", config);
+        }
         command
     }
 
