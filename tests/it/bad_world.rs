@@ -5,7 +5,7 @@
 use crate::outcomes::{IN_SETUP, READY, World, stands};
 use crate::support::binary::{Bench, Running, poll, shipped_binary, text_of};
 use crate::support::profile::f01;
-use crate::support::simulator::{Simulator, count};
+use crate::support::fleet::{Simulator, count};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -3,7 +3,7 @@
 
 use crate::outcomes::{IN_SETUP, READY, World, stands};
 use crate::support::binary::PATIENCE;
-use crate::support::simulator::count;
+use crate::support::fleet::count;
 
 #[test]
 fn failed() {

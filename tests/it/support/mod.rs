@@ -1,7 +1,8 @@
-//! Shared by the topics.
+//! Helpers shared by all topics.
 
-pub mod binary;
-pub mod profile;
-pub mod simulator;
-pub mod station;
-pub mod world;
+pub(crate) mod binary;
+pub(crate) mod fleet;
+pub(crate) mod profile;
+pub(crate) mod simulator;
+pub(crate) mod station;
+pub(crate) mod world;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 const BEGINNING: &str = "2026-11-21T08:00:00Z";
 
 /// Simulated devices, and a folder for the station's state.
-pub struct World {
+pub(crate) struct World {
     pub fleet: Fleet,
     pub clock: Clock,
     pub policy: Policy,
@@ -25,7 +25,7 @@ pub struct World {
 }
 
 /// What a run came to.
-pub struct Ran {
+pub(crate) struct Ran {
     pub end: RunEnd,
     pub bays: Vec<BayState>,
     pub took: Duration,
@@ -121,7 +121,7 @@ impl Ran {
 }
 
 /// The example profile that comes with the program (fixtures/profiles, constructed).
-pub fn example_profile() -> Arc<Profile> {
+pub(crate) fn example_profile() -> Arc<Profile> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/profiles/example-scep.mobileconfig");
     let bytes = std::fs::read(path).unwrap();
     let now = BEGINNING.parse().unwrap();
