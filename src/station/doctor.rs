@@ -130,9 +130,10 @@ fn journal_check(journal: &Path) -> Check {
 
 fn journal_fix(error: &JournalError, journal: &Path) -> String {
     match error.kind() {
-        JournalErrorKind::Unusable => {
+        JournalErrorKind::Foreign => {
             format!("Move it away; a new one is begun: mv {0} {0}.old", journal.display())
         }
+        JournalErrorKind::OtherVersion => "Use the Enlist that wrote it, or one that is newer".to_owned(),
         _ => format!("Check who owns it: ls -l {}", journal.display()),
     }
 }
