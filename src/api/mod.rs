@@ -9,6 +9,7 @@ mod operations;
 pub mod view;
 
 pub use crate::station::RunEnd;
+pub use crate::wire::printable::system_words;
 pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, SetupAssistant};
 pub use error::OperationError;

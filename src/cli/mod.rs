@@ -22,8 +22,8 @@ mod serve;
 pub mod sim;
 mod table;
 
-use crate::api::OperationError;
 use crate::api::view::Exit;
+use crate::api::{OperationError, system_words};
 use crate::config::Environment;
 use arguments::{Cli, Command, ProfileCommand};
 use clap::Parser;
@@ -47,7 +47,7 @@ pub fn main() -> u8 {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            output.error(&format!("The program cannot start its tasks: {error}."), None);
+            output.error(&format!("The program cannot start its tasks: {}.", system_words(&error)), None);
             return Exit::Failed.code();
         }
     };

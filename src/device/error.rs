@@ -5,6 +5,7 @@ use crate::wire::lockdown::LockdownError;
 use crate::wire::mcinstall::Status;
 use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::pair_record::PairRecordError;
+use crate::wire::printable::system_words;
 use std::io;
 use std::path::PathBuf;
 
@@ -74,7 +75,7 @@ pub enum DeviceError {
     #[error(transparent)]
     Record(#[from] PairRecordError),
     /// Reading or writing the station's own files.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {}", path.display(), system_words(.source))]
     File {
         /// "read", "write", ...
         action: &'static str,
