@@ -4,8 +4,8 @@
 
 use crate::outcomes::{IN_SETUP, READY, World, stands};
 use crate::support::binary::{Bench, Running, poll, shipped_binary, text_of};
-use crate::support::profile::f01;
 use crate::support::fleet::{Simulator, count};
+use crate::support::profile::f01;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -235,7 +235,7 @@ fn a_journal_that_is_none_is_left_alone() {
     let journal = world.bench.state_dir().join("journal.sqlite3");
     let garbage = b"this is no journal, but somebody's letter".repeat(40);
     std::fs::write(&journal, &garbage).unwrap();
-    for args in [&["enroll", &world.profile][..], &["history"], &["serve", &world.profile, "--once"]] {
+    for args in [&["enroll", &world.profile][..], &["history"], &["serve", &world.profile, "--json"]] {
         let sentence = world.run(args).fails_clearly(2);
         assert!(sentence.contains("journal.sqlite3"), "{sentence}");
     }
@@ -281,37 +281,38 @@ fn an_identity_that_is_none_is_left_alone() {
     world.device_got(0, false);
 }
 
-/// Somebody who reads one line and leaves, as `| head -1`; gives the exit code and standard
-/// error of what was cut off.
-fn cut_off_after_one_line(bench: &Bench, args: &[&str]) -> (String, String) {
-    let code = bench.path("code");
-    let script = r#"("$0" "$@"; echo $? > code) 2> said | head -1"#;
-    let binary = text_of(&shipped_binary());
-    let mut command = bench.command(&[]);
+/// A command whose reader takes one line and leaves, as `| head -1`; it runs on.
+fn read_one_line_of(bench: &Bench, args: &[&str]) -> Running {
     let environment: Vec<_> =
-        command.get_envs().filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned()))).collect();
-    command = Command::new("sh");
-    command.args(["-c", script, &binary]).args(args).env_clear().envs(environment);
-    command.current_dir(bench.path(""));
-    let done = Running::start(command).finish().exits(0);
-    assert_eq!(done.stdout.len(), 1, "{done}");
-    let code =
-        poll("the exit code", || std::fs::read_to_string(&code).ok().filter(|text| text.ends_with('\n')));
-    (code.trim().to_owned(), std::fs::read_to_string(bench.path("said")).unwrap())
+        bench.command(&[]).get_envs().filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned()))).collect();
+    let script = r#"("$0" "$@"; echo $? > code) 2> said | head -1"#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, &text_of(&shipped_binary())]).args(args);
+    command.env_clear().envs(environment).current_dir(bench.path(""));
+    let mut running = Running::start(command);
+    assert!(running.line().is_some_and(|line| !line.is_empty()), "{args:?}");
+    running
+}
+
+/// Its exit code and standard error in the end.
+fn end_of(bench: &Bench, running: Running) -> (String, String) {
+    running.finish().exits(0);
+    let read = |name: &str| std::fs::read_to_string(bench.path(name)).unwrap().trim().to_owned();
+    (read("code"), read("said"))
 }
 
 #[test]
 fn a_reader_who_leaves_early_is_no_error() {
     let bench = Bench::new();
     let sim = Simulator::start(&bench, &["--devices", "40", "--persona", "in-setup"]);
+    let fine = ("0".to_owned(), String::new());
     for args in [&["devices"][..], &["devices", "--json"], &["--help"]] {
-        assert_eq!(cut_off_after_one_line(&bench, args), ("0".into(), String::new()), "{args:?}");
+        assert_eq!(end_of(&bench, read_one_line_of(&bench, args)), fine, "{args:?}");
     }
     // The work is done, whoever looks.
     let file = bench.write("enroll.mobileconfig", f01());
     bench.trust_signer();
-    let (code, said) = cut_off_after_one_line(&bench, &["enroll", "--all", &file]);
-    assert_eq!((code.as_str(), said.as_str()), ("0", ""));
+    assert_eq!(end_of(&bench, read_one_line_of(&bench, &["enroll", "--all", &file])), fine);
     assert!(sim.devices().iter().all(|device| count(device, "installs") == 1));
 }
 
@@ -319,6 +320,11 @@ fn a_reader_who_leaves_early_is_no_error() {
 #[test]
 fn a_log_that_nobody_reads_ends() {
     let world = World::of(IN_SETUP);
-    let (code, said) = cut_off_after_one_line(&world.bench, &["log", "--all"]);
-    assert_eq!((code.as_str(), said.as_str()), ("0", ""));
+    let running = read_one_line_of(&world.bench, &["log", "--all"]);
+    // Each install is a line of the device's log.
+    poll("the end of the log", || {
+        world.sim.control(&json!({ "do": "install", "udid": world.sim.udids[0], "file": world.profile }));
+        world.bench.path("code").exists().then_some(())
+    });
+    assert_eq!(end_of(&world.bench, running), ("0".to_owned(), String::new()));
 }

@@ -3,8 +3,8 @@
 
 use crate::outcomes::{IN_SETUP, READY, World, stands};
 use crate::support::binary::{Bench, Done};
-use crate::support::profile::{IDENTIFIER, UUID, f01, f02};
 use crate::support::fleet::{Simulator, count, has_profile};
+use crate::support::profile::{IDENTIFIER, UUID, f01, f02};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -7,8 +7,8 @@
 //! nothing gives yet. What ends with `failed` has its own file, `endings`.
 
 use crate::support::binary::{Bench, Done};
-use crate::support::profile::{IDENTIFIER, UUID, f01, f02};
 use crate::support::fleet::{Simulator, count, has_profile};
+use crate::support::profile::{IDENTIFIER, UUID, f01, f02};
 use crate::support::station::Serving;
 use serde_json::{Value, json};
 
