@@ -1,7 +1,7 @@
 //! The live table: every bay on one line, redrawn in place.
 
 use super::lines::CARD;
-use super::output::{Output, Tone};
+use super::output::{Output, Tone, chain};
 use crate::api::view::BayView;
 use crate::api::{Live, Outcome};
 use terminal_size::{Height, Width, terminal_size};
@@ -9,12 +9,13 @@ use terminal_size::{Height, Width, terminal_size};
 /// Draws the table over its last drawing.
 pub(super) struct Table {
     output: Output,
+    once: bool,
     drawn: usize,
 }
 
 impl Table {
-    pub(super) fn new(output: Output) -> Self {
-        Self { output, drawn: 0 }
+    pub(super) fn new(output: Output, once: bool) -> Self {
+        Self { output, once, drawn: 0 }
     }
 
     /// Draws what fits: bays that need a hand first if not all fit.
@@ -38,6 +39,10 @@ impl Table {
             text.push(self.output.toned(Tone::Strong, head));
             text.extend(CARD.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
         }
+        if !self.once && !bays.is_empty() && bays.iter().all(|b| b.ended) {
+            let rest = "All done. Plug in more devices, or end with Ctrl-C.";
+            text.push(self.output.toned(Tone::Quiet, rest));
+        }
         self.print(&text);
     }
 
@@ -50,6 +55,9 @@ impl Table {
             text.push(self.row(bay, live, width));
             if let Some(next) = bay.device.next.as_ref().filter(|_| !bay.device.outcome.is_success()) {
                 text.push(format!("     next: {next}"));
+            }
+            if !bay.device.chain.is_empty() && !bay.device.outcome.is_success() {
+                text.push(format!("     device said: {}", chain(&bay.device)));
             }
         }
         self.print(&text);
