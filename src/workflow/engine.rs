@@ -20,6 +20,7 @@ use crate::wire::profile::Profile;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -93,12 +94,21 @@ pub(super) struct Run {
     /// Broken connections since the device was last inspected whole.
     pub(super) reconnects: usize,
     unlock_deadline: Option<Instant>,
+    committing: Option<Committing>,
+}
+
+/// An event on its way into the journal. It outlives an attempt that is dropped meanwhile,
+/// because the journal may have it already: what is written is remembered.
+struct Committing {
+    at: Timestamp,
+    kind: EventKind,
+    done: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
 }
 
 /// Runs a job to its end. Dropping the future stops it where it stands; its journal then
 /// shows it open, and a later run resumes it.
 pub async fn run(job: Job) -> Verdict {
-    let mut run = Run { job, quiet: false, reconnects: 0, unlock_deadline: None };
+    let mut run = Run { job, quiet: false, reconnects: 0, unlock_deadline: None, committing: None };
     let verdict = match run.until_over().await {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
@@ -120,6 +130,7 @@ fn journal_failed(reason: &str) -> Verdict {
 impl Run {
     async fn until_over(&mut self) -> Result<Verdict, String> {
         loop {
+            self.committed().await.map_err(journal_reason)?;
             let Some(link) = self.attached_link().await? else {
                 // Handed out while its policies were followed: it is enrolled all the same.
                 let enrolled = self.job.memory.verified;
@@ -218,7 +229,7 @@ impl Run {
     }
 
     /// Sleeps, but not on when the attachment is gone.
-    async fn pause(&self, pause: Duration, link: &DeviceLink) {
+    async fn pause(&mut self, pause: Duration, link: &DeviceLink) {
         let mut links = self.job.links.clone();
         tokio::select! {
             () = gone(&mut links, link) => {}
@@ -274,15 +285,27 @@ impl Run {
     /// Commits an event and remembers it.
     pub(super) async fn emit(&mut self, kind: EventKind) -> Result<(), Break> {
         let at = self.job.clock.now();
-        let (sink, id) = (&self.job.sink, self.job.id);
+        let (sink, id, event) = (self.job.sink.clone(), self.job.id, kind.clone());
         // A job waits for the disk where a crash would matter: before a push, and at its end.
         // The rest rides along in order, so that a slow disk does not slow every step.
-        let committed = match kind {
-            EventKind::PushStarted { .. } | EventKind::JobEnded(_) => sink.emit(id, kind.clone()).await,
-            _ => sink.post(id, kind.clone()).await,
-        };
-        committed.map_err(Break::Journal)?;
-        self.job.memory.take(at, &kind);
+        let done = Box::pin(async move {
+            match event {
+                EventKind::PushStarted { .. } | EventKind::JobEnded(_) => sink.emit(id, event).await,
+                _ => sink.post(id, event).await,
+            }
+        });
+        self.committing = Some(Committing { at, kind, done });
+        self.committed().await
+    }
+
+    /// Waits for the event that is on its way, if there is one, and remembers it.
+    async fn committed(&mut self) -> Result<(), Break> {
+        let Some(committing) = &mut self.committing else { return Ok(()) };
+        let committed = committing.done.as_mut().await;
+        if let Some(Committing { at, kind, .. }) = self.committing.take() {
+            committed.map_err(Break::Journal)?;
+            self.job.memory.take(at, &kind);
+        }
         Ok(())
     }
 

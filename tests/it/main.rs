@@ -14,3 +14,4 @@ mod mux;
 mod outcomes;
 mod support;
 mod virtual_time;
+mod written_down;
