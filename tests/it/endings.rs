@@ -25,10 +25,10 @@ fn failed() {
 #[test]
 fn a_silent_install_in_setup_assistant_needs_nobody() {
     let world = World::of(IN_SETUP);
-    let mut serving = world.serve(&["--once"]);
+    let mut serving = world.serve(&[]);
     stands(&serving.until_ended(), "enrolled", "none", 1);
     assert_eq!(serving.outcomes(), ["attached", "pushing", "verifying", "enrolled"]);
-    serving.finish().exits(0);
+    serving.end().exits(0);
     let device = world.device_got(1, true);
     assert_eq!(count(&device, "installs"), 1);
     assert!(device["pending"].is_null() && device["dialog"] == "closed", "{device}");
@@ -37,10 +37,10 @@ fn a_silent_install_in_setup_assistant_needs_nobody() {
 #[test]
 fn the_error_pair_4036_over_1013_means_queued() {
     let world = World::of(&format!("persona = 'queued-as-error'\n{READY}"));
-    let mut serving = world.serve(&["--once"]);
+    let mut serving = world.serve(&[]);
     stands(&serving.until_outcome("waiting-for-person"), "waiting-for-person", "operator", 1);
     stands(&serving.until_ended(), "enrolled", "none", 1);
-    serving.finish().exits(0);
+    serving.end().exits(0);
     world.device_got(1, true);
 }
 
@@ -99,7 +99,7 @@ fn a_cable_that_slips_loses_nothing() {
 #[test]
 fn a_cable_pulled_while_a_person_acts_is_no_second_push() {
     let world = World::of("persona = 'person-ignores'\npairing = 'silent'");
-    let mut serving = world.serve(&["--once"]);
+    let mut serving = world.serve(&[]);
     serving.until_outcome("waiting-for-person");
     world.sim.does("detach");
     serving.until_outcome("detached-midway");
@@ -107,16 +107,16 @@ fn a_cable_pulled_while_a_person_acts_is_no_second_push() {
     world.sim.does("accept");
     world.sim.does("attach");
     stands(&serving.until_ended(), "enrolled", "none", 1);
-    serving.finish().exits(0);
+    serving.end().exits(0);
     world.device_got(1, true);
 }
 
 #[test]
 fn one_garbled_answer_is_tried_again() {
     let world = World::of(&format!("persona = 'garbage-frames'\n{READY}"));
-    let mut serving = world.serve(&["--once"]);
+    let mut serving = world.serve(&[]);
     serving.until_outcome("retrying");
     stands(&serving.until_ended(), "enrolled", "none", 1);
-    serving.finish().exits(0);
+    serving.end().exits(0);
     world.device_got(1, true);
 }

@@ -66,12 +66,6 @@ impl Simulator {
         self.control(&json!({ "do": verb, "udid": self.udids[0] }));
     }
 
-    /// As [`Simulator::does`], once it is possible: a person can tap only what is there.
-    pub(crate) fn does_when_it_can(&self, verb: &str) {
-        let command = json!({ "do": verb, "udid": self.udids[0] });
-        poll(verb, || (self.ask(&command)["ok"] == true).then_some(()));
-    }
-
     /// What the simulator knows of a device.
     pub(crate) fn device(&self, udid: &str) -> Value {
         self.control(&json!({ "do": "state", "udid": udid }))["device"].take()
