@@ -3,6 +3,7 @@
 // clippy knows `#[test]` functions as tests, their helpers it does not.
 #![allow(clippy::unwrap_used)]
 
+mod answer_lost;
 mod bad_input;
 mod bad_world;
 mod canaries;
