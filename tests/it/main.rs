@@ -1,1 +1,3 @@
+//! The one integration binary: a topic per module.
 
+mod architecture;
