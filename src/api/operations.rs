@@ -30,8 +30,9 @@ pub struct Parts {
     pub trust: Trust,
     /// The journal's file.
     pub journal: PathBuf,
-    /// Roots that signers of profiles may chain to.
-    pub anchors: TrustAnchors,
+    /// PEM files with roots that signers of profiles may chain to, beside the system's.
+    /// Read when a profile is, and not kept: they are megabytes.
+    pub trusted_roots: Vec<PathBuf>,
     /// Wall time.
     pub clock: Clock,
 }
@@ -259,7 +260,8 @@ impl Operations {
     /// It cannot be read, or must not be pushed.
     pub fn profile(&self, path: &Path) -> Result<Arc<Profile>, OperationError> {
         let now = self.parts.clock.now();
-        Ok(Arc::new(library::load(path, Purpose::Enrollment, &self.parts.anchors, now)?))
+        let anchors = library::anchors(&self.parts.trusted_roots)?;
+        Ok(Arc::new(library::load(path, Purpose::Enrollment, &anchors, now)?))
     }
 
     /// As [`Operations::profile`], for one that comes with the program.
@@ -267,8 +269,8 @@ impl Operations {
     /// # Errors
     /// As [`Operations::profile`].
     pub fn built_in_profile(&self, name: &str, bytes: &[u8]) -> Result<Arc<Profile>, OperationError> {
-        let (now, anchors) = (self.parts.clock.now(), &self.parts.anchors);
-        Ok(Arc::new(library::load_bytes(bytes, Path::new(name), Purpose::Enrollment, anchors, now)?))
+        let (now, anchors) = (self.parts.clock.now(), TrustAnchors::none());
+        Ok(Arc::new(library::load_bytes(bytes, Path::new(name), Purpose::Enrollment, &anchors, now)?))
     }
 
     /// A live view of this process's run.

@@ -64,7 +64,7 @@ pub(super) fn operations_over(
         backend,
         trust: Trust::new(Arc::new(identity), store),
         journal: journal_in(state_dir),
-        anchors: anchors(config)?,
+        trusted_roots: config.trusted_roots.clone(),
         clock,
     }))
 }

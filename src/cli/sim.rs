@@ -25,12 +25,11 @@ const CONTROL_ANSWER: Duration = Duration::from_secs(10);
 /// Simulate devices on a usbmuxd socket.
 #[derive(Debug, Args)]
 pub struct SimArgs {
-    /// How many devices
-    #[arg(long, value_name = "N", default_value_t = 8, conflicts_with = "scenario")]
-    pub devices: usize,
-    /// Where to listen: UNIX:/path, /path, host:port or [v6]:port [default: a new folder for
-    /// temporary files]
-    #[arg(long, value_name = "ADDR")]
+    /// How many devices [default: 8, or as many as --persona names]
+    #[arg(long, value_name = "N", conflicts_with = "scenario")]
+    pub devices: Option<usize>,
+    /// Where to listen; by default in a new folder for temporary files
+    #[arg(long, value_name = "UNIX:/path|/path|host:port|[v6]:port")]
     pub socket: Option<SocketAddress>,
     /// Unix socket for control commands
     #[arg(long, value_name = "PATH")]
@@ -66,7 +65,8 @@ pub enum SimAction {
         /// Its control socket
         socket: PathBuf,
         /// list, state, attach, detach, reattach, reboot, unlock, lock, trust, deny, accept,
-        /// cancel, finish-setup, forget-pairing, silence, install, shutdown
+        /// cancel, finish-setup, forget-pairing, silence, install, restart-mux,
+        /// shutdown
         verb: String,
         /// UDID, and further fields as KEY=VALUE (install: file=PATH; silence: on=true)
         fields: Vec<String>,
@@ -155,7 +155,8 @@ fn options(args: &SimArgs) -> Result<FleetOptions, SimCliError> {
             for text in &args.persona {
                 specs.extend(persona_argument(text)?);
             }
-            FleetOptions { devices: args.devices.max(specs.len()), specs, ..FleetOptions::default() }
+            let named = if specs.is_empty() { FleetOptions::default().devices } else { specs.len() };
+            FleetOptions { devices: args.devices.unwrap_or(named), specs, ..FleetOptions::default() }
         }
     };
     if options.specs.is_empty() {
@@ -210,7 +211,7 @@ fn announce(fleet: &Fleet, server: &MuxServer, control: Option<&Path>, json: boo
     if let SocketAddress::Unix(path) = address {
         writeln!(
             out,
-            "pymobiledevice3:  PYMOBILEDEVICE3_USBMUX={} pymobiledevice3 usbmux list",
+            "pymobiledevice3:  USBMUXD_SOCKET_ADDRESS={} pymobiledevice3 usbmux list",
             path.display()
         )?;
     }

@@ -3,12 +3,13 @@
 use super::device::OpenError;
 use super::fleet::{Hub, HubEvent};
 use crate::ids::{MuxId, Udid};
-use crate::limits::BACKEND_EVENTS;
+use crate::limits::{BACKEND_EVENTS, MUX_BACKOFF_MIN};
 use crate::secret::Secret;
 use crate::transport::{Attachment, Backend, BackendEvent, BoxChannel, TransportError};
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 /// The backend of [`Fleet::backend`](super::Fleet::backend).
 #[derive(Debug)]
@@ -34,31 +35,7 @@ impl Backend for SimBackend {
 
     fn watch(&self) -> mpsc::Receiver<BackendEvent> {
         let (sender, receiver) = mpsc::channel(BACKEND_EVENTS);
-        let mut events = self.hub.listen();
-        tokio::spawn(async move {
-            if sender.send(BackendEvent::Ready).await.is_err() {
-                return;
-            }
-            loop {
-                let event = tokio::select! {
-                    event = events.recv() => event,
-                    () = sender.closed() => return,
-                };
-                let event = match event {
-                    Some(HubEvent::Attached(device)) => {
-                        Attachment::from_mux(&device).map(BackendEvent::Attached)
-                    }
-                    Some(HubEvent::Detached(id)) => Some(BackendEvent::Detached(id)),
-                    Some(HubEvent::Paired(_)) => None,
-                    None => return,
-                };
-                if let Some(event) = event
-                    && sender.send(event).await.is_err()
-                {
-                    return;
-                }
-            }
-        });
+        tokio::spawn(report(Arc::clone(&self.hub), sender));
         receiver
     }
 
@@ -96,5 +73,36 @@ impl Backend for SimBackend {
     async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
         self.hub.delete_record(udid.as_str());
         Ok(())
+    }
+}
+
+/// Reports what comes and goes. When the mux cuts the listener off (it lagged, or a test
+/// took the mux away), that is a loss, and the truth starts anew.
+async fn report(hub: Arc<Hub>, to: mpsc::Sender<BackendEvent>) {
+    loop {
+        let mut events = hub.listen();
+        let mut next = Some(BackendEvent::Ready);
+        loop {
+            if let Some(event) = next.take()
+                && to.send(event).await.is_err()
+            {
+                return;
+            }
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = to.closed() => return,
+            };
+            next = match event {
+                Some(HubEvent::Attached(device)) => Attachment::from_mux(&device).map(BackendEvent::Attached),
+                Some(HubEvent::Detached(id)) => Some(BackendEvent::Detached(id)),
+                Some(HubEvent::Paired(_)) => None,
+                None => break,
+            };
+        }
+        let reason = "the simulated mux went away".to_owned();
+        if to.send(BackendEvent::Lost { reason }).await.is_err() {
+            return;
+        }
+        sleep(MUX_BACKOFF_MIN).await;
     }
 }

@@ -116,6 +116,8 @@ pub enum Command {
         /// File on this computer.
         file: PathBuf,
     },
+    /// Let the mux look restarted: listeners are cut off, attachments numbered anew.
+    RestartMux,
     /// End the simulator.
     Shutdown,
 }
@@ -197,6 +199,10 @@ impl Fleet {
                 self.device(&udid)?.with(|s| s.install(profile));
                 done
             }
+            Command::RestartMux => {
+                self.restart_mux();
+                done
+            }
             Command::Shutdown => done,
         }
     }
@@ -250,7 +256,7 @@ fn read_profile(path: &Path) -> Result<Vec<u8>, ControlError> {
 pub struct ControlServer {
     accepting: AbortHandle,
     shutdown: watch::Receiver<bool>,
-    _socket: Arc<BoundListener>,
+    socket: Arc<BoundListener>,
 }
 
 impl ControlServer {
@@ -263,7 +269,7 @@ impl ControlServer {
         let socket = Arc::new(BoundListener::bind(&address, 0o600).await?);
         let (asked, shutdown) = watch::channel(false);
         let accepting = tokio::spawn(accept(Arc::clone(&socket), fleet.clone(), asked)).abort_handle();
-        Ok(Self { accepting, shutdown, _socket: socket })
+        Ok(Self { accepting, shutdown, socket })
     }
 
     /// Waits until somebody sent `shutdown`.
@@ -277,6 +283,7 @@ impl ControlServer {
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.accepting.abort();
+        self.socket.remove_file();
     }
 }
 

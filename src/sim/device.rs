@@ -8,7 +8,7 @@ use super::state::State;
 use crate::ids::MuxId;
 use crate::wire::lockdown::PORT;
 use plist::Dictionary;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::{Notify, broadcast, watch};
@@ -20,8 +20,12 @@ const STREAM_BYTES: usize = 64 << 10;
 /// Streams a device holds open at once. Real ones refuse some day too.
 const MOST_STREAMS: u64 = 128;
 
-/// Notifications, log lines and taps a slow reader may lag behind.
-const BACKLOG: usize = 1024;
+/// Notifications and log lines a slow reader may lag behind. Taken for every device, used by
+/// few, so it is small.
+const BACKLOG: usize = 64;
+
+/// Taps a slow reader may lag behind; taken only where somebody taps.
+const TAPS: usize = 1024;
 
 /// A device.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ pub(super) struct Device {
     wake: Arc<Notify>,
     posts: broadcast::Sender<String>,
     logs: broadcast::Sender<String>,
-    taps: broadcast::Sender<Tap>,
+    taps: OnceLock<broadcast::Sender<Tap>>,
 }
 
 /// Why a stream was not opened.
@@ -55,7 +59,7 @@ impl Device {
             wake: Arc::clone(&wake),
             posts: broadcast::channel(BACKLOG).0,
             logs: broadcast::channel(BACKLOG).0,
-            taps: broadcast::channel(BACKLOG).0,
+            taps: OnceLock::new(),
         });
         tokio::spawn(live(Arc::downgrade(&device), wake));
         device
@@ -124,12 +128,12 @@ impl Device {
     }
 
     pub(super) fn taps(&self) -> broadcast::Receiver<Tap> {
-        self.taps.subscribe()
+        self.taps.get_or_init(|| broadcast::channel(TAPS).0).subscribe()
     }
 
     pub(super) fn tap(&self, service: &'static str, from_host: bool, message: &Dictionary) {
-        if self.taps.receiver_count() > 0 {
-            let _ = self.taps.send(Tap { service, from_host, message: message.clone() });
+        if let Some(taps) = self.taps.get().filter(|taps| taps.receiver_count() > 0) {
+            let _ = taps.send(Tap { service, from_host, message: message.clone() });
         }
     }
 

@@ -217,6 +217,12 @@ impl Fleet {
         self.attach(udid)
     }
 
+    /// What a restarted mux looks like: every listener is cut off and every attachment gets a
+    /// new number; streams die.
+    pub fn restart_mux(&self) {
+        self.hub.restart();
+    }
+
     /// A device as it is now.
     ///
     /// # Errors
@@ -269,6 +275,16 @@ impl Hub {
         if let Some(id) = device.with(State::pull_out) {
             mux.attached.remove(&id);
             mux.tell(&HubEvent::Detached(id));
+        }
+    }
+
+    fn restart(&self) {
+        self.lock().listeners.clear();
+        for (index, device) in self.devices.iter().enumerate() {
+            if device.with(|s| s.attached.is_some()) {
+                self.detach(index);
+                self.attach(index);
+            }
         }
     }
 

@@ -108,7 +108,8 @@ impl Identity {
         let (product_type, hardware_model, model_number, chip) = product;
         // Real ECIDs stay below 2^53 (0x001A... in 0.4's example); upper nibbles are zero.
         let ecid = rng.u64(0x4_0000_0000_0000..0x1F_FFFF_FFFF_FFFF);
-        let dashed = chip >= 0x8020;
+        // A12 and later (0.4); the 8940 of the A5 is older in spite of its number.
+        let dashed = (0x8020..0x8900).contains(&chip);
         let udid = if dashed { format!("{chip:08X}-{ecid:016X}") } else { forty_digits(&mut rng) };
         let mut address = || {
             let tail: Vec<String> = (0..5).map(|_| format!("{:02x}", rng.u8(..))).collect();

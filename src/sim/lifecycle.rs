@@ -63,9 +63,9 @@ impl State {
     }
 
     /// The person will unlock the device, if that is their way.
-    pub(super) fn expect_unlock(&mut self, later: Duration) {
+    fn expect_unlock(&mut self) {
         if let Some(span) = self.person.sees_locked_device() {
-            self.plan(later + span, Event::Unlock);
+            self.plan(span, Event::Unlock);
         }
     }
 
@@ -73,6 +73,9 @@ impl State {
     /// person's way to Settings.
     pub(super) fn unlock(&mut self) {
         let first = !self.unlocked_since_boot;
+        if !self.locked && !first {
+            return;
+        }
         (self.locked, self.unlocked_since_boot) = (false, true);
         self.post("com.apple.springboard.lockstate");
         if first {
@@ -90,7 +93,7 @@ impl State {
         }
         self.locked = true;
         self.post("com.apple.springboard.lockcomplete");
-        self.expect_unlock(Duration::ZERO);
+        self.expect_unlock();
     }
 
     /// Setup Assistant ends.
@@ -115,9 +118,6 @@ impl State {
         self.locked = self.settings.passcode;
         self.unlocked_since_boot = !self.settings.passcode;
         self.outbox.cable.push(Cable::Slips(takes));
-        if self.locked {
-            self.expect_unlock(takes);
-        }
     }
 
     /// Erases everything: back to Setup Assistant, pairings, profiles and supervision gone.
@@ -138,6 +138,10 @@ impl State {
         let (gone, receiver) = watch::channel(false);
         self.attached = Some(Attached { id, gone });
         self.counters.attachments += 1;
+        if self.locked {
+            // The person has come to plug it in, or sees it come back.
+            self.expect_unlock();
+        }
         receiver
     }
 

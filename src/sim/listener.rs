@@ -3,9 +3,10 @@
 use super::address::SocketAddress;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -18,13 +19,13 @@ pub(super) struct BoundListener {
 
 #[derive(Debug)]
 enum Kind {
-    Unix { listener: UnixListener, path: PathBuf, inode: u64 },
+    Unix { listener: UnixListener, path: PathBuf, inode: u64, removed: AtomicBool },
     Tcp(TcpListener),
 }
 
 impl BoundListener {
-    /// Listens. A unix socket is made beside its place with its mode set and then renamed
-    /// into it, so nobody can connect before the mode holds. A socket file that is there is
+    /// Listens. A unix socket is made in a private folder beside its place and renamed into it
+    /// with its mode set, so nobody can connect before the mode holds. A socket file that is there is
     /// replaced only if nobody answers at it; any other file is left alone.
     pub(super) async fn bind(address: &SocketAddress, mode: u32) -> io::Result<Self> {
         let path = match address {
@@ -36,21 +37,26 @@ impl BoundListener {
         };
         refuse_occupied(path).await?;
         let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let mut beside = name.to_owned();
-        beside.push(format!(".{}", std::process::id()));
-        let beside = path.with_file_name(beside);
-        // A leftover of a process with our number; nothing can listen there.
-        let _ = fs::remove_file(&beside);
-        let listener = UnixListener::bind(&beside)?;
-        let placed = fs::set_permissions(&beside, fs::Permissions::from_mode(mode))
-            .and_then(|()| fs::metadata(&beside))
-            .and_then(|made| fs::rename(&beside, path).map(|()| made.ino()));
+        let mut private = std::ffi::OsString::from(".");
+        private.push(name);
+        private.push(format!(".{}", std::process::id()));
+        let private = path.with_file_name(private);
+        fs::DirBuilder::new().mode(0o700).create(&private)?;
+        let made = private.join("s");
+        let placed = UnixListener::bind(&made).and_then(|listener| {
+            fs::set_permissions(&made, fs::Permissions::from_mode(mode))?;
+            let inode = fs::metadata(&made)?.ino();
+            fs::rename(&made, path)?;
+            Ok((listener, inode))
+        });
+        // Empty, or holding a socket that could not be placed.
+        let _ = fs::remove_dir_all(&private);
         match placed {
-            Ok(inode) => Ok(Self { kind: Kind::Unix { listener, path: path.clone(), inode } }),
-            Err(error) => {
-                let _ = fs::remove_file(&beside);
-                Err(error)
+            Ok((listener, inode)) => {
+                let removed = AtomicBool::new(false);
+                Ok(Self { kind: Kind::Unix { listener, path: path.clone(), inode, removed } })
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -78,13 +84,22 @@ impl BoundListener {
     }
 }
 
-impl Drop for BoundListener {
-    fn drop(&mut self) {
-        if let Kind::Unix { path, inode, .. } = &self.kind
+impl BoundListener {
+    /// Removes the socket file now: the task that accepts may hold this a little longer.
+    pub(super) fn remove_file(&self) {
+        // Once only: the inode may by then belong to somebody else's file.
+        if let Kind::Unix { path, inode, removed, .. } = &self.kind
+            && !removed.swap(true, Ordering::Relaxed)
             && fs::symlink_metadata(path).is_ok_and(|found| found.ino() == *inode)
         {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+impl Drop for BoundListener {
+    fn drop(&mut self) {
+        self.remove_file();
     }
 }
 

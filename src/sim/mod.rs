@@ -6,7 +6,7 @@
 //! composition roots (`cli/serve.rs`, `cli/sim.rs`) and tests excepted.
 //!
 //! Start at [`Fleet`]: it holds devices and the mux they hang on. A device is its
-//! [`Settings`] (a [persona](persona)), its state and what a simulated person does
+//! [`Settings`] (a [`persona`]), its state and what a simulated person does
 //! to it (`person.rs`). [`Fleet::backend`] gives it to a station in-process, [`mux_server`] to any
 //! client on a socket, [`control`] to a script.
 
@@ -37,6 +37,9 @@ mod supervision;
 mod tls;
 mod trust;
 mod values;
+
+#[cfg(test)]
+mod tests;
 
 pub use address::SocketAddress;
 pub use control::{Command, ControlError, ControlReply, ControlServer};

@@ -48,8 +48,7 @@ pub struct MuxServer {
     address: SocketAddress,
     accepting: AbortHandle,
     clients: Arc<Clients>,
-    // Removes the socket file when dropped.
-    _socket: Arc<BoundListener>,
+    socket: Arc<BoundListener>,
 }
 
 impl MuxServer {
@@ -67,7 +66,7 @@ impl MuxServer {
         let hub = Arc::clone(fleet.hub());
         let accepting = accept(Arc::clone(&socket), hub, Arc::clone(&clients), options.most_clients);
         let accepting = tokio::spawn(accepting).abort_handle();
-        Ok(Self { address: socket.address()?, accepting, clients, _socket: socket })
+        Ok(Self { address: socket.address()?, accepting, clients, socket })
     }
 
     /// Where it listens.
@@ -91,6 +90,7 @@ impl Drop for MuxServer {
     fn drop(&mut self) {
         self.accepting.abort();
         self.clients.end_all();
+        self.socket.remove_file();
     }
 }
 

@@ -128,9 +128,6 @@ impl State {
             latency,
         };
         state.log("lockdownd", "simulated device is up");
-        if state.locked {
-            state.expect_unlock(Duration::ZERO);
-        }
         Ok(state)
     }
 

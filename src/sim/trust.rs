@@ -94,6 +94,15 @@ impl Trust {
         }
     }
 
+    /// Unpair (3.11). With `ResetTrustPrompt` the person is asked anew even on this
+    /// attachment.
+    pub(super) fn unpair(&mut self, host_id: &str, reset_prompt: bool) -> bool {
+        if reset_prompt {
+            (self.trusted, self.dialog) = (None, Dialog::Closed);
+        }
+        self.forget(host_id)
+    }
+
     /// Forgets a host; false if it was unknown.
     pub(super) fn forget(&mut self, host_id: &str) -> bool {
         let before = self.pairings.len();

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// Bytes read from the stream at once: a lockdown answer in one or two gulps.
-const READ_BYTES: usize = 16 << 10;
+/// Room made for each read: most answers fit.
+const READ_BYTES: usize = 4 << 10;
 
 /// A channel that carries length-prefixed property lists.
 ///
@@ -109,12 +109,14 @@ impl PlistChannel {
                     _ => Err(TransportError::Answer { what: what.into(), reason: "it is not a dictionary" }),
                 };
             }
-            let mut chunk = [0; READ_BYTES];
-            let n = self.io.read(&mut chunk).await.map_err(|e| TransportError::from_io(what, e))?;
+            // Into the decoder's own buffer: a chunk here would live in the future of every
+            // waiting device.
+            let spare = self.decoder.spare();
+            spare.reserve(READ_BYTES);
+            let n = self.io.read_buf(spare).await.map_err(|e| TransportError::from_io(what, e))?;
             if n == 0 {
                 return Err(TransportError::Closed { what: what.into() });
             }
-            self.decoder.feed(&chunk[..n]);
         }
     }
 }

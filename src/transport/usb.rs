@@ -2,7 +2,7 @@
 //!
 //! Hotplug, bays by port, and a mux of our own are built on this later.
 
-use rusb::{DeviceDescriptor, GlobalContext, UsbContext};
+use rusb::{Context, DeviceDescriptor, UsbContext};
 
 /// Apple's vendor id (protocols.md 1.1).
 const APPLE: u16 = 0x05ac;
@@ -71,11 +71,12 @@ impl UsbDevice {
 /// # Errors
 /// libusb's reason, if the bus cannot be looked at.
 pub fn look() -> Result<Vec<UsbDevice>, String> {
-    let devices = GlobalContext::default().devices().map_err(|e| e.to_string())?;
+    // Not the global context: it panics where there is no bus.
+    let devices = Context::new().and_then(|context| context.devices()).map_err(|e| e.to_string())?;
     Ok(devices.iter().filter_map(|device| examine(&device)).collect())
 }
 
-fn examine(device: &rusb::Device<GlobalContext>) -> Option<UsbDevice> {
+fn examine(device: &rusb::Device<Context>) -> Option<UsbDevice> {
     let descriptor = device.device_descriptor().ok()?;
     if descriptor.vendor_id() != APPLE {
         return None;
@@ -102,7 +103,7 @@ fn mode_of(product_id: u16, offers_mux: impl Fn() -> bool) -> Option<UsbMode> {
     })
 }
 
-fn offers_mux(device: &rusb::Device<GlobalContext>, descriptor: &DeviceDescriptor) -> bool {
+fn offers_mux(device: &rusb::Device<Context>, descriptor: &DeviceDescriptor) -> bool {
     (0..descriptor.num_configurations()).filter_map(|n| device.config_descriptor(n).ok()).any(|config| {
         config.interfaces().flat_map(|i| i.descriptors().collect::<Vec<_>>()).any(|interface| {
             let found = (interface.class_code(), interface.sub_class_code(), interface.protocol_code());

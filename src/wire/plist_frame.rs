@@ -51,6 +51,11 @@ impl FrameDecoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Where a reader may append bytes as they come, instead of [`FrameDecoder::feed`].
+    pub fn spare(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
     /// True if a frame has begun and is not complete: the stream may not end here.
     pub fn is_midway(&self) -> bool {
         !self.buffer.is_empty()

@@ -92,6 +92,11 @@ impl PacketDecoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Where a reader may append bytes as they come, instead of [`PacketDecoder::feed`].
+    pub fn spare(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
     /// True if a packet has begun and is not complete.
     pub fn is_midway(&self) -> bool {
         !self.buffer.is_empty()

@@ -158,7 +158,8 @@ impl Lockdown<'_> {
             }
             Request::Pair { record, options, .. } => self.pair(record.expose(), &options, reply)?,
             Request::Unpair { host_id, .. } => {
-                if !self.device.with(|s| s.trust.forget(&host_id)) {
+                let reset = fields.flag("ResetTrustPrompt").unwrap_or(false);
+                if !self.device.with(|s| s.trust.unpair(&host_id, reset)) {
                     return Err(ErrorName::InvalidHostId.into());
                 }
                 reply

@@ -10,6 +10,9 @@ use tokio::time::timeout;
 /// Our tag on a connection's only request; events carry 0.
 const TAG: u32 = 1;
 
+/// Room made for each read: most answers fit.
+const READ_BYTES: usize = 1 << 10;
+
 /// A connection before it became a stream or a listener.
 #[derive(Debug)]
 pub(super) struct MuxConnection {
@@ -46,12 +49,12 @@ impl MuxConnection {
             if let Some(packet) = packet {
                 return Ok(Message::from_payload(&packet.payload));
             }
-            let mut chunk = [0; 4096];
-            let n = self.io.read(&mut chunk).await.map_err(|e| self.lost(e))?;
+            let spare = self.decoder.spare();
+            spare.reserve(READ_BYTES);
+            let n = self.io.read_buf(spare).await.map_err(|e| self.lost(e))?;
             if n == 0 {
                 return Err(self.lost(std::io::ErrorKind::UnexpectedEof.into()));
             }
-            self.decoder.feed(&chunk[..n]);
         }
     }
 

@@ -1,0 +1,4 @@
+//! Helpers shared by all topics.
+
+pub(crate) mod simulator;
+pub(crate) mod world;

@@ -1,0 +1,129 @@
+//! A whole station against simulated devices in one process, under virtual time.
+
+use enlist::clock::Clock;
+use enlist::device::trust::{RecordStore, StationIdentity, Trust};
+use enlist::ids::Udid;
+use enlist::journal::{Journal, JournalReader};
+use enlist::sim::{Counters, DeviceSpec, Fleet, FleetOptions, Latency, Persona, Settings};
+use enlist::station::{BayState, Board, RunEnd, Selection, Station};
+use enlist::wire::profile::{Profile, Purpose, TrustAnchors};
+use enlist::workflow::policy::Policy;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// When every virtual world begins.
+const BEGINNING: &str = "2026-11-21T08:00:00Z";
+
+/// Simulated devices, and a folder for the station's state.
+pub(crate) struct World {
+    pub fleet: Fleet,
+    pub clock: Clock,
+    pub policy: Policy,
+    folder: tempfile::TempDir,
+}
+
+/// What a run came to.
+pub(crate) struct Ran {
+    pub end: RunEnd,
+    pub bays: Vec<BayState>,
+    pub took: Duration,
+}
+
+impl World {
+    /// One device of each settings. Call inside a paused runtime.
+    pub fn of(settings: Vec<Settings>) -> Self {
+        Self::with_latency(settings, Latency::default())
+    }
+
+    pub fn with_latency(settings: Vec<Settings>, latency: Latency) -> Self {
+        let clock = Clock::starting_at(BEGINNING.parse().unwrap());
+        let specs: Vec<_> =
+            settings.into_iter().map(|settings| DeviceSpec { persona: Persona::Ready, settings }).collect();
+        let options = FleetOptions {
+            devices: specs.len(),
+            specs,
+            latency,
+            clock: clock.clone(),
+            ..FleetOptions::default()
+        };
+        let fleet = Fleet::new(options).unwrap();
+        Self { fleet, clock, policy: Policy::default(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// One device of one persona.
+    pub fn persona(persona: Persona) -> Self {
+        Self::of(vec![persona.settings()])
+    }
+
+    pub fn journal_path(&self) -> std::path::PathBuf {
+        self.folder.path().join("journal.sqlite3")
+    }
+
+    /// Runs the station until every job is over.
+    pub async fn run(&self) -> Ran {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// Runs the station until every job is over or `stop` resolves.
+    pub async fn run_until(&self, stop: impl Future<Output = ()> + Send) -> Ran {
+        let board = Arc::new(Board::default());
+        let observer = board.clone();
+        let journal =
+            Journal::open(self.journal_path(), self.clock.clone(), Arc::new(move |e| observer.take(e)))
+                .unwrap();
+        let station = Arc::new(Station {
+            backend: self.fleet.backend(),
+            journal: Some(journal.clone()),
+            board: board.clone(),
+            trust: self.trust(),
+            profile: example_profile(),
+            policy: self.policy.clone(),
+            clock: self.clock.clone(),
+        });
+        let begun = Instant::now();
+        let selection = Selection::Listed(station.backend.list().await.unwrap());
+        let end = station.run(selection, true, stop).await;
+        let took = begun.elapsed();
+        journal.close().await.unwrap();
+        let violations = JournalReader::open(&self.journal_path()).unwrap().check();
+        assert_eq!(violations, Vec::<String>::new(), "the journal is consistent");
+        Ran { end, bays: board.bays(), took }
+    }
+
+    pub fn udid(&self) -> Udid {
+        self.fleet.udids()[0].clone()
+    }
+
+    /// What the first device counted.
+    pub fn counters(&self) -> Counters {
+        self.fleet.inspect(&self.udid()).unwrap().counters
+    }
+
+    fn trust(&self) -> Trust {
+        let identity = StationIdentity::load_or_create(&self.folder.path().join("identity"), &self.clock);
+        let store = RecordStore::new(self.folder.path().join("records"), self.clock.clone());
+        Trust::new(Arc::new(identity.unwrap()), store)
+    }
+}
+
+impl Ran {
+    /// The only bay.
+    pub fn bay(&self) -> &BayState {
+        assert_eq!(self.bays.len(), 1);
+        &self.bays[0]
+    }
+
+    pub fn outcome(&self) -> &'static str {
+        self.bay().standing.outcome.name()
+    }
+}
+
+/// The example profile that comes with the program (fixtures/profiles, constructed).
+pub(crate) fn example_profile() -> Arc<Profile> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/profiles/example-scep.mobileconfig");
+    let bytes = std::fs::read(path).unwrap();
+    let now = BEGINNING.parse().unwrap();
+    Arc::new(Profile::load(&bytes, Purpose::Enrollment, &TrustAnchors::none(), now).unwrap())
+}
