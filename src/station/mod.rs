@@ -103,7 +103,7 @@ impl Station {
             attachments.into_iter().for_each(|a| run.attached(a));
         }
         let end = tokio::select! {
-            end = run.to_its_end() => end,
+            end = run.until_over() => end,
             () = shutdown => RunEnd::Interrupted,
         };
         // Dropped jobs close their connections; their journal shows them open.
@@ -223,7 +223,7 @@ struct Run {
 }
 
 impl Run {
-    async fn to_its_end(&mut self) -> RunEnd {
+    async fn until_over(&mut self) -> RunEnd {
         let mut events = self.station.backend.watch();
         let mut watching = true;
         loop {

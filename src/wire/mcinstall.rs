@@ -435,7 +435,7 @@ mod tests {
             version: 1,
             removal_disallowed: true,
         };
-        assert_eq!(Reply::profile_list([&profile]).profiles(), [profile.clone()]);
+        assert_eq!(Reply::profile_list([&profile]).profiles(), std::slice::from_ref(&profile));
         let only_metadata = dictionary([("x.y", Some(Value::Dictionary(profile.to_metadata())))]);
         let reply = Reply::new(dictionary([("ProfileMetadata", Some(Value::Dictionary(only_metadata)))]));
         assert_eq!(reply.profiles()[0].identifier, "x.y");

@@ -92,7 +92,7 @@ pub(super) struct Run {
 /// shows it open, and a later run resumes it.
 pub async fn run(job: Job) -> Verdict {
     let mut run = Run { job, quiet: false, reconnects: 0, unlock_deadline: None };
-    let verdict = match run.to_its_end().await {
+    let verdict = match run.until_over().await {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
     };
@@ -111,7 +111,7 @@ fn journal_failed(reason: &str) -> Verdict {
 }
 
 impl Run {
-    async fn to_its_end(&mut self) -> Result<Verdict, String> {
+    async fn until_over(&mut self) -> Result<Verdict, String> {
         loop {
             let Some(link) = self.attached_link().await? else {
                 // Handed out while its policies were followed: it is enrolled all the same.
@@ -197,7 +197,7 @@ impl Run {
         let deadline = match self.unlock_deadline {
             Some(deadline) => deadline,
             None => {
-                let until = self.from_now(person_within);
+                let until = self.deadline(person_within);
                 self.emit(EventKind::Waiting { state, until }).await.map_err(journal_reason)?;
                 *self.unlock_deadline.insert(Instant::now() + person_within)
             }
@@ -273,7 +273,7 @@ impl Run {
     }
 
     /// The moment `wait` from now.
-    pub(super) fn from_now(&self, wait: Duration) -> Timestamp {
+    pub(super) fn deadline(&self, wait: Duration) -> Timestamp {
         let now = self.job.clock.now();
         SignedDuration::try_from(wait).ok().and_then(|w| now.checked_add(w).ok()).unwrap_or(now)
     }

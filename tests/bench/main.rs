@@ -5,6 +5,9 @@
 //! devices are two things: CPU and memory are the station's alone. All devices are
 //! SIMULATED. Read ratios, not milliseconds.
 
+// A program that measures: it prints, it waits, and its clock is the real one.
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -85,9 +88,9 @@ fn pymobiledevice3(folder: &Path) {
     const DEVICES: usize = 32;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/pymobiledevice3_enroll.py");
     let mut sim = Simulator::start(folder, "pmd3", DEVICES, "0ms");
-    let python = ["target/test-tools/venv/bin/python", "python3"]
-        .into_iter()
-        .find(|p| Command::new(p).args(["-c", "import pymobiledevice3"]).output().is_ok_and(|o| o.status.success()));
+    let python = ["target/test-tools/venv/bin/python", "python3"].into_iter().find(|p| {
+        Command::new(p).args(["-c", "import pymobiledevice3"]).output().is_ok_and(|o| o.status.success())
+    });
     let Some(python) = python else {
         println!("pymobiledevice3 is not installed: no comparison (./tests/run installs it)");
         return sim.stop();

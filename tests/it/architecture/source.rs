@@ -278,7 +278,8 @@ fn nothing_panics_on_purpose_or_prints_outside_tests() {
 
 #[test]
 fn every_file_begins_with_what_it_is_for() {
-    let files = [root().join("src"), root().join("tests/it")].map(|f| files_below(&f)).concat();
+    let mut files = files_below(&root().join("tests/it"));
+    files.extend(sources().into_iter().map(|s| root().join(s.path)));
     let rust = files.iter().filter(|p| p.extension().is_some_and(|e| e == "rs"));
     let bare = rust.filter(|p| !std::fs::read_to_string(p).unwrap().starts_with("//! "));
     none("a file needs a //! header", &bare.map(|p| relative(p)).collect::<Vec<_>>());
