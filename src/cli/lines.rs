@@ -20,11 +20,13 @@ pub(super) struct Lines {
     output: Output,
     last: HashMap<String, (Outcome, bool, String)>,
     card_shown: bool,
+    /// Devices done when that was last said.
+    said_done: usize,
 }
 
 impl Lines {
     pub(super) fn new(output: Output) -> Self {
-        Self { output, last: HashMap::new(), card_shown: false }
+        Self { output, last: HashMap::new(), card_shown: false, said_done: 0 }
     }
 
     /// Prints a bay's standing if it changed.
@@ -61,6 +63,18 @@ impl Lines {
                 self.output.line(format!("             {}. {step}", n + 1));
             }
         }
+    }
+
+    /// Says so when all jobs are over, for a station that goes on watching.
+    pub(super) fn rest(&mut self, live: &Live) {
+        let bays = live.bays();
+        if bays.is_empty() || bays.len() == self.said_done || bays.iter().any(|b| !b.ended) {
+            return;
+        }
+        self.said_done = bays.len();
+        let good = bays.iter().filter(|b| b.device.outcome.is_success()).count();
+        let words = format!("{good} done, {} not; watching for more, Ctrl-C ends", bays.len() - good);
+        self.output.line(self.output.toned(Tone::Strong, words));
     }
 
     /// Prints what became of the mux.

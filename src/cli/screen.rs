@@ -42,8 +42,8 @@ pub(super) async fn run(
 ) -> Result<Exit, OperationError> {
     let live = operations.live();
     let mut follower = live.follow();
-    let mut screen = Screen::new(show, output);
     let once = options.once;
+    let mut screen = Screen::new(show, once, output);
     let run = operations.run(options, interrupted());
     tokio::pin!(run);
     let mut ticks = interval(TICK);
@@ -132,12 +132,13 @@ struct Screen {
     lines: Lines,
     output: Output,
     told: HashSet<i64>,
+    once: bool,
 }
 
 impl Screen {
-    fn new(show: Show, output: &Output) -> Self {
-        let told = HashSet::new();
-        Self { show, table: Table::new(*output), lines: Lines::new(*output), output: *output, told }
+    fn new(show: Show, once: bool, output: &Output) -> Self {
+        let (table, lines) = (Table::new(*output, once), Lines::new(*output));
+        Self { show, table, lines, output: *output, told: HashSet::new(), once }
     }
 
     fn update(&mut self, update: &Update, live: &crate::api::Live) {
@@ -164,8 +165,10 @@ impl Screen {
     }
 
     fn draw(&mut self, live: &crate::api::Live) {
-        if self.show == Show::Table {
-            self.table.draw(live);
+        match self.show {
+            Show::Table => self.table.draw(live),
+            Show::Lines if !self.once => self.lines.rest(live),
+            _ => {}
         }
     }
 

@@ -9,12 +9,13 @@ use terminal_size::{Height, Width, terminal_size};
 /// Draws the table over its last drawing.
 pub(super) struct Table {
     output: Output,
+    once: bool,
     drawn: usize,
 }
 
 impl Table {
-    pub(super) fn new(output: Output) -> Self {
-        Self { output, drawn: 0 }
+    pub(super) fn new(output: Output, once: bool) -> Self {
+        Self { output, once, drawn: 0 }
     }
 
     /// Draws what fits: bays that need a hand first if not all fit.
@@ -37,6 +38,10 @@ impl Table {
             let head = "On each device that waits for a person:";
             text.push(self.output.toned(Tone::Strong, head));
             text.extend(CARD.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
+        }
+        if !self.once && !bays.is_empty() && bays.iter().all(|b| b.ended) {
+            let rest = "All done. Plug in more devices, or end with Ctrl-C.";
+            text.push(self.output.toned(Tone::Quiet, rest));
         }
         self.print(&text);
     }

@@ -80,6 +80,14 @@ impl Journal {
         self.ask(|reply| Request::Write(Entry::Append(job, kind), reply)).await
     }
 
+    /// Hands an event over without waiting for its commit. It keeps its place in line: once
+    /// a later [`Journal::append`] returned, this one is on disk and published, or its
+    /// refusal is in the log.
+    pub async fn post(&self, job: JobId, kind: EventKind) -> Result<(), JournalError> {
+        let (reply, _) = oneshot::channel();
+        self.hand_over(Request::Write(Entry::Append(job, kind), reply)).await
+    }
+
     /// The open job of a device for a version of a profile, if there is one.
     pub async fn open_jobs(
         &self,

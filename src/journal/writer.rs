@@ -102,7 +102,12 @@ impl Done {
     /// that went away changes nothing: its event is written like any other.
     fn publish(self, observer: &Observer) {
         self.written.iter().filter_map(|(result, _)| result.as_ref().ok()).for_each(|event| observer(event));
-        self.written.into_iter().for_each(|(result, reply)| drop(reply.send(result)));
+        for (result, reply) in self.written {
+            // Nobody waits for a posted event: its failure must be seen somewhere.
+            if let Err(Err(error)) = reply.send(result) {
+                tracing::warn!(%error, "an event was not written");
+            }
+        }
         self.read.into_iter().for_each(|(result, reply)| drop(reply.send(result)));
     }
 }

@@ -60,7 +60,7 @@ const DEVICES: u64 = 128;
 pub async fn examine(backend: &dyn Backend, state_dir: &Path, journal: &Path, clock: &Clock) -> Vec<Check> {
     let (mux, attached) = mux(backend).await;
     let mut checks = vec![folder(state_dir), identity(state_dir, clock), journal_check(journal), mux];
-    checks.extend(attached.as_deref().map_or_else(|| bus(&[]), bus));
+    checks.extend(bus(attached.as_deref().unwrap_or_default()));
     checks.extend(open_files());
     checks.push(time(clock));
     checks

@@ -26,6 +26,10 @@ impl EventSink for JournalSink {
     async fn emit(&self, job: JobId, kind: EventKind) -> Result<(), String> {
         self.journal.append(job, kind).await.map(|_| ()).map_err(|e| e.to_string())
     }
+
+    async fn post(&self, job: JobId, kind: EventKind) -> Result<(), String> {
+        self.journal.post(job, kind).await.map_err(|e| e.to_string())
+    }
 }
 
 /// Tells the board only.
@@ -55,5 +59,9 @@ impl EventSink for DrySink {
     async fn emit(&self, job: JobId, kind: EventKind) -> Result<(), String> {
         self.board.take(&Event { seq: 0, job, at: self.clock.now(), kind });
         Ok(())
+    }
+
+    async fn post(&self, job: JobId, kind: EventKind) -> Result<(), String> {
+        self.emit(job, kind).await
     }
 }

@@ -33,6 +33,13 @@ pub trait EventSink: Send + Sync {
     /// # Errors
     /// In words, if it could not be committed; the job then stops.
     async fn emit(&self, job: JobId, kind: EventKind) -> Result<(), String>;
+
+    /// Hands an event over without waiting for the disk; it keeps its place before later
+    /// ones.
+    ///
+    /// # Errors
+    /// In words, if nobody takes it.
+    async fn post(&self, job: JobId, kind: EventKind) -> Result<(), String>;
 }
 
 /// One device through one profile.
@@ -197,7 +204,7 @@ impl Run {
         let deadline = match self.unlock_deadline {
             Some(deadline) => deadline,
             None => {
-                let until = self.deadline(person_within);
+                let until = self.after_now(person_within);
                 self.emit(EventKind::Waiting { state, until }).await.map_err(journal_reason)?;
                 *self.unlock_deadline.insert(Instant::now() + person_within)
             }
@@ -267,13 +274,20 @@ impl Run {
     /// Commits an event and remembers it.
     pub(super) async fn emit(&mut self, kind: EventKind) -> Result<(), Break> {
         let at = self.job.clock.now();
-        self.job.sink.emit(self.job.id, kind.clone()).await.map_err(Break::Journal)?;
+        let (sink, id) = (&self.job.sink, self.job.id);
+        // A job waits for the disk where a crash would matter: before a push, and at its end.
+        // The rest rides along in order, so that a slow disk does not slow every step.
+        let committed = match kind {
+            EventKind::PushStarted { .. } | EventKind::JobEnded(_) => sink.emit(id, kind.clone()).await,
+            _ => sink.post(id, kind.clone()).await,
+        };
+        committed.map_err(Break::Journal)?;
         self.job.memory.take(at, &kind);
         Ok(())
     }
 
     /// The moment `wait` from now.
-    pub(super) fn deadline(&self, wait: Duration) -> Timestamp {
+    pub(super) fn after_now(&self, wait: Duration) -> Timestamp {
         let now = self.job.clock.now();
         SignedDuration::try_from(wait).ok().and_then(|w| now.checked_add(w).ok()).unwrap_or(now)
     }

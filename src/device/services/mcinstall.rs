@@ -44,13 +44,13 @@ impl McInstall {
         Ok(reply.profiles())
     }
 
-    /// Supervision data; `None` if the device was never configured (4.7).
+    /// Supervision data; `None` if the device was never configured (4.7), or will not tell:
+    /// nothing an enrollment needs depends on it.
     ///
     /// # Errors
-    /// As [`McInstall::profiles`].
+    /// Transport errors.
     pub async fn cloud_configuration(&mut self) -> Result<Option<Dictionary>, DeviceError> {
         let reply = self.ask(&Request::GetCloudConfiguration, MCINSTALL_ANSWER).await?;
-        acknowledged("GetCloudConfiguration", &reply)?;
         Ok(reply.cloud_configuration().cloned())
     }
 

@@ -232,6 +232,7 @@ impl Trust {
             }
         }
         link.backend().delete_pair_record(link.udid()).await?;
+        self.store.retire(link.udid())?;
         Ok(true)
     }
 }

@@ -61,6 +61,23 @@ impl RecordStore {
         }
     }
 
+    /// Sets all versions of a device aside: its pairing was ended on purpose, so none is to
+    /// be tried again. The files stay.
+    ///
+    /// # Errors
+    /// [`DeviceError::File`].
+    pub fn retire(&self, udid: &Udid) -> Result<(), DeviceError> {
+        for path in self.versions(udid)? {
+            let aside = path.with_extension("ended");
+            fs::rename(&path, aside).map_err(|source| DeviceError::File {
+                action: "rename",
+                path,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Paths of all versions, oldest first.
     fn versions(&self, udid: &Udid) -> Result<Vec<PathBuf>, DeviceError> {
         let folder = self.folder.join(udid.as_str());
@@ -105,6 +122,10 @@ mod tests {
         }
         let versions = store.versions(&udid).unwrap();
         assert_eq!(versions.len(), PAIR_RECORD_VERSIONS);
+        store.retire(&udid).unwrap();
+        assert_eq!(store.newest(&udid).unwrap(), None);
+        assert_eq!(fs::read_dir(folder.path().join("records").join(udid.as_str())).unwrap().count(), 20);
+        let versions: Vec<_> = versions.iter().map(|v| v.with_extension("ended")).collect();
         let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&versions[0]), 0o600);
         assert_eq!(mode(versions[0].parent().unwrap()), 0o700);

@@ -16,7 +16,7 @@ pub(super) async fn run(
     run: &mut Run,
     inspection: &mut Inspection,
 ) -> Result<(bool, StepResult, Option<String>), Break> {
-    let until = run.deadline(run.job.policy.policies_within);
+    let until = run.after_now(run.job.policy.policies_within);
     let before: Vec<String> = inspection.installed.iter().map(|p| p.identifier.clone()).collect();
     let mut news = listen(inspection).await;
     let profile = run.job.profile.clone();

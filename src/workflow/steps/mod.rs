@@ -42,7 +42,7 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
             if inspection.facts.setup != SetupState::Finished && inspection.lists(&run.job.profile).await? {
                 return verified(run, &mut inspection).await;
             }
-            let until = run.deadline(run.job.policy.accept_within);
+            let until = run.after_now(run.job.policy.accept_within);
             wait_then_verify(run, &mut inspection, until).await
         }
     }

@@ -47,7 +47,7 @@ struct Teller {
 #[async_trait]
 impl TrustObserver for Teller {
     async fn met(&self, facts: &Facts) {
-        let _ = self.sink.emit(self.job, EventKind::Identified(label(facts))).await;
+        let _ = self.sink.post(self.job, EventKind::Identified(label(facts))).await;
     }
 
     async fn awaiting(&self, what: Awaiting, within: Duration) {
@@ -58,6 +58,6 @@ impl TrustObserver for Teller {
         let now = self.clock.now();
         let within = SignedDuration::try_from(within).unwrap_or_default();
         let until = now.checked_add(within).unwrap_or(now);
-        let _ = self.sink.emit(self.job, EventKind::Waiting { state, until }).await;
+        let _ = self.sink.post(self.job, EventKind::Waiting { state, until }).await;
     }
 }

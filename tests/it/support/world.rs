@@ -5,7 +5,7 @@ use enlist::device::trust::{RecordStore, StationIdentity, Trust};
 use enlist::ids::Udid;
 use enlist::journal::{Journal, JournalReader};
 use enlist::sim::{Counters, DeviceSpec, Fleet, FleetOptions, Latency, Persona, Settings};
-use enlist::station::{BayState, Board, RunEnd, Selection, Station};
+use enlist::station::{BayState, Board, Selection, Station};
 use enlist::wire::profile::{Profile, Purpose, TrustAnchors};
 use enlist::workflow::policy::Policy;
 use std::path::Path;
@@ -18,27 +18,26 @@ const BEGINNING: &str = "2026-11-21T08:00:00Z";
 
 /// Simulated devices, and a folder for the station's state.
 pub(crate) struct World {
-    pub fleet: Fleet,
-    pub clock: Clock,
-    pub policy: Policy,
+    pub(crate) fleet: Fleet,
+    pub(crate) clock: Clock,
+    pub(crate) policy: Policy,
     folder: tempfile::TempDir,
 }
 
 /// What a run came to.
 #[allow(dead_code)] // not every topic asks for all of it
 pub(crate) struct Ran {
-    pub end: RunEnd,
-    pub bays: Vec<BayState>,
-    pub took: Duration,
+    pub(crate) bays: Vec<BayState>,
+    pub(crate) took: Duration,
 }
 
 impl World {
     /// One device of each settings. Call inside a paused runtime.
-    pub fn of(settings: Vec<Settings>) -> Self {
+    pub(crate) fn of(settings: Vec<Settings>) -> Self {
         Self::with_latency(settings, Latency::default())
     }
 
-    pub fn with_latency(settings: Vec<Settings>, latency: Latency) -> Self {
+    pub(crate) fn with_latency(settings: Vec<Settings>, latency: Latency) -> Self {
         let clock = Clock::starting_at(BEGINNING.parse().unwrap());
         let specs: Vec<_> =
             settings.into_iter().map(|settings| DeviceSpec { persona: Persona::Ready, settings }).collect();
@@ -54,21 +53,21 @@ impl World {
     }
 
     /// One device of one persona.
-    pub fn persona(persona: Persona) -> Self {
+    pub(crate) fn persona(persona: Persona) -> Self {
         Self::of(vec![persona.settings()])
     }
 
-    pub fn journal_path(&self) -> std::path::PathBuf {
+    pub(crate) fn journal_path(&self) -> std::path::PathBuf {
         self.folder.path().join("journal.sqlite3")
     }
 
     /// Runs the station until every job is over.
-    pub async fn run(&self) -> Ran {
+    pub(crate) async fn run(&self) -> Ran {
         self.run_until(std::future::pending()).await
     }
 
     /// Runs the station until every job is over or `stop` resolves.
-    pub async fn run_until(&self, stop: impl Future<Output = ()> + Send) -> Ran {
+    pub(crate) async fn run_until(&self, stop: impl Future<Output = ()> + Send) -> Ran {
         let board = Arc::new(Board::default());
         let observer = board.clone();
         let journal =
@@ -85,20 +84,20 @@ impl World {
         });
         let begun = Instant::now();
         let selection = Selection::Listed(station.backend.list().await.unwrap());
-        let end = station.run(selection, true, stop).await;
+        station.run(selection, true, stop).await;
         let took = begun.elapsed();
         journal.close().await.unwrap();
         let violations = JournalReader::open(&self.journal_path()).unwrap().check();
         assert_eq!(violations, Vec::<String>::new(), "the journal is consistent");
-        Ran { end, bays: board.bays(), took }
+        Ran { bays: board.bays(), took }
     }
 
-    pub fn udid(&self) -> Udid {
+    pub(crate) fn udid(&self) -> Udid {
         self.fleet.udids()[0].clone()
     }
 
     /// What the first device counted.
-    pub fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         self.fleet.inspect(&self.udid()).unwrap().counters
     }
 
@@ -111,12 +110,12 @@ impl World {
 
 impl Ran {
     /// The only bay.
-    pub fn bay(&self) -> &BayState {
+    pub(crate) fn bay(&self) -> &BayState {
         assert_eq!(self.bays.len(), 1);
         &self.bays[0]
     }
 
-    pub fn outcome(&self) -> &'static str {
+    pub(crate) fn outcome(&self) -> &'static str {
         self.bay().standing.outcome.name()
     }
 }
