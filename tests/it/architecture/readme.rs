@@ -29,7 +29,8 @@ fn rows(text: &str) -> Vec<Vec<String>> {
 /// Rows of the table whose head begins with `first`.
 fn table(title: &str, first: &str) -> Vec<Vec<String>> {
     let text = section(title);
-    let start = text.find(&format!("| {first} |")).unwrap_or_else(|| panic!("'{title}' has no table '{first}'"));
+    let start =
+        text.find(&format!("| {first} |")).unwrap_or_else(|| panic!("'{title}' has no table '{first}'"));
     let rest = &text[start..];
     rows(&rest[..rest.find("\n\n").unwrap_or(rest.len())])
 }
@@ -83,14 +84,18 @@ fn commands_shown_in_readme_exist() {
     });
     let shown: Vec<_> = shown.collect();
     assert!(shown.len() >= 5, "{shown:?}");
-    none("README shows", &shown.into_iter().filter(|w| !known.iter().any(|(n, _)| n == w)).collect::<Vec<_>>());
+    none(
+        "README shows",
+        &shown.into_iter().filter(|w| !known.iter().any(|(n, _)| n == w)).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn readme_has_the_exit_codes_of_help() {
     let help = enlist(&["--help"]).replace('\n', " ");
     let listed = help.split("Exit codes: ").nth(1).unwrap().split('.').next().unwrap().to_owned();
-    let said: Vec<_> = table("Exit codes", "Code").iter().map(|row| format!("{} {}", row[0], row[1])).collect();
+    let said: Vec<_> =
+        table("Exit codes", "Code").iter().map(|row| format!("{} {}", row[0], row[1])).collect();
     assert_eq!(said.join(", "), listed);
 }
 
@@ -115,7 +120,8 @@ fn readme_has_the_outcomes_of_the_program() {
 fn configuration_keys() -> Vec<String> {
     let source = read("src/config.rs");
     let fields = |name: &str| -> Vec<String> {
-        let body = source.split(&format!("pub struct {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
+        let body =
+            source.split(&format!("pub struct {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
         let fields = body.lines().filter_map(|l| l.trim().strip_prefix("pub "));
         fields.map(|field| field.split(':').next().unwrap().to_owned()).collect()
     };
