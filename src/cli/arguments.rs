@@ -1,8 +1,10 @@
 //! What can be typed.
 
 use super::sim::SimArgs;
+use crate::api::{Outcome, SetupAssistant};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Enrolls iPhones and iPads over USB: pairs, pushes the direct-enrollment profile,
 /// proves the enrollment by reading it back, and writes it down.
@@ -134,8 +136,8 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "N")]
     pub(super) pushes: Option<u32>,
     /// While Setup Assistant runs: push silently, or hold until a person finished it
-    #[arg(long, value_name = "push|hold", value_parser = super::enroll::setup_assistant)]
-    pub(super) setup_assistant: Option<crate::api::SetupAssistant>,
+    #[arg(long, value_name = "push|hold", value_parser = setup_assistant)]
+    pub(super) setup_assistant: Option<SetupAssistant>,
     /// Seconds a job stays open without its device [default: 30]
     #[arg(long, value_name = "SECONDS")]
     pub(super) replug_within: Option<u64>,
@@ -185,8 +187,8 @@ pub(super) struct HistoryArgs {
     #[command(flatten)]
     pub(super) device: DeviceArg,
     /// Only jobs that ended like this, such as enrolled or trust-denied
-    #[arg(long, value_name = "NAME", value_parser = super::history::outcome)]
-    pub(super) outcome: Option<crate::api::Outcome>,
+    #[arg(long, value_name = "NAME", value_parser = outcome)]
+    pub(super) outcome: Option<Outcome>,
     /// Only jobs that are still open
     #[arg(long, conflicts_with = "outcome")]
     pub(super) open: bool,
@@ -196,4 +198,32 @@ pub(super) struct HistoryArgs {
     /// Leave simulated devices out
     #[arg(long)]
     pub(super) real: bool,
+}
+
+fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
+    match text {
+        "push" => Ok(SetupAssistant::Push),
+        "hold" => Ok(SetupAssistant::Hold),
+        _ => Err("expected push or hold".into()),
+    }
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let found = Outcome::ALL.iter().find(|o| o.name() == text);
+    found.copied().ok_or_else(|| {
+        let names: Vec<_> = Outcome::ALL.iter().map(|o| o.name()).collect();
+        format!("no such outcome; there are {}", names.join(", "))
+    })
+}
+
+impl PatientDeviceArg {
+    /// The device meant, as typed.
+    pub(super) fn udid(&self) -> Option<&str> {
+        self.device.udid.as_deref()
+    }
+
+    /// How long its person may take.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(self.person_within)
+    }
 }

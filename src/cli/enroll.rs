@@ -5,7 +5,7 @@ use super::compose;
 use super::output::Output;
 use super::screen::{self, Show};
 use crate::api::view::Exit;
-use crate::api::{OperationError, Policy, RunOptions, SetupAssistant, Wanted};
+use crate::api::{OperationError, Policy, RunOptions, Wanted};
 use crate::config::{EnrollConfig, Environment};
 
 pub(super) async fn run(
@@ -45,13 +45,4 @@ pub(super) fn policy(
         policies_within: flags.policies_within,
     };
     Ok(flags.policy(config.policy(base)?)?)
-}
-
-/// Reads `push` or `hold`.
-pub(super) fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
-    match text {
-        "push" => Ok(SetupAssistant::Push),
-        "hold" => Ok(SetupAssistant::Hold),
-        _ => Err("expected push or hold".into()),
-    }
 }

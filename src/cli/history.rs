@@ -4,18 +4,9 @@ use super::arguments::{Global, HistoryArgs};
 use super::compose;
 use super::output::{Output, Tone, who};
 use crate::api::view::{Exit, JobView};
-use crate::api::{HistoryQuery, OperationError, Outcome};
+use crate::api::{HistoryQuery, OperationError};
 use crate::clock::Clock;
 use crate::config::Environment;
-
-/// Reads an outcome's machine name.
-pub(super) fn outcome(text: &str) -> Result<Outcome, String> {
-    let found = Outcome::ALL.iter().find(|o| o.name() == text);
-    found.copied().ok_or_else(|| {
-        let names: Vec<_> = Outcome::ALL.iter().map(|o| o.name()).collect();
-        format!("no such outcome; there are {}", names.join(", "))
-    })
-}
 
 pub(super) fn run(
     args: &HistoryArgs,

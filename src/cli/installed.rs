@@ -6,7 +6,6 @@ use super::output::{Output, Tone};
 use crate::api::OperationError;
 use crate::api::view::{Exit, InstalledOn};
 use crate::config::Environment;
-use std::time::Duration;
 
 pub(super) async fn list(
     args: &PatientDeviceArg,
@@ -15,11 +14,8 @@ pub(super) async fn list(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let operations = compose::operations(global, environment)?;
-    let output = *output;
-    let tell = move |text: &str| output.note(text);
-    let within = Duration::from_secs(args.person_within);
-    let listed = operations.installed(args.device.udid.as_deref(), within, &tell).await?;
-    Ok(show(&listed, &output))
+    let listed = operations.installed(args.udid(), args.patience(), &output.teller()).await?;
+    Ok(show(&listed, output))
 }
 
 pub(super) async fn remove(
@@ -29,12 +25,9 @@ pub(super) async fn remove(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let operations = compose::operations(global, environment)?;
-    let output = *output;
-    let tell = move |text: &str| output.note(text);
-    let within = Duration::from_secs(args.device.person_within);
-    let udid = args.device.device.udid.as_deref();
-    let left = operations.remove(udid, &args.identifier, within, &tell).await?;
-    Ok(show(&left, &output))
+    let (udid, patience) = (args.device.udid(), args.device.patience());
+    let left = operations.remove(udid, &args.identifier, patience, &output.teller()).await?;
+    Ok(show(&left, output))
 }
 
 fn show(listed: &InstalledOn, output: &Output) -> Exit {

@@ -6,7 +6,6 @@ use super::output::Output;
 use crate::api::OperationError;
 use crate::api::view::Exit;
 use crate::config::Environment;
-use std::time::Duration;
 
 /// Processes that take part in pairing and enrollment (protocols.md 5.5).
 const PROCESSES: [&str; 10] = [
@@ -29,10 +28,8 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let operations = compose::operations(global, environment)?;
-    let output = *output;
-    let tell = move |text: &str| output.note(text);
-    let within = Duration::from_secs(args.device.person_within);
-    let mut lines = operations.log(args.device.device.udid.as_deref(), within, &tell).await?;
+    let device = &args.device;
+    let mut lines = operations.log(device.udid(), device.patience(), &output.teller()).await?;
     loop {
         let line = tokio::select! {
             line = lines.next() => line,

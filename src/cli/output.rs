@@ -105,6 +105,11 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
+    /// A teller of notes, for operations that wait for a person.
+    pub(super) fn teller(self) -> impl Fn(&str) + Send + Sync {
+        move |text| self.note(text)
+    }
+
     /// What went wrong and what to do.
     pub(super) fn error(&self, sentence: &str, next: Option<&str>) {
         let head = paint(self.colour_err, Tone::Bad, "error:");

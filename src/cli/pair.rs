@@ -6,7 +6,6 @@ use super::output::Output;
 use crate::api::OperationError;
 use crate::api::view::{DeviceView, Exit};
 use crate::config::Environment;
-use std::time::Duration;
 
 pub(super) async fn pair(
     args: &PatientDeviceArg,
@@ -15,10 +14,8 @@ pub(super) async fn pair(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let operations = compose::operations(global, environment)?;
-    let output = *output;
-    let tell = move |text: &str| output.note(text);
-    let within = Duration::from_secs(args.person_within);
-    Ok(show(&operations.pair(args.device.udid.as_deref(), within, &tell).await?, &output))
+    let paired = operations.pair(args.udid(), args.patience(), &output.teller()).await?;
+    Ok(show(&paired, output))
 }
 
 pub(super) async fn unpair(

@@ -69,7 +69,7 @@ pub(super) async fn run(
     screen.finish(&live);
     let end = end?;
     let bays = live.bays();
-    summary(&bays, end, show, output);
+    summary(&bays, end, show, live.mux_trouble(), output);
     Ok(exit_of(&bays, end, once))
 }
 
@@ -104,7 +104,14 @@ fn exit_of(bays: &[BayView], end: RunEnd, once: bool) -> Exit {
     }
 }
 
-fn summary(bays: &[BayView], end: RunEnd, show: Show, output: &Output) {
+fn summary(bays: &[BayView], end: RunEnd, show: Show, trouble: Option<String>, output: &Output) {
+    if end == RunEnd::NoDevice {
+        let sentence = match trouble {
+            Some(reason) => format!("No device came, and there is no way to the devices: {reason}."),
+            None => "No device came.".to_owned(),
+        };
+        return output.error(&sentence, Some("Plug a device in and unlock it; see `enlist doctor`."));
+    }
     if matches!(show, Show::Changes | Show::Results) {
         return;
     }
@@ -114,9 +121,6 @@ fn summary(bays: &[BayView], end: RunEnd, show: Show, output: &Output) {
     let open = bays.iter().filter(|b| !b.ended).count();
     let simulated = if bays.iter().any(|b| b.device.simulated) { " (simulated devices)" } else { "" };
     match end {
-        RunEnd::NoDevice => {
-            output.error("No device came.", Some("Plug a device in and unlock it; see `enlist doctor`."));
-        }
         RunEnd::Interrupted if open > 0 => {
             output.line(format!(
                 "Stopped: {good} done, {bad} not, {open} open; open jobs go on at the next start{simulated}."
