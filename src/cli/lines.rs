@@ -45,7 +45,7 @@ impl Lines {
             "{} {:<10} {}  {}  {}{left}",
             self.output.toned(tone, tone.shape()),
             device.bay.to_string(),
-            self.output.toned(tone, format!("{:<20}", device.outcome.name())),
+            self.output.toned(tone, format!("{:<21}", device.outcome.name())),
             who(device),
             device.sentence,
         ));

@@ -1,7 +1,7 @@
 //! The live table: every bay on one line, redrawn in place.
 
 use super::lines::CARD;
-use super::output::{Output, Tone};
+use super::output::{Output, Tone, chain};
 use crate::api::view::BayView;
 use crate::api::{Live, Outcome};
 use terminal_size::{Height, Width, terminal_size};
@@ -55,6 +55,9 @@ impl Table {
             text.push(self.row(bay, live, width));
             if let Some(next) = bay.device.next.as_ref().filter(|_| !bay.device.outcome.is_success()) {
                 text.push(format!("     next: {next}"));
+            }
+            if !bay.device.chain.is_empty() && !bay.device.outcome.is_success() {
+                text.push(format!("     device said: {}", chain(&bay.device)));
             }
         }
         self.print(&text);
