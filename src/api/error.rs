@@ -108,10 +108,3 @@ impl From<crate::device::DeviceError> for OperationError {
         Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
     }
 }
-
-impl From<crate::config::ConfigError> for OperationError {
-    fn from(error: crate::config::ConfigError) -> Self {
-        let next = "Correct the setting; README lists all of them.";
-        Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
-    }
-}

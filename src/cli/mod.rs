@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand; wording and rendering live here.
 //!
-//! May import: `api`, `config`, base. [`compose`], `serve.rs` and `sim.rs` are the
+//! May import: `api`, `config`, base. `compose.rs`, `serve.rs` and `sim.rs` are the
 //! composition roots and may import everything.
 
 mod arguments;

@@ -1,6 +1,7 @@
 //! What can go wrong between us and lockdown or a service.
 
-use crate::transport::TransportError;
+pub use crate::transport::TransportError;
+pub use crate::wire::lockdown::ErrorName;
 use crate::wire::lockdown::LockdownError;
 use crate::wire::mcinstall::Status;
 use crate::wire::mcinstall_error::ErrorChain;

@@ -3,9 +3,8 @@
 
 use super::outcome::{Class, Outcome, Verdict};
 use crate::device::DeviceError;
+use crate::device::error::{ErrorName, TransportError};
 use crate::device::trust::{Awaiting, NotTrusted};
-use crate::transport::TransportError;
-use crate::wire::lockdown::ErrorName;
 use crate::wire::mcinstall_error::ErrorChain;
 
 /// What an error means for the job.
