@@ -111,7 +111,7 @@ pub(super) async fn run(args: SimArgs, output: &Output) -> Result<Exit, Operatio
     ended.map_err(|error| {
         let exit = if matches!(error, SimCliError::Io { .. }) { Exit::Failed } else { Exit::Usage };
         let sentence = format!("{}.", capitalised(&error.to_string()));
-        OperationError::new(exit, sentence, "See `enlist sim --help`.")
+        OperationError::new(exit, sentence, "enlist sim --help shows what it takes.")
     })
 }
 

@@ -63,6 +63,7 @@ const LAYERS: &[Layer] = &[
             "clock",
             "secret",
             "wire::mcinstall::InstalledProfile",
+            "wire::printable",
             "wire::profile",
             // What every backend has, not one of them.
             "transport::Attachment",
@@ -101,7 +102,7 @@ const LAYERS: &[Layer] = &[
 const BESIDE: &[Layer] = &[
     layer("", &[]),
     layer("main", &[]),
-    layer("config", &["limits", "transport::usbmuxd", "workflow::policy"]),
+    layer("config", &["limits", "wire::printable", "transport::usbmuxd", "workflow::policy"]),
     // The composition roots.
     layer("cli::compose", ANYTHING),
     layer("cli::serve", ANYTHING),
