@@ -4,6 +4,7 @@
 
 use crate::limits::{self, CONFIG_BYTES};
 use crate::transport::usbmuxd::MuxAddress;
+use crate::wire::printable::system_words;
 use crate::workflow::policy::{Policy, SetupAssistant};
 use serde::Deserialize;
 use std::io::Read;
@@ -56,7 +57,7 @@ pub struct EnrollConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
+    #[error("cannot read the configuration {}: {}", path.display(), system_words(.source))]
     Read {
         /// Which file.
         path: PathBuf,

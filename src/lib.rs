@@ -64,6 +64,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod device;
+#[cfg(test)]
+mod fixtures;
 pub mod ids;
 pub mod journal;
 pub mod limits;

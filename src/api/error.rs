@@ -92,6 +92,10 @@ impl From<JournalError> for OperationError {
             JournalErrorKind::InUse => {
                 "Stop the other one, or give this one its own folder with --state-dir."
             }
+            JournalErrorKind::Foreign => {
+                "Put a copy back from a backup, or move the file away: a new journal is begun then."
+            }
+            JournalErrorKind::OtherVersion => "Use the Enlist that wrote it, or one that is newer.",
             _ => "Check the state folder: its owner, its rights, the space on its disk.",
         };
         Self::new(Exit::Usage, format!("{}.", capitalised(error.to_string().trim_end_matches('.'))), next)
@@ -101,13 +105,6 @@ impl From<JournalError> for OperationError {
 impl From<crate::device::DeviceError> for OperationError {
     fn from(error: crate::device::DeviceError) -> Self {
         let next = "Check the state folder: its owner, its rights, the space on its disk.";
-        Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
-    }
-}
-
-impl From<crate::config::ConfigError> for OperationError {
-    fn from(error: crate::config::ConfigError) -> Self {
-        let next = "Correct the setting; README lists all of them.";
         Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
     }
 }

@@ -9,6 +9,7 @@ mod operations;
 pub mod view;
 
 pub use crate::station::RunEnd;
+pub use crate::wire::printable::system_words;
 pub use crate::wire::profile::Purpose;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
 pub use crate::workflow::outcome::Outcome;

@@ -291,11 +291,12 @@ impl Operations {
         options: RunOptions,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<RunEnd, OperationError> {
+        // Before the journal: one that is opened has to be closed.
+        let selection = self.select(&options.wanted).await?;
         let journal = match options.policy.dry_run {
             true => None,
             false => Some(self.open_journal()?),
         };
-        let selection = self.select(&options.wanted).await?;
         let station = Arc::new(Station {
             backend: self.parts.backend.clone(),
             journal: journal.clone(),

@@ -177,13 +177,13 @@ pub(super) struct PolicyArgs {
     /// Seconds a queued profile may wait for its person; the device drops it after 480
     #[arg(long, value_name = "SECONDS")]
     pub(super) accept_within: Option<u64>,
-    /// How often one job may push, again after a queued profile expired
+    /// How often one job may push, again after a queued profile expired [default: 1; serve: 3]
     #[arg(long, value_name = "N")]
     pub(super) pushes: Option<u32>,
     /// While Setup Assistant runs: push silently, or hold until a person finished it
     #[arg(long, value_name = "push|hold", value_parser = setup_assistant)]
     pub(super) setup_assistant: Option<SetupAssistant>,
-    /// Seconds a job stays open without its device [default: 30]
+    /// Seconds a job stays open without its device [default: 30; serve without --once: 43200]
     #[arg(long, value_name = "SECONDS")]
     pub(super) replug_within: Option<u64>,
     /// Seconds to watch for the first policies after enrollment [default: 0, do not watch]

@@ -1,15 +1,16 @@
 //! Composition root of all subcommands but `sim`: configuration in, operations out.
 
 use super::arguments::Global;
-use crate::api::view::Check;
+use crate::api::view::{Check, Exit};
 use crate::api::{OperationError, Operations, Parts};
 use crate::clock::Clock;
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, ConfigError, Environment};
 use crate::device::trust::{RecordStore, StationIdentity, Trust};
 use crate::station::{doctor, library};
-use crate::transport::Backend;
 use crate::transport::usbmuxd::UsbmuxdBackend;
+use crate::transport::{Backend, usb};
 use crate::wire::profile::TrustAnchors;
+use crate::workflow::failure::capitalised;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,5 +75,14 @@ pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result
     let config = configuration(global, environment)?;
     let backend = UsbmuxdBackend::new(config::mux_address(environment, &config)?);
     let state_dir = state_dir(global, environment, &config)?;
-    Ok(doctor::examine(&backend, &state_dir, &journal_in(&state_dir), &Clock::System).await)
+    let station =
+        doctor::Station { backend: &backend, state_dir: &state_dir, journal: &journal_in(&state_dir) };
+    Ok(doctor::examine(station, usb::look(), &Clock::System).await)
+}
+
+impl From<ConfigError> for OperationError {
+    fn from(error: ConfigError) -> Self {
+        let next = "Correct the setting; README lists all of them.";
+        Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
+    }
 }

@@ -42,10 +42,9 @@ pub(super) async fn run(
         if !args.all && !PROCESSES.iter().any(|process| line.contains(process)) {
             continue;
         }
-        if output.json {
-            output.object(&serde_json::json!({ "line": line }));
-        } else {
-            output.line(line);
+        let line = if output.json { serde_json::json!({ "line": line }).to_string() } else { line };
+        if output.line_if_read(line).is_err() {
+            return Ok(Exit::Done);
         }
     }
 }

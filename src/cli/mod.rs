@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand; wording and rendering live here.
 //!
-//! May import: `api`, `config`, base. [`compose`], `serve.rs` and `sim.rs` are the
+//! May import: `api`, `config`, base. `compose.rs`, `serve.rs` and `sim.rs` are the
 //! composition roots and may import everything.
 
 mod arguments;
@@ -23,8 +23,8 @@ mod serve;
 pub mod sim;
 mod table;
 
-use crate::api::OperationError;
 use crate::api::view::Exit;
+use crate::api::{OperationError, system_words};
 use crate::config::Environment;
 use arguments::{Cli, Command, ProfileCommand};
 use clap::Parser;
@@ -48,7 +48,7 @@ pub fn main() -> u8 {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            output.error(&format!("The program cannot start its tasks: {error}."), None);
+            output.error(&format!("The program cannot start its tasks: {}.", system_words(&error)), None);
             return Exit::Failed.code();
         }
     };

@@ -85,6 +85,12 @@ impl Output {
         let _ = writeln!(io::stdout().lock(), "{text}");
     }
 
+    /// As [`Output::line`], for commands that do nothing but print: says that the reader
+    /// went away.
+    pub(super) fn line_if_read(&self, text: impl Display) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{text}")
+    }
+
     /// Raw text, flushed at once: for the live table.
     pub(super) fn raw(&self, text: &str) {
         let mut out = io::stdout().lock();

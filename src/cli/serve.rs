@@ -9,6 +9,7 @@ use crate::api::{OperationError, Operations, Policy, RunOptions, Wanted};
 use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::sim::{Fleet, FleetOptions, SimError};
+use crate::wire::printable::system_words;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {
     let fleet = match (&args.scenario, args.simulate) {
         (Some(path), _) => {
             let unreadable = |e: std::io::Error| {
-                let sentence = format!("Cannot read the scenario {}: {e}.", path.display());
+                let sentence = format!("Cannot read the scenario {}: {}.", path.display(), system_words(&e));
                 OperationError::new(Exit::Usage, sentence, "Check the path.")
             };
             let text = std::fs::read_to_string(path).map_err(unreadable)?;

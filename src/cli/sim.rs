@@ -9,6 +9,8 @@ use crate::sim::{
     After, DeviceSpec, Fleet, FleetOptions, Latency, MuxServer, MuxServerOptions, Persona, SimError,
     SocketAddress, scenario,
 };
+use crate::wire::printable::system_words;
+use crate::workflow::failure::capitalised;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
@@ -83,7 +85,7 @@ pub enum SimCliError {
     #[error("{0}")]
     Argument(String),
     /// A file or socket.
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {}", system_words(.source))]
     Io {
         /// What was tried.
         what: String,
@@ -108,7 +110,8 @@ pub(super) async fn run(args: SimArgs, output: &Output) -> Result<Exit, Operatio
     };
     ended.map_err(|error| {
         let exit = if matches!(error, SimCliError::Io { .. }) { Exit::Failed } else { Exit::Usage };
-        OperationError { exit, sentence: format!("{error}."), next: None }
+        let sentence = format!("{}.", capitalised(&error.to_string()));
+        OperationError::new(exit, sentence, "enlist sim --help shows what it takes.")
     })
 }
 

@@ -1,10 +1,12 @@
 //! What can go wrong between us and lockdown or a service.
 
-use crate::transport::TransportError;
+pub use crate::transport::TransportError;
+pub use crate::wire::lockdown::ErrorName;
 use crate::wire::lockdown::LockdownError;
-use crate::wire::mcinstall::Status;
+pub use crate::wire::mcinstall::Status;
 use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::pair_record::PairRecordError;
+use crate::wire::printable::system_words;
 use std::io;
 use std::path::PathBuf;
 
@@ -74,7 +76,7 @@ pub enum DeviceError {
     #[error(transparent)]
     Record(#[from] PairRecordError),
     /// Reading or writing the station's own files.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {}", path.display(), system_words(.source))]
     File {
         /// "read", "write", ...
         action: &'static str,

@@ -30,7 +30,10 @@ type Part = fn(&Connection, &mut Vec<String>) -> rusqlite::Result<()>;
 fn integrity(conn: &Connection, found: &mut Vec<String>) -> rusqlite::Result<()> {
     let mut statement = conn.prepare("PRAGMA integrity_check")?;
     let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    found.extend(lines.into_iter().filter(|line| line != "ok").map(|line| format!("integrity: {line}")));
+    // A finding may have a headline that only names the database.
+    let lines =
+        lines.iter().flat_map(|text| text.lines()).filter(|line| *line != "ok" && !line.starts_with("***"));
+    found.extend(lines.map(|line| format!("integrity: {line}")));
     Ok(())
 }
 

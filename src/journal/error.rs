@@ -180,8 +180,10 @@ pub enum JournalErrorKind {
     InUse,
     /// Not there yet.
     Missing,
-    /// The file is not one this program may use: foreign, damaged, of another version.
-    Unusable,
+    /// The file is none this program wrote, or is damaged.
+    Foreign,
+    /// The file is of a version this program does not use.
+    OtherVersion,
     /// Disk full, no permission, wrong kind of drive, an error of the drive.
     Storage,
     /// The entry was refused; the journal is fine and the caller is wrong.
@@ -197,11 +199,8 @@ impl JournalError {
         match self {
             Self::InUse { .. } => Kind::InUse,
             Self::Missing { .. } => Kind::Missing,
-            Self::NotAJournal { .. }
-            | Self::Corrupt { .. }
-            | Self::Newer { .. }
-            | Self::Older { .. }
-            | Self::Migration { .. } => Kind::Unusable,
+            Self::NotAJournal { .. } | Self::Corrupt { .. } => Kind::Foreign,
+            Self::Newer { .. } | Self::Older { .. } | Self::Migration { .. } => Kind::OtherVersion,
             Self::Prepare { .. }
             | Self::Open { .. }
             | Self::NoWriteAhead { .. }

@@ -187,7 +187,11 @@ fn prove_sound(conn: &Connection, path: &Path) -> Result<(), JournalError> {
     let found = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     match found.map_err(|e| JournalError::open(path, e))? {
         ok if ok == "ok" => Ok(()),
-        detail => Err(JournalError::Corrupt { path: path.into(), detail }),
+        found => {
+            // The first line only names the database.
+            let detail = found.lines().last().unwrap_or_default().to_owned();
+            Err(JournalError::Corrupt { path: path.into(), detail })
+        }
     }
 }
 

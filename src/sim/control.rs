@@ -12,6 +12,7 @@ use super::persona::{AcceptAnswer, TrustAnswer};
 use super::span::Span;
 use crate::ids::Udid;
 use crate::limits::PROFILE_REFUSE_BYTES;
+use crate::wire::printable::system_words;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io;
@@ -135,7 +136,7 @@ pub enum ControlError {
     #[error("{0}")]
     Nothing(&'static str),
     /// The profile cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {}", path.display(), system_words(.source))]
     File {
         /// The file.
         path: PathBuf,

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::device::trust::StationIdentity;
 use crate::journal::{JournalError, JournalErrorKind, JournalReader};
-use crate::transport::usb::{self, UsbMode};
+use crate::transport::usb::{UsbDevice, UsbMode};
 use crate::transport::{Attachment, Backend};
 use crate::workflow::failure::capitalised;
 use serde::Serialize;
@@ -56,11 +56,23 @@ const FILES_A_DEVICE: u64 = 6;
 /// Devices a bench may hang on one station; the limit on open files should allow them.
 const DEVICES: u64 = 128;
 
-/// Runs all checks. `state_dir` holds the identity and the journal.
-pub async fn examine(backend: &dyn Backend, state_dir: &Path, journal: &Path, clock: &Clock) -> Vec<Check> {
+/// What is examined.
+#[derive(Debug, Clone, Copy)]
+pub struct Station<'a> {
+    /// The way to the devices.
+    pub backend: &'a dyn Backend,
+    /// Where the identity and the journal lie.
+    pub state_dir: &'a Path,
+    /// The journal's file.
+    pub journal: &'a Path,
+}
+
+/// Runs all checks. `bus` is what the USB bus shows, or why it cannot be looked at.
+pub async fn examine(station: Station<'_>, bus: Result<Vec<UsbDevice>, String>, clock: &Clock) -> Vec<Check> {
+    let Station { backend, state_dir, journal } = station;
     let (mux, attached) = mux(backend).await;
     let mut checks = vec![folder(state_dir), identity(state_dir, clock), journal_check(journal), mux];
-    checks.extend(bus(attached.as_deref().unwrap_or_default()));
+    checks.extend(on_bus(bus, attached.as_deref().unwrap_or_default()));
     checks.extend(open_files());
     checks.push(time(clock));
     checks
@@ -130,9 +142,10 @@ fn journal_check(journal: &Path) -> Check {
 
 fn journal_fix(error: &JournalError, journal: &Path) -> String {
     match error.kind() {
-        JournalErrorKind::Unusable => {
+        JournalErrorKind::Foreign => {
             format!("Move it away; a new one is begun: mv {0} {0}.old", journal.display())
         }
+        JournalErrorKind::OtherVersion => "Use the Enlist that wrote it, or one that is newer".to_owned(),
         _ => format!("Check who owns it: ls -l {}", journal.display()),
     }
 }
@@ -162,9 +175,9 @@ async fn mux(backend: &dyn Backend) -> (Check, Option<Vec<Attachment>>) {
 }
 
 /// What the bus shows and the mux does not.
-fn bus(attached: &[Attachment]) -> Vec<Check> {
+fn on_bus(bus: Result<Vec<UsbDevice>, String>, attached: &[Attachment]) -> Vec<Check> {
     const NAME: &str = "USB bus";
-    let devices = match usb::look() {
+    let devices = match bus {
         Ok(devices) => devices,
         Err(reason) => {
             let fix = "Harmless with a mux elsewhere; else check the rights on /dev/bus/usb";
@@ -174,8 +187,8 @@ fn bus(attached: &[Attachment]) -> Vec<Check> {
     if devices.is_empty() {
         return vec![Check::good(NAME, "no Apple device on this computer's own bus")];
     }
-    let known = |d: &usb::UsbDevice| attached.iter().any(|a| a.location == Some(d.location()));
-    let check = |d: usb::UsbDevice| {
+    let known = |d: &UsbDevice| attached.iter().any(|a| a.location == Some(d.location()));
+    let check = |d: UsbDevice| {
         let found =
             format!("{:04x} on bus {} port {}: {}", d.product_id, d.bus, ports(&d.ports), d.mode.words());
         match d.mode {

@@ -1,6 +1,7 @@
 //! Reading profile files.
 
 use crate::limits::PROFILE_REFUSE_BYTES;
+use crate::wire::printable::system_words;
 use crate::wire::profile::{Profile, Purpose, Refusal, TrustAnchors};
 use jiff::Timestamp;
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileFileError {
     /// The file cannot be read.
-    #[error("cannot read {}: {}", path.display(), plain(.source))]
+    #[error("cannot read {}: {}", path.display(), system_words(.source))]
     Read {
         /// Which file.
         path: PathBuf,
@@ -108,9 +109,4 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, ProfileFileError> {
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -1,6 +1,7 @@
 //! What can go wrong between us and a device.
 
 use crate::wire::plist_frame::FrameError;
+use crate::wire::printable::system_words;
 use crate::wire::property_list::PlistError;
 use crate::wire::usbmuxd::MuxWireError;
 use std::io;
@@ -10,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The mux socket cannot be reached: not there, refused, or no permission.
-    #[error("cannot reach {address}: {}", plain(.source))]
+    #[error("cannot reach {address}: {}", system_words(.source))]
     MuxUnreachable {
         /// Address in words.
         address: String,
@@ -57,7 +58,7 @@ pub enum TransportError {
         what: String,
     },
     /// The stream failed.
-    #[error("the connection failed during {what}: {}", plain(.source))]
+    #[error("the connection failed during {what}: {}", system_words(.source))]
     Io {
         /// What was being done.
         what: String,
@@ -105,6 +106,10 @@ impl TransportError {
 
     /// From a failed read or write during `what`.
     pub fn from_io(what: &str, source: io::Error) -> Self {
+        // With TLS 1.3 a device refuses our certificate only after the handshake.
+        if let Some(error) = source.get_ref().and_then(|e| e.downcast_ref::<openssl::ssl::Error>()) {
+            return Self::Tls { reason: super::tls::reason(error) };
+        }
         match source.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 Self::Closed { what: what.into() }
@@ -117,10 +122,4 @@ impl TransportError {
     pub fn mux_wire(address: &str, error: &MuxWireError) -> Self {
         Self::MuxProtocol { address: address.into(), reason: error.to_string() }
     }
-}
-
-/// An IO error without Rust's "(os error 2)".
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -1,6 +1,7 @@
 //! Text of files and devices, made safe to show.
 
 use std::fmt::Write;
+use std::io;
 
 /// Escapes what could deceive a reader or drive a terminal: control characters, line
 /// separators, marks that reorder text (right-to-left overrides and isolates), and
@@ -17,6 +18,12 @@ pub fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+/// What the system said, without Rust's "(os error 2)".
+pub fn system_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 fn is_deceptive(c: char) -> bool {

@@ -15,11 +15,12 @@ use crate::clock::Clock;
 use crate::device::DeviceLink;
 use crate::device::trust::Trust;
 use crate::ids::{Bay, JobId};
-use crate::limits::{RECONNECT_PAUSES, UNLOCK_POLL};
+use crate::limits::{RECONNECT_PAUSES, RETRY_ONCE_PAUSE, UNLOCK_POLL};
 use crate::wire::profile::Profile;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -93,12 +94,24 @@ pub(super) struct Run {
     /// Broken connections since the device was last inspected whole.
     pub(super) reconnects: usize,
     unlock_deadline: Option<Instant>,
+    committing: Option<Committing>,
+    /// The second try of something that should not happen is used up.
+    tried_again: bool,
+}
+
+/// An event on its way into the journal. It outlives an attempt that is dropped meanwhile,
+/// because the journal may have it already: what is written is remembered.
+struct Committing {
+    at: Timestamp,
+    kind: EventKind,
+    done: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
 }
 
 /// Runs a job to its end. Dropping the future stops it where it stands; its journal then
 /// shows it open, and a later run resumes it.
 pub async fn run(job: Job) -> Verdict {
-    let mut run = Run { job, quiet: false, reconnects: 0, unlock_deadline: None };
+    let mut run =
+        Run { job, quiet: false, reconnects: 0, unlock_deadline: None, committing: None, tried_again: false };
     let verdict = match run.until_over().await {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
@@ -120,6 +133,7 @@ fn journal_failed(reason: &str) -> Verdict {
 impl Run {
     async fn until_over(&mut self) -> Result<Verdict, String> {
         loop {
+            self.committed().await.map_err(journal_reason)?;
             let Some(link) = self.attached_link().await? else {
                 // Handed out while its policies were followed: it is enrolled all the same.
                 let enrolled = self.job.memory.verified;
@@ -182,18 +196,31 @@ impl Run {
                 self.pause(pause, link).await;
                 Ok(None)
             }
+            Failure::RetryOnce { verdict } => {
+                let second = std::mem::replace(&mut self.tried_again, true);
+                self.retry(verdict, (!second).then_some(RETRY_ONCE_PAUSE), link).await
+            }
             Failure::RetryLater { verdict } => {
                 let used = self.job.memory.retries as usize;
-                let Some(pause) = self.job.policy.retry_pauses.get(used).copied() else {
-                    return Ok(Some(verdict));
-                };
-                let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                let retry = EventKind::Retrying { reason: verdict.sentence, chain: verdict.chain, pause_ms };
-                self.emit(retry).await.map_err(journal_reason)?;
-                self.pause(pause, link).await;
-                Ok(None)
+                let pause = self.job.policy.retry_pauses.get(used).copied();
+                self.retry(verdict, pause, link).await
             }
         }
+    }
+
+    /// Tries again after `pause`; without one the budget is used up.
+    async fn retry(
+        &mut self,
+        verdict: Verdict,
+        pause: Option<Duration>,
+        link: &DeviceLink,
+    ) -> Result<Option<Verdict>, String> {
+        let Some(pause) = pause else { return Ok(Some(verdict)) };
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let retry = EventKind::Retrying { reason: verdict.sentence, chain: verdict.chain, pause_ms };
+        self.emit(retry).await.map_err(journal_reason)?;
+        self.pause(pause, link).await;
+        Ok(None)
     }
 
     async fn await_unlock(&mut self, state: Outcome, link: &DeviceLink) -> Result<Option<Verdict>, String> {
@@ -218,7 +245,7 @@ impl Run {
     }
 
     /// Sleeps, but not on when the attachment is gone.
-    async fn pause(&self, pause: Duration, link: &DeviceLink) {
+    async fn pause(&mut self, pause: Duration, link: &DeviceLink) {
         let mut links = self.job.links.clone();
         tokio::select! {
             () = gone(&mut links, link) => {}
@@ -274,15 +301,27 @@ impl Run {
     /// Commits an event and remembers it.
     pub(super) async fn emit(&mut self, kind: EventKind) -> Result<(), Break> {
         let at = self.job.clock.now();
-        let (sink, id) = (&self.job.sink, self.job.id);
+        let (sink, id, event) = (self.job.sink.clone(), self.job.id, kind.clone());
         // A job waits for the disk where a crash would matter: before a push, and at its end.
         // The rest rides along in order, so that a slow disk does not slow every step.
-        let committed = match kind {
-            EventKind::PushStarted { .. } | EventKind::JobEnded(_) => sink.emit(id, kind.clone()).await,
-            _ => sink.post(id, kind.clone()).await,
-        };
-        committed.map_err(Break::Journal)?;
-        self.job.memory.take(at, &kind);
+        let done = Box::pin(async move {
+            match event {
+                EventKind::PushStarted { .. } | EventKind::JobEnded(_) => sink.emit(id, event).await,
+                _ => sink.post(id, event).await,
+            }
+        });
+        self.committing = Some(Committing { at, kind, done });
+        self.committed().await
+    }
+
+    /// Waits for the event that is on its way, if there is one, and remembers it.
+    async fn committed(&mut self) -> Result<(), Break> {
+        let Some(committing) = &mut self.committing else { return Ok(()) };
+        let committed = committing.done.as_mut().await;
+        if let Some(Committing { at, kind, .. }) = self.committing.take() {
+            committed.map_err(Break::Journal)?;
+            self.job.memory.take(at, &kind);
+        }
         Ok(())
     }
 
@@ -296,9 +335,9 @@ impl Run {
 impl Break {
     fn words(&self) -> Option<String> {
         Some(match self {
-            Self::Failed(Failure::Final(verdict) | Failure::RetryLater { verdict }) => {
-                verdict.sentence.clone()
-            }
+            Self::Failed(
+                Failure::Final(verdict) | Failure::RetryLater { verdict } | Failure::RetryOnce { verdict },
+            ) => verdict.sentence.clone(),
             Self::Failed(Failure::Reconnect { reason }) | Self::Journal(reason) => reason.clone(),
             Self::Failed(Failure::AwaitUnlock { state }) => state.sentence().to_owned(),
         })

@@ -3,7 +3,7 @@
 use crate::device::DeviceError;
 use crate::limits::LOCKDOWN_ANSWER;
 use crate::transport::{BoxChannel, PlistChannel};
-use crate::wire::notification_proxy::Message;
+use crate::wire::notification_proxy::{MANAGED_ORG_INFO_CHANGED, Message, PROFILE_LIST_CHANGED};
 
 /// Longest message of the proxy, in bytes: a name and a command.
 const FRAME_BYTES: usize = 64 << 10;
@@ -27,6 +27,15 @@ impl NotificationProxy {
     pub async fn observe(&mut self, name: &str) -> Result<(), DeviceError> {
         let message = Message::Observe(name.to_owned());
         Ok(self.channel.send("ObserveNotification", &message.to_plist(), LOCKDOWN_ANSWER).await?)
+    }
+
+    /// Asks to be told whenever the profile list may have changed.
+    ///
+    /// # Errors
+    /// Transport errors.
+    pub async fn observe_profiles(&mut self) -> Result<(), DeviceError> {
+        self.observe(PROFILE_LIST_CHANGED).await?;
+        self.observe(MANAGED_ORG_INFO_CHANGED).await
     }
 
     /// The next name posted. Cancel-safe. Several posts may be merged into one: re-read the

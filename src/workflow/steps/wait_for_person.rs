@@ -7,7 +7,6 @@
 use super::inspect::Inspection;
 use crate::device::services::notification_proxy::NotificationProxy;
 use crate::limits::PROFILE_POLL;
-use crate::wire::notification_proxy::{MANAGED_ORG_INFO_CHANGED, PROFILE_LIST_CHANGED};
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, StepResult};
 use crate::workflow::outcome::Outcome;
@@ -44,8 +43,7 @@ pub(super) async fn run(
 pub(super) async fn listen(inspection: &mut Inspection) -> Option<NotificationProxy> {
     let listening = async {
         let mut proxy = inspection.session.notification_proxy().await?;
-        proxy.observe(PROFILE_LIST_CHANGED).await?;
-        proxy.observe(MANAGED_ORG_INFO_CHANGED).await?;
+        proxy.observe_profiles().await?;
         Ok::<_, crate::device::DeviceError>(proxy)
     };
     match listening.await {

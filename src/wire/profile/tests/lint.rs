@@ -51,10 +51,9 @@ fn the_rules_are_complete_and_sorted() {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods)] // asks only whether to rewrite
 fn the_page_is_what_the_rules_say() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wire/profile/lint/RULES.md");
-    if std::env::var_os("ENLIST_REFRESH_FIXTURES").is_some() {
+    if crate::fixtures::refresh() {
         std::fs::write(&path, page()).unwrap();
     }
     let stored = std::fs::read_to_string(&path).unwrap();
