@@ -8,7 +8,7 @@ use super::{acme, scep};
 use crate::wire::property_list::{Dictionary, Value};
 use jiff::{SignedDuration, Timestamp};
 use openssl::base64;
-use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 /// Longest challenge that is looked into, in bytes.
 const MOST_OF_A_CHALLENGE: usize = 16 << 10;
@@ -71,10 +71,14 @@ fn removal(subject: &Subject<'_>, out: &mut Findings<'_>) {
     }
 }
 
-/// A date of the property list.
+/// A date of the property list. (Its own way to text panics before the year 0.)
 fn date(at: &Dictionary, key: &str) -> Option<Timestamp> {
     let date = at.get(key).and_then(Value::as_date)?;
-    Timestamp::try_from(SystemTime::from(date)).ok()
+    let span = |duration| SignedDuration::try_from(duration).ok();
+    match UNIX_EPOCH.duration_since(date.into()) {
+        Ok(before) => Timestamp::UNIX_EPOCH.checked_sub(span(before)?).ok(),
+        Err(after) => Timestamp::UNIX_EPOCH.checked_add(span(after.duration())?).ok(),
+    }
 }
 
 /// What tells the age.
