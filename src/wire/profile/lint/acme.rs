@@ -2,7 +2,7 @@
 
 use super::context::DeviceContext;
 use super::findings::{Findings, Severity};
-use super::mdm::shown_url;
+use super::hosts::shown_url;
 use super::rule::Rule;
 use super::subject::{Payload, Subject};
 use crate::wire::profile::{acme_floor, rules};

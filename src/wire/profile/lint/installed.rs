@@ -2,7 +2,7 @@
 
 use super::context::{Installed, InstalledMdm};
 use super::findings::{Findings, Severity};
-use super::mdm::shown_url;
+use super::hosts::shown_url;
 use super::rule::Rule;
 use super::subject::Subject;
 use crate::wire::profile::rules::MDM;

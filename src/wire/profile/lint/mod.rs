@@ -17,6 +17,7 @@ mod container;
 mod context;
 mod device;
 mod findings;
+mod hosts;
 mod identifiers;
 mod installed;
 mod known;

@@ -150,3 +150,28 @@ fn cipher(id: &[u8]) -> Option<Cipher> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::profile::example::Signer;
+
+    #[test]
+    fn rounds_are_counted_before_they_are_done() {
+        let signer = Signer::new("2026-03-01T12:00:00Z".parse().unwrap()).unwrap();
+        let mut builder = openssl::pkcs12::Pkcs12::builder();
+        let identity =
+            builder.cert(signer.leaf()).pkey(signer.key()).build2("pass").unwrap().to_der().unwrap();
+        let mut rounds = ROUNDS;
+        assert_eq!(certificates(&identity, Some("pass"), &mut rounds), [signer.leaf().to_der().unwrap()]);
+        assert!(rounds < ROUNDS);
+        let mut few = 10;
+        assert!(certificates(&identity, Some("pass"), &mut few).is_empty());
+        assert_eq!(few, 10);
+        for end in 0..identity.len() {
+            certificates(&identity[..end], None, &mut few);
+        }
+        assert_eq!([&[0x80][..], &[], &[0; 9], &[0]].map(integer), [None; 4]);
+        assert_eq!(integer(&[8, 0]), Some(2048));
+    }
+}

@@ -1,7 +1,7 @@
 //! The SCEP payload (2.2; L24 to L27).
 
 use super::findings::{Findings, Severity};
-use super::mdm::{host, shown_url};
+use super::hosts::{host, shown_url};
 use super::rule::Rule;
 use super::subject::{Payload, Subject};
 use crate::wire::property_list::{Dictionary, Value};
