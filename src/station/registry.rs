@@ -1,7 +1,7 @@
 //! Which devices are here, under which attachment, and whose job runs.
 
 use super::Selection;
-use crate::device::DeviceLink;
+use crate::device::{DeviceLink, Presence};
 use crate::ids::{MuxId, Udid};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// A device known to this run.
 #[derive(Debug)]
 struct Known {
-    links: watch::Sender<Option<DeviceLink>>,
+    links: watch::Sender<Presence>,
     present: Option<MuxId>,
     running: bool,
     finished: bool,
@@ -52,13 +52,13 @@ impl Registry {
         &mut self,
         link: DeviceLink,
         once: bool,
-    ) -> Option<Option<watch::Receiver<Option<DeviceLink>>>> {
+    ) -> Option<Option<watch::Receiver<Presence>>> {
         let udid = link.udid().clone();
         if self.only.as_ref().is_some_and(|only| !only.contains(&udid)) {
             return None;
         }
         let known = self.known.entry(udid).or_insert_with(|| Known {
-            links: watch::channel(None).0,
+            links: watch::channel(Presence::Unplugged).0,
             present: None,
             running: false,
             finished: false,
@@ -69,7 +69,7 @@ impl Registry {
             return None;
         }
         known.present = Some(id);
-        known.links.send_replace(Some(link));
+        known.links.send_replace(Presence::Here(link));
         let same_stay = std::mem::take(&mut known.void);
         if known.running || (known.finished && (once || same_stay)) {
             return Some(None);
@@ -82,16 +82,16 @@ impl Registry {
     pub(super) fn detached(&mut self, id: MuxId) -> Option<Udid> {
         let (udid, known) = self.known.iter_mut().find(|(_, k)| k.present == Some(id))?;
         known.present = None;
-        known.links.send_replace(None);
+        known.links.send_replace(Presence::Unplugged);
         Some(udid.clone())
     }
 
     /// The mux went away, and all attachments with it.
-    pub(super) fn all_void(&mut self) {
+    pub(super) fn all_void(&mut self, reason: &str) {
         for known in self.known.values_mut().filter(|k| k.present.is_some()) {
             known.present = None;
             known.void = true;
-            known.links.send_replace(None);
+            known.links.send_replace(Presence::MuxLost(reason.to_owned()));
         }
     }
 
