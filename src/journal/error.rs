@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub enum JournalError {
     /// Another station holds the lock.
     #[error(
-        "another station{} uses the journal {}: stop that station, or give this one a journal of its own",
+        "another station{} uses the journal {}",
         process(.pid), .path.display()
     )]
     InUse {

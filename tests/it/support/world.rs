@@ -25,7 +25,6 @@ pub(crate) struct World {
 }
 
 /// What a run came to.
-#[allow(dead_code)] // not every topic asks for all of it
 pub(crate) struct Ran {
     pub(crate) bays: Vec<BayState>,
     pub(crate) took: Duration,
