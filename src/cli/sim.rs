@@ -131,8 +131,9 @@ async fn simulate(args: SimArgs, json: bool) -> Result<Exit, SimCliError> {
             Some(started.map_err(failed(format!("listen at {}", path.display())))?)
         }
     };
-    announce(&fleet, &server, args.control.as_deref(), json).map_err(failed("print"))?;
+    // Before anybody is told that it is ready, and may end it.
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("wait for signals"))?;
+    announce(&fleet, &server, args.control.as_deref(), json).map_err(failed("print"))?;
     let asked = async {
         match &mut control {
             Some(control) => control.shutdown_asked().await,
