@@ -144,7 +144,7 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Pushes of one job whose answer may be lost before it gives up: a cable that breaks
 /// each time would otherwise push for ever.
-pub const LOST_INSTALLS: u32 = 3;
+pub const LOST_INSTALLS: u32 = 2;
 
 /// Pauses between new connections to a device that is attached but breaks them.
 pub const RECONNECT_PAUSES: [Duration; 5] = [
@@ -157,3 +157,6 @@ pub const RECONNECT_PAUSES: [Duration; 5] = [
 
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);
+
+/// Pause before the second try of something that should not happen.
+pub const RETRY_ONCE_PAUSE: Duration = Duration::from_secs(2);

@@ -52,6 +52,7 @@ impl Exit {
         match outcome {
             _ if outcome.is_success() => Self::Done,
             Outcome::Attached => Self::Done,
+            Outcome::Failed => Self::Failed,
             Outcome::PairingForbidden | Outcome::TooOld => Self::Refused,
             _ if class == Class::Operator => Self::NeedsPerson,
             _ => Self::Failed,

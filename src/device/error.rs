@@ -3,7 +3,7 @@
 pub use crate::transport::TransportError;
 pub use crate::wire::lockdown::ErrorName;
 use crate::wire::lockdown::LockdownError;
-use crate::wire::mcinstall::Status;
+pub use crate::wire::mcinstall::Status;
 use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::pair_record::PairRecordError;
 use crate::wire::printable::system_words;

@@ -144,8 +144,8 @@ impl Facts {
     /// # Errors
     /// Transport errors.
     pub async fn read_session(&mut self, session: &mut DeviceSession) -> Result<(), DeviceError> {
+        self.take_default_domain(session.values());
         let lockdown = session.lockdown();
-        self.take_default_domain(&lockdown.values(None).await?);
         match lockdown.get(Some(DOMAIN_SETUP), None).await? {
             Some(Value::Dictionary(values)) => self.take_setup_domain(&values),
             _ => self.setup = SetupState::Unknown,

@@ -12,6 +12,7 @@ use crate::transport::tls::{TlsFloor, TlsIdentity};
 use crate::transport::{BoxChannel, TransportError};
 use crate::wire::lockdown::{Reply, Request};
 use crate::wire::pair_record::PairRecord;
+use plist::Dictionary;
 
 /// What came of testing a pair record (3.9: StartSession is the test).
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub struct DeviceSession {
     lockdown: LockdownClient,
     tls: TlsIdentity,
     escrow_bag: Option<Secret<Vec<u8>>>,
+    values: Dictionary,
 }
 
 impl DeviceSession {
@@ -67,16 +69,30 @@ impl DeviceSession {
             Session::Refused(error) => return Err(refused_with("StartSession", error)),
             Session::Senseless => return Err(refused("StartSession", &reply)),
         };
-        match encrypted {
-            Ok(lockdown) => Ok(SessionTest::Started(Box::new(Self {
+        // The first answer inside the session belongs to the test: with TLS 1.3 a device
+        // refuses our certificate only after the handshake.
+        let proved = match encrypted {
+            Ok(mut lockdown) => lockdown.values(None).await.map(|values| (lockdown, values)),
+            Err(error) => Err(error.into()),
+        };
+        match proved {
+            Ok((lockdown, values)) => Ok(SessionTest::Started(Box::new(Self {
                 link: link.clone(),
                 lockdown,
                 tls,
                 escrow_bag: record.escrow_bag.clone(),
+                values,
             }))),
-            Err(TransportError::Tls { reason }) => Ok(SessionTest::TlsRefused { reason }),
-            Err(error) => Err(error.into()),
+            Err(DeviceError::Transport(TransportError::Tls { reason })) => {
+                Ok(SessionTest::TlsRefused { reason })
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// The default domain as the session's first answer gave it.
+    pub fn values(&self) -> &Dictionary {
+        &self.values
     }
 
     /// The device.

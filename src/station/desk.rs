@@ -255,7 +255,7 @@ fn verdict_of_trust(reason: &NotTrusted) -> Verdict {
 /// At the desk nothing is tried again: a failure is how it stands.
 fn settle(failure: Failure) -> Verdict {
     match failure {
-        Failure::Final(verdict) | Failure::RetryLater { verdict } => verdict,
+        Failure::Final(verdict) | Failure::RetryLater { verdict } | Failure::RetryOnce { verdict } => verdict,
         Failure::AwaitUnlock { state } => state.into(),
         Failure::Reconnect { reason } => Verdict::failed(
             Class::Transport,

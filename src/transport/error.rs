@@ -106,6 +106,10 @@ impl TransportError {
 
     /// From a failed read or write during `what`.
     pub fn from_io(what: &str, source: io::Error) -> Self {
+        // With TLS 1.3 a device refuses our certificate only after the handshake.
+        if let Some(error) = source.get_ref().and_then(|e| e.downcast_ref::<openssl::ssl::Error>()) {
+            return Self::Tls { reason: super::tls::reason(error) };
+        }
         match source.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 Self::Closed { what: what.into() }

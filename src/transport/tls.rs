@@ -55,7 +55,7 @@ impl TlsIdentity {
                 self.note_other_certificate(stream.ssl());
                 Ok(Box::new(stream))
             }
-            Ok(Err(error)) => Err(TransportError::Tls { reason: handshake_reason(&error) }),
+            Ok(Err(error)) => Err(TransportError::Tls { reason: reason(&error) }),
             Err(_) => Err(TransportError::Timeout {
                 what: "the TLS handshake".into(),
                 after: limits::TLS_HANDSHAKE,
@@ -105,7 +105,7 @@ fn first_reason(stack: &ErrorStack) -> String {
     first.and_then(|e| e.reason()).unwrap_or("unknown reason").to_owned()
 }
 
-fn handshake_reason(error: &openssl::ssl::Error) -> String {
+pub(super) fn reason(error: &openssl::ssl::Error) -> String {
     if let Some(stack) = error.ssl_error() {
         return first_reason(stack);
     }

@@ -73,7 +73,8 @@ impl ChainLink {
 
 impl fmt::Display for ChainLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.domain, self.code)?;
+        let domain = if self.domain.is_empty() { "an unnamed error," } else { &self.domain };
+        write!(f, "{domain} {}", self.code)?;
         let text = self.meaning().or(self.english.as_deref()).or(self.localized.as_deref());
         match text {
             Some(text) => write!(f, " ({text})"),

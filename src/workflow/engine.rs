@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::device::DeviceLink;
 use crate::device::trust::Trust;
 use crate::ids::{Bay, JobId};
-use crate::limits::{RECONNECT_PAUSES, UNLOCK_POLL};
+use crate::limits::{RECONNECT_PAUSES, RETRY_ONCE_PAUSE, UNLOCK_POLL};
 use crate::wire::profile::Profile;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -95,6 +95,8 @@ pub(super) struct Run {
     pub(super) reconnects: usize,
     unlock_deadline: Option<Instant>,
     committing: Option<Committing>,
+    /// The second try of something that should not happen is used up.
+    tried_again: bool,
 }
 
 /// An event on its way into the journal. It outlives an attempt that is dropped meanwhile,
@@ -108,7 +110,8 @@ struct Committing {
 /// Runs a job to its end. Dropping the future stops it where it stands; its journal then
 /// shows it open, and a later run resumes it.
 pub async fn run(job: Job) -> Verdict {
-    let mut run = Run { job, quiet: false, reconnects: 0, unlock_deadline: None, committing: None };
+    let mut run =
+        Run { job, quiet: false, reconnects: 0, unlock_deadline: None, committing: None, tried_again: false };
     let verdict = match run.until_over().await {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
@@ -193,18 +196,31 @@ impl Run {
                 self.pause(pause, link).await;
                 Ok(None)
             }
+            Failure::RetryOnce { verdict } => {
+                let second = std::mem::replace(&mut self.tried_again, true);
+                self.retry(verdict, (!second).then_some(RETRY_ONCE_PAUSE), link).await
+            }
             Failure::RetryLater { verdict } => {
                 let used = self.job.memory.retries as usize;
-                let Some(pause) = self.job.policy.retry_pauses.get(used).copied() else {
-                    return Ok(Some(verdict));
-                };
-                let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                let retry = EventKind::Retrying { reason: verdict.sentence, chain: verdict.chain, pause_ms };
-                self.emit(retry).await.map_err(journal_reason)?;
-                self.pause(pause, link).await;
-                Ok(None)
+                let pause = self.job.policy.retry_pauses.get(used).copied();
+                self.retry(verdict, pause, link).await
             }
         }
+    }
+
+    /// Tries again after `pause`; without one the budget is used up.
+    async fn retry(
+        &mut self,
+        verdict: Verdict,
+        pause: Option<Duration>,
+        link: &DeviceLink,
+    ) -> Result<Option<Verdict>, String> {
+        let Some(pause) = pause else { return Ok(Some(verdict)) };
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let retry = EventKind::Retrying { reason: verdict.sentence, chain: verdict.chain, pause_ms };
+        self.emit(retry).await.map_err(journal_reason)?;
+        self.pause(pause, link).await;
+        Ok(None)
     }
 
     async fn await_unlock(&mut self, state: Outcome, link: &DeviceLink) -> Result<Option<Verdict>, String> {
@@ -319,9 +335,9 @@ impl Run {
 impl Break {
     fn words(&self) -> Option<String> {
         Some(match self {
-            Self::Failed(Failure::Final(verdict) | Failure::RetryLater { verdict }) => {
-                verdict.sentence.clone()
-            }
+            Self::Failed(
+                Failure::Final(verdict) | Failure::RetryLater { verdict } | Failure::RetryOnce { verdict },
+            ) => verdict.sentence.clone(),
             Self::Failed(Failure::Reconnect { reason }) | Self::Journal(reason) => reason.clone(),
             Self::Failed(Failure::AwaitUnlock { state }) => state.sentence().to_owned(),
         })

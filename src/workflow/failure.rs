@@ -3,7 +3,7 @@
 
 use super::outcome::{Class, Outcome, Verdict};
 use crate::device::DeviceError;
-use crate::device::error::{ErrorName, TransportError};
+use crate::device::error::{ErrorName, Status, TransportError};
 use crate::device::trust::{Awaiting, NotTrusted};
 use crate::wire::mcinstall_error::ErrorChain;
 
@@ -20,6 +20,11 @@ pub enum Failure {
     /// The device or its server had trouble that may pass: try again after a pause (R13).
     RetryLater {
         /// How it would end if the budget is used up.
+        verdict: Verdict,
+    },
+    /// Something that should not happen: worth one more try, not five.
+    RetryOnce {
+        /// How it ends if the second try fails too.
         verdict: Verdict,
     },
     /// A person must unlock the device first.
@@ -45,11 +50,16 @@ impl Failure {
                 ErrorName::CheckinSetupFailed
                 | ErrorName::InternalError
                 | ErrorName::ServiceLimit
-                | ErrorName::SessionInactive => Self::RetryLater { verdict: device_trouble(error) },
+                | ErrorName::SessionInactive => Self::RetryOnce { verdict: device_trouble(error) },
                 _ => Self::Final(device_trouble(error)),
             },
+            DeviceError::Status { status: Status::CommandFormatError, .. } => Self::Final(Verdict::failed(
+                Class::Bug,
+                format!("{}.", capitalised(&error.to_string())),
+                "Report this with the device's model and system; another version of Enlist may be needed.",
+            )),
             // "Treat any unknown Status as retryable once after an unlock" (4.1).
-            DeviceError::Status { .. } => Self::RetryLater { verdict: device_trouble(error) },
+            DeviceError::Status { .. } => Self::RetryOnce { verdict: device_trouble(error) },
             DeviceError::ServiceAbsent { .. } | DeviceError::DeviceKey { .. } | DeviceError::Record(_) => {
                 Self::Final(device_trouble(error))
             }
@@ -69,6 +79,11 @@ impl Failure {
             NotTrusted::Forbidden(_) => Outcome::PairingForbidden.into(),
             NotTrusted::NeedsPairing => Verdict::from(Outcome::Planned)
                 .saying("The device would be asked for trust first; the rest is decided after that."),
+            NotTrusted::NewRecordUseless { reason } => Verdict::failed(
+                Class::Device,
+                format!("The device was paired, but no session can be started: {reason}."),
+                "Restart the device and plug it in again.",
+            ),
             NotTrusted::TimedOut(Awaiting::Trust) => Outcome::WaitingForTrust.into(),
             NotTrusted::TimedOut(Awaiting::Unlock) => Outcome::WaitingForUnlock.into(),
             NotTrusted::RecordRefused(name) => Verdict::failed(
@@ -102,7 +117,7 @@ fn of_transport(error: &TransportError) -> Failure {
         )),
         // What only a broken or hostile device sends is not tried again and again.
         TransportError::Frame(_) | TransportError::Plist(_) | TransportError::Answer { .. } => {
-            Failure::RetryLater {
+            Failure::RetryOnce {
                 verdict: Verdict::failed(
                     Class::Device,
                     format!("{}.", capitalised(&error.to_string())),

@@ -8,7 +8,7 @@ use crate::support::fleet::count;
 fn failed() {
     // What the device's own words are, whose turn it is, and the exit code.
     for (device, class, code, exit, said) in [
-        ("persona = 'lockdown-mode'\npairing = 'silent'", "operator", 4021, 3, "Lockdown Mode"),
+        ("persona = 'lockdown-mode'\npairing = 'silent'", "operator", 4021, 1, "Lockdown Mode"),
         ("persona = 'ui-install-forbidden'\npairing = 'silent'", "device", 4020, 1, "4020"),
         ("persona = 'enrollment-forbidden'", "device", 12088, 1, "12088"),
     ] {

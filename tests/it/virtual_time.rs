@@ -220,3 +220,13 @@ async fn silence_at_any_message_ends_in_words_within_a_deadline() {
         assert!(bay.ended.is_some() && !bay.standing.sentence.is_empty(), "message {at}: {:?}", bay.standing);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn garbage_is_tried_once_more_and_no_oftener() {
+    let fault = Fault { times: 0, ..Fault::on("GetProfileList", FaultKind::Garbage) };
+    let world = World::of(vec![Settings { faults: vec![fault], ..Persona::InSetup.settings() }]);
+    let ran = world.run().await;
+    assert_eq!((ran.outcome(), ran.bay().attempts), ("failed", 2));
+    assert!(ran.took < 10 * SECOND, "{:?}", ran.took);
+    assert_eq!(world.counters().pushes_received, 0);
+}

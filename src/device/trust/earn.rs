@@ -63,6 +63,11 @@ pub enum NotTrusted {
     Forbidden(ErrorName),
     /// There is no usable record and pairing was not allowed.
     NeedsPairing,
+    /// The record made a moment ago does not start a session. Pairing again would not help.
+    NewRecordUseless {
+        /// Why.
+        reason: String,
+    },
     /// The device will not store our record.
     RecordRefused(ErrorName),
     /// Nobody acted in time.
@@ -289,16 +294,16 @@ impl PairingRun<'_> {
         let mut lockdown = first;
         let mut last_error = None;
         for _ in 0..PAIR_CONNECTIONS {
-            let mut connection = match lockdown.take() {
-                Some(connection) => connection,
-                None => self.link.lockdown().await?,
+            let (mut connection, open) = match lockdown.take() {
+                Some(connection) => (connection, self.open.clone()),
+                None => self.fresh_connection().await?,
             };
-            let record = self.draft_record(&mut connection, buid.as_deref()).await?;
+            let record = self.draft_record(&mut connection, &open, buid.as_deref()).await?;
             match self.ask_until_decided(&mut connection, &record).await {
                 Ok(Decision::Trusted(escrow_bag)) => {
                     let record = PairRecord { escrow_bag, ..record };
                     self.trust.save(self.link, &record).await?;
-                    return self.start_session(connection, &record).await.map(Ok);
+                    return self.start_session(connection, &record).await;
                 }
                 Ok(Decision::No(reason)) => return Ok(Err(reason)),
                 Ok(Decision::Again) => {}
@@ -313,14 +318,21 @@ impl PairingRun<'_> {
         Err(last_error.unwrap_or(TransportError::Closed { what }).into())
     }
 
-    /// "Read DevicePublicKey on the same connection" (3.6): the open dump has it; a second
-    /// connection asks again.
+    /// "Read DevicePublicKey on the same connection" (3.6): a new one asks again.
+    async fn fresh_connection(&self) -> Result<(LockdownClient, Dictionary), DeviceError> {
+        let mut connection = self.link.lockdown().await?;
+        let open = connection.values(None).await?;
+        Ok((connection, open))
+    }
+
+    /// The record to offer; `open` is what this connection was told without a session.
     async fn draft_record(
         &self,
         connection: &mut LockdownClient,
+        open: &Dictionary,
         buid: Option<&str>,
     ) -> Result<PairRecord, DeviceError> {
-        let key = match self.open.bytes("DevicePublicKey") {
+        let key = match open.bytes("DevicePublicKey") {
             Some(key) => key.to_vec(),
             None => {
                 let value = connection.get(None, Some("DevicePublicKey")).await?;
@@ -328,7 +340,7 @@ impl PairingRun<'_> {
                 value.and_then(|v| v.into_data()).ok_or_else(reason)?
             }
         };
-        let wifi = self.open.text("WiFiAddress").map(str::to_owned);
+        let wifi = open.text("WiFiAddress").map(str::to_owned);
         self.trust.identity.record_for(&key, buid, wifi)
     }
 
@@ -375,16 +387,13 @@ impl PairingRun<'_> {
         &self,
         connection: LockdownClient,
         record: &PairRecord,
-    ) -> Result<DeviceSession, DeviceError> {
-        let started = DeviceSession::start(self.link, connection, record, self.floor).await?;
-        let refused = |reason: &'static str| {
-            TransportError::Answer { what: "StartSession after pairing".into(), reason }.into()
-        };
-        match started {
-            SessionTest::Started(session) => Ok(*session),
-            SessionTest::UnknownHost => Err(refused("the device does not know the station it just trusted")),
-            SessionTest::Locked => Err(refused("the device wants an unlock first")),
-            SessionTest::TlsRefused { reason } => Err(TransportError::Tls { reason }.into()),
+    ) -> Result<Result<DeviceSession, NotTrusted>, DeviceError> {
+        let useless = |reason: &str| Ok(Err(NotTrusted::NewRecordUseless { reason: reason.to_owned() }));
+        match DeviceSession::start(self.link, connection, record, self.floor).await? {
+            SessionTest::Started(session) => Ok(Ok(*session)),
+            SessionTest::UnknownHost => useless("it does not know the station it just trusted"),
+            SessionTest::Locked => Ok(Err(NotTrusted::TimedOut(Awaiting::Unlock))),
+            SessionTest::TlsRefused { reason } => useless(&reason),
         }
     }
 }
