@@ -3,8 +3,12 @@
 use super::Selection;
 use crate::device::DeviceLink;
 use crate::ids::{MuxId, Udid};
+use crate::transport::Attachment;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
+
+/// How a job follows its device's attachments.
+pub(super) type Links = watch::Receiver<Option<DeviceLink>>;
 
 /// A device known to this run.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ struct Known {
     /// It vanished with the mux and not by its cable: when the mux comes back, that is no
     /// replug.
     void: bool,
+    /// It was plugged in again after its job had decided how it ends.
+    again: bool,
 }
 
 /// All devices of a run.
@@ -48,11 +54,7 @@ impl Registry {
     /// A device came. `None`: not ours, or known already. `Some(Some(_))`: start a job that
     /// follows these links. `Some(None)`: its job goes on, or needs none.
     #[allow(clippy::option_option)] // three answers, each read once
-    pub(super) fn attached(
-        &mut self,
-        link: DeviceLink,
-        once: bool,
-    ) -> Option<Option<watch::Receiver<Option<DeviceLink>>>> {
+    pub(super) fn attached(&mut self, link: DeviceLink, once: bool) -> Option<Option<Links>> {
         let udid = link.udid().clone();
         if self.only.as_ref().is_some_and(|only| !only.contains(&udid)) {
             return None;
@@ -63,6 +65,7 @@ impl Registry {
             running: false,
             finished: false,
             void: false,
+            again: false,
         });
         let id = link.attachment().id;
         if known.present == Some(id) {
@@ -71,6 +74,8 @@ impl Registry {
         known.present = Some(id);
         known.links.send_replace(Some(link));
         let same_stay = std::mem::take(&mut known.void);
+        let followed = known.links.receiver_count() > 0;
+        known.again = known.running && !followed && !once && !same_stay;
         if known.running || (known.finished && (once || same_stay)) {
             return Some(None);
         }
@@ -82,6 +87,7 @@ impl Registry {
     pub(super) fn detached(&mut self, id: MuxId) -> Option<Udid> {
         let (udid, known) = self.known.iter_mut().find(|(_, k)| k.present == Some(id))?;
         known.present = None;
+        known.again = false;
         known.links.send_replace(None);
         Some(udid.clone())
     }
@@ -95,11 +101,13 @@ impl Registry {
         }
     }
 
-    /// A device's job ended.
-    pub(super) fn finished(&mut self, udid: &Udid) {
-        if let Some(known) = self.known.get_mut(udid) {
-            known.running = false;
-            known.finished = true;
-        }
+    /// A device's job ended. `Some`: start another, for an attachment that came too late for
+    /// this one.
+    pub(super) fn finished(&mut self, udid: &Udid) -> Option<(Attachment, Links)> {
+        let known = self.known.get_mut(udid)?;
+        known.running = std::mem::take(&mut known.again);
+        known.finished = true;
+        let link = known.links.borrow().clone().filter(|_| known.running)?;
+        Some((link.attachment().clone(), known.links.subscribe()))
     }
 }
