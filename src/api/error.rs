@@ -5,8 +5,8 @@ use crate::journal::{JournalError, JournalErrorKind};
 use crate::station::desk::PickError;
 use crate::station::library::ProfileFileError;
 use crate::transport::{Attachment, TransportError};
+use crate::wire::printable::sentence;
 use crate::wire::profile::RefusalKind;
-use crate::workflow::failure::capitalised;
 
 /// An operation that could not be done for a reason that is no device's standing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,20 +38,20 @@ impl From<TransportError> for OperationError {
             }
             _ => "See `enlist doctor`.",
         };
-        Self::new(Exit::NoDevice, format!("{}.", capitalised(&error.to_string())), next)
+        Self::new(Exit::NoDevice, sentence(&error), next)
     }
 }
 
 impl From<PickError> for OperationError {
     fn from(error: PickError) -> Self {
-        let sentence = format!("{}.", capitalised(&error.to_string()));
+        let said = sentence(&error);
         match error {
             PickError::Mux(error) => error.into(),
             PickError::None => {
-                Self::new(Exit::NoDevice, sentence, "Plug a device in, unlock it, and see `enlist devices`.")
+                Self::new(Exit::NoDevice, said, "Plug a device in, unlock it, and see `enlist devices`.")
             }
-            PickError::NotHere { attached, .. } => Self::new(Exit::NoDevice, sentence, listed(&attached)),
-            PickError::Ambiguous { attached } => Self::new(Exit::Usage, sentence, listed(&attached)),
+            PickError::NotHere { attached, .. } => Self::new(Exit::NoDevice, said, listed(&attached)),
+            PickError::Ambiguous { attached } => Self::new(Exit::Usage, said, listed(&attached)),
         }
     }
 }
@@ -67,20 +67,20 @@ fn listed(attached: &[Attachment]) -> String {
 
 impl From<ProfileFileError> for OperationError {
     fn from(error: ProfileFileError) -> Self {
-        let sentence = format!("{}.", capitalised(error.to_string().trim_end_matches('.')));
+        let said = sentence(&error);
         match &error {
             ProfileFileError::Read { .. } => {
-                Self::new(Exit::Usage, sentence, "Check the path and its rights, and give the file again.")
+                Self::new(Exit::Usage, said, "Check the path and its rights, and give the file again.")
             }
             ProfileFileError::Roots { .. } => {
-                Self::new(Exit::Usage, sentence, "Give certificates in PEM form under trusted_roots.")
+                Self::new(Exit::Usage, said, "Give certificates in PEM form under trusted_roots.")
             }
             ProfileFileError::Refused { refusal, .. } => {
                 let exit = match refusal.kind() {
                     RefusalKind::Unreadable => Exit::Usage,
                     RefusalKind::Forbidden => Exit::Refused,
                 };
-                Self::new(exit, sentence, refusal.next())
+                Self::new(exit, said, refusal.next())
             }
         }
     }
@@ -98,13 +98,13 @@ impl From<JournalError> for OperationError {
             JournalErrorKind::OtherVersion => "Use the Enlist that wrote it, or one that is newer.",
             _ => "Check the state folder: its owner, its rights, the space on its disk.",
         };
-        Self::new(Exit::Usage, format!("{}.", capitalised(error.to_string().trim_end_matches('.'))), next)
+        Self::new(Exit::Usage, sentence(&error), next)
     }
 }
 
 impl From<crate::device::DeviceError> for OperationError {
     fn from(error: crate::device::DeviceError) -> Self {
         let next = "Check the state folder: its owner, its rights, the space on its disk.";
-        Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
+        Self::new(Exit::Usage, sentence(&error), next)
     }
 }

@@ -9,8 +9,8 @@ use crate::device::trust::{RecordStore, StationIdentity, Trust};
 use crate::station::{doctor, library};
 use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, usb};
+use crate::wire::printable::sentence;
 use crate::wire::profile::TrustAnchors;
-use crate::workflow::failure::capitalised;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,6 +83,6 @@ pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result
 impl From<ConfigError> for OperationError {
     fn from(error: ConfigError) -> Self {
         let next = "Correct the setting; README lists all of them.";
-        Self::new(Exit::Usage, format!("{}.", capitalised(&error.to_string())), next)
+        Self::new(Exit::Usage, sentence(&error), next)
     }
 }

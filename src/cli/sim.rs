@@ -9,8 +9,8 @@ use crate::sim::{
     After, DeviceSpec, Fleet, FleetOptions, Latency, MuxServer, MuxServerOptions, Persona, SimError,
     SocketAddress, scenario,
 };
+use crate::wire::printable::sentence;
 use crate::wire::printable::system_words;
-use crate::workflow::failure::capitalised;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
@@ -110,8 +110,8 @@ pub(super) async fn run(args: SimArgs, output: &Output) -> Result<Exit, Operatio
     };
     ended.map_err(|error| {
         let exit = if matches!(error, SimCliError::Io { .. }) { Exit::Failed } else { Exit::Usage };
-        let sentence = format!("{}.", capitalised(&error.to_string()));
-        OperationError::new(exit, sentence, "enlist sim --help shows what it takes.")
+        let said = sentence(&error);
+        OperationError::new(exit, said, "enlist sim --help shows what it takes.")
     })
 }
 
@@ -131,7 +131,7 @@ async fn simulate(args: SimArgs, json: bool) -> Result<Exit, SimCliError> {
             Some(started.map_err(failed(format!("listen at {}", path.display())))?)
         }
     };
-    // Before anybody is told that it is ready, and may end it.
+    // Before it says that it is ready: whoever reads that may end it at once.
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("wait for signals"))?;
     announce(&fleet, &server, args.control.as_deref(), json).map_err(failed("print"))?;
     let asked = async {

@@ -164,6 +164,11 @@ impl Facts {
             || (self.activation_state.is_none() && self.brick_state == Some(true))
     }
 
+    /// True if the device says that it is activated.
+    pub fn is_activated(&self) -> bool {
+        matches!(self.activation_state.as_deref(), Some("Activated" | "FactoryActivated"))
+    }
+
     /// The system version, if it can be read.
     pub fn os(&self) -> Option<OsVersion> {
         OsVersion::parse(self.os_version.as_deref()?)

@@ -15,6 +15,27 @@ pub struct DeviceLink {
     attachment: Attachment,
 }
 
+/// Whether a device is here, and if not, why.
+#[derive(Debug, Clone)]
+pub enum Presence {
+    /// It is.
+    Here(DeviceLink),
+    /// It was unplugged.
+    Unplugged,
+    /// The way to all devices is lost, for this reason.
+    MuxLost(String),
+}
+
+impl Presence {
+    /// The link, if the device is here.
+    pub fn link(&self) -> Option<&DeviceLink> {
+        match self {
+            Self::Here(link) => Some(link),
+            Self::Unplugged | Self::MuxLost(_) => None,
+        }
+    }
+}
+
 impl DeviceLink {
     /// The link for an attachment of `backend`.
     pub fn new(backend: Arc<dyn Backend>, attachment: Attachment) -> Self {

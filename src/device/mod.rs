@@ -13,5 +13,5 @@ pub mod trust;
 
 pub use error::DeviceError;
 pub use facts::Facts;
-pub use link::DeviceLink;
+pub use link::{DeviceLink, Presence};
 pub use session::DeviceSession;

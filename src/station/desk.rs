@@ -259,7 +259,7 @@ fn settle(failure: Failure) -> Verdict {
         Failure::AwaitUnlock { state } => state.into(),
         Failure::Reconnect { reason } => Verdict::failed(
             Class::Transport,
-            format!("{}.", crate::workflow::failure::capitalised(&reason)),
+            crate::wire::printable::sentence(&reason),
             "Check the cable, plug the device in again, and see `enlist doctor`.",
         ),
     }

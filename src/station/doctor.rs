@@ -5,7 +5,7 @@ use crate::device::trust::StationIdentity;
 use crate::journal::{JournalError, JournalErrorKind, JournalReader};
 use crate::transport::usb::{UsbDevice, UsbMode};
 use crate::transport::{Attachment, Backend};
-use crate::workflow::failure::capitalised;
+use crate::wire::printable::sentence;
 use serde::Serialize;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -124,7 +124,7 @@ fn journal_check(journal: &Path) -> Check {
     }
     let reader = match JournalReader::open(journal) {
         Ok(reader) => reader,
-        Err(error) => return Check::bad(NAME, capitalised(&error.to_string()), journal_fix(&error, journal)),
+        Err(error) => return Check::bad(NAME, sentence(&error), journal_fix(&error, journal)),
     };
     match reader.check().as_slice() {
         [] => Check::good(NAME, format!("{}, consistent", journal.display())),
@@ -169,7 +169,7 @@ async fn mux(backend: &dyn Backend) -> (Check, Option<Vec<Attachment>>) {
             } else {
                 "Install and start it: sudo apt install usbmuxd && sudo systemctl start usbmuxd; or set USBMUXD_SOCKET_ADDRESS to where yours listens"
             };
-            (Check::bad(NAME, capitalised(&error.to_string()), fix), None)
+            (Check::bad(NAME, sentence(&error), fix), None)
         }
     }
 }

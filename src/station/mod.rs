@@ -15,8 +15,8 @@ pub use board::{BayState, Board, News};
 pub use desk::Desk;
 
 use crate::clock::Clock;
-use crate::device::DeviceLink;
 use crate::device::trust::Trust;
+use crate::device::{DeviceLink, Presence};
 use crate::ids::{Bay, JobId, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
 use crate::limits::SHUTDOWN_GRACE;
@@ -123,7 +123,7 @@ impl Station {
         &self,
         attachment: Attachment,
         superseded: Vec<JobId>,
-        links: watch::Receiver<Option<DeviceLink>>,
+        links: watch::Receiver<Presence>,
     ) -> Verdict {
         let (id, memory) = match self.open_job(&attachment, superseded).await {
             Ok(opened) => opened,
@@ -206,7 +206,7 @@ fn superseded_verdict() -> Verdict {
 fn journal_trouble(error: &JournalError) -> Verdict {
     Verdict::failed(
         Class::Configuration,
-        format!("{}.", crate::workflow::failure::capitalised(&error.to_string())),
+        crate::wire::printable::sentence(error),
         "Check the disk's space and the rights of the state folder, then start again.",
     )
 }
@@ -258,7 +258,7 @@ impl Run {
             }
             BackendEvent::Lost { reason } => {
                 tracing::warn!(%reason, "the way to the devices is lost");
-                self.registry.all_void();
+                self.registry.all_void(&reason);
                 self.station.board.mux(Some(reason));
             }
             BackendEvent::Ready => self.station.board.mux(None),
@@ -287,7 +287,7 @@ impl Run {
             Ok((id, verdict)) => (id, verdict),
             Err(error) => {
                 tracing::error!(%error, "a job broke");
-                let next = "Start the device again, and report this with the log.";
+                let next = "Plug the device in again, and report this with the log.";
                 (error.id(), Verdict::failed(Class::Bug, "The job broke inside the station.", next))
             }
         };

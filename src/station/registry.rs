@@ -1,19 +1,19 @@
 //! Which devices are here, under which attachment, and whose job runs.
 
 use super::Selection;
-use crate::device::DeviceLink;
+use crate::device::{DeviceLink, Presence};
 use crate::ids::{MuxId, Udid};
 use crate::transport::Attachment;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
 
 /// How a job follows its device's attachments.
-pub(super) type Links = watch::Receiver<Option<DeviceLink>>;
+pub(super) type Links = watch::Receiver<Presence>;
 
 /// A device known to this run.
 #[derive(Debug)]
 struct Known {
-    links: watch::Sender<Option<DeviceLink>>,
+    links: watch::Sender<Presence>,
     present: Option<MuxId>,
     running: bool,
     finished: bool,
@@ -60,7 +60,7 @@ impl Registry {
             return None;
         }
         let known = self.known.entry(udid).or_insert_with(|| Known {
-            links: watch::channel(None).0,
+            links: watch::channel(Presence::Unplugged).0,
             present: None,
             running: false,
             finished: false,
@@ -72,7 +72,7 @@ impl Registry {
             return None;
         }
         known.present = Some(id);
-        known.links.send_replace(Some(link));
+        known.links.send_replace(Presence::Here(link));
         let same_stay = std::mem::take(&mut known.void);
         let followed = known.links.receiver_count() > 0;
         known.again = known.running && !followed && !once && !same_stay;
@@ -88,16 +88,17 @@ impl Registry {
         let (udid, known) = self.known.iter_mut().find(|(_, k)| k.present == Some(id))?;
         known.present = None;
         known.again = false;
-        known.links.send_replace(None);
+        known.links.send_replace(Presence::Unplugged);
         Some(udid.clone())
     }
 
     /// The mux went away, and all attachments with it.
-    pub(super) fn all_void(&mut self) {
+    pub(super) fn all_void(&mut self, reason: &str) {
         for known in self.known.values_mut().filter(|k| k.present.is_some()) {
             known.present = None;
             known.void = true;
-            known.links.send_replace(None);
+            known.again = false;
+            known.links.send_replace(Presence::MuxLost(reason.to_owned()));
         }
     }
 
@@ -105,9 +106,10 @@ impl Registry {
     /// this one.
     pub(super) fn finished(&mut self, udid: &Udid) -> Option<(Attachment, Links)> {
         let known = self.known.get_mut(udid)?;
-        known.running = std::mem::take(&mut known.again);
+        let again = std::mem::take(&mut known.again);
+        let attachment = known.links.borrow().link().filter(|_| again).map(|l| l.attachment().clone());
+        known.running = attachment.is_some();
         known.finished = true;
-        let link = known.links.borrow().clone().filter(|_| known.running)?;
-        Some((link.attachment().clone(), known.links.subscribe()))
+        Some((attachment?, known.links.subscribe()))
     }
 }

@@ -34,6 +34,20 @@ fn is_deceptive(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// An error as a sentence: a capital letter, a full stop. A name of a file or of a wire
+/// message that begins it stays as it is.
+pub fn sentence(error: impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let text = text.trim_end_matches('.');
+    let first = text.split(' ').next().unwrap_or_default();
+    let is_word = first.chars().all(|c| c.is_ascii_lowercase() || c == '\'' || c == ',');
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(letter) if is_word => letter.to_uppercase().chain(chars).chain(['.']).collect(),
+        _ => format!("{text}."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +65,12 @@ mod tests {
         for (text, shown) in cases {
             assert_eq!(printable(text), shown);
         }
+    }
+
+    #[test]
+    fn a_path_or_a_wire_name_that_begins_a_sentence_stays_as_it_is() {
+        assert_eq!(sentence("no device is attached"), "No device is attached.");
+        assert_eq!(sentence("profiles/a.mobileconfig: cut off."), "profiles/a.mobileconfig: cut off.");
+        assert_eq!(sentence("a.mobileconfig: cut off"), "a.mobileconfig: cut off.");
     }
 }

@@ -6,16 +6,17 @@
 //! next attempt.
 
 use super::event::{EventKind, StepId, StepResult};
-use super::failure::{Failure, capitalised};
+use super::failure::Failure;
 use super::memory::Memory;
 use super::outcome::{Class, Outcome, Verdict};
 use super::policy::Policy;
 use super::steps;
 use crate::clock::Clock;
-use crate::device::DeviceLink;
 use crate::device::trust::Trust;
+use crate::device::{DeviceLink, Presence};
 use crate::ids::{Bay, JobId};
 use crate::limits::{RECONNECT_PAUSES, RETRY_ONCE_PAUSE, UNLOCK_POLL};
+use crate::wire::printable::sentence;
 use crate::wire::profile::Profile;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -55,8 +56,8 @@ pub struct Job {
     pub trust: Trust,
     /// Wall time.
     pub clock: Clock,
-    /// The device's present attachment; `None` while it is away.
-    pub links: watch::Receiver<Option<DeviceLink>>,
+    /// Whether the device is here.
+    pub links: watch::Receiver<Presence>,
     /// Where events go.
     pub sink: Arc<dyn EventSink>,
     /// What an earlier run of this job did.
@@ -117,7 +118,7 @@ pub async fn run(job: Job) -> Verdict {
         Err(reason) => return journal_failed(&reason),
     };
     // It looks at no attachment any more; whoever hands out a newer one can tell.
-    run.job.links = watch::channel(None).1;
+    run.job.links = watch::channel(Presence::Unplugged).1;
     match run.emit(EventKind::JobEnded(verdict.clone())).await {
         Ok(()) => verdict,
         Err(_) => journal_failed("its end could not be written"),
@@ -136,10 +137,9 @@ impl Run {
     async fn until_over(&mut self) -> Result<Verdict, String> {
         loop {
             self.committed().await.map_err(journal_reason)?;
-            let Some(link) = self.attached_link().await? else {
-                // Handed out while its policies were followed: it is enrolled all the same.
-                let enrolled = self.job.memory.verified;
-                return Ok(if enrolled { Outcome::Enrolled } else { Outcome::DetachedMidway }.into());
+            let link = match self.attached_link().await? {
+                Ok(link) => link,
+                Err(verdict) => return Ok(verdict),
             };
             let mut links = self.job.links.clone();
             let broken = tokio::select! {
@@ -161,26 +161,38 @@ impl Run {
         }
     }
 
-    /// The present attachment; waits for a replug as long as the policy says.
-    async fn attached_link(&mut self) -> Result<Option<DeviceLink>, String> {
-        if let Some(link) = self.job.links.borrow_and_update().clone() {
-            return Ok(Some(link));
+    /// The present attachment; waits for a replug as long as the policy says, and then
+    /// tells how the job ends without one.
+    async fn attached_link(&mut self) -> Result<Result<DeviceLink, Verdict>, String> {
+        if let Some(link) = self.job.links.borrow_and_update().link() {
+            return Ok(Ok(link.clone()));
         }
         self.quiet = false;
         if self.job.memory.verified {
-            return Ok(None);
+            // Handed out while its policies were followed: it is enrolled all the same.
+            return Ok(Err(Outcome::Enrolled.into()));
         }
         self.emit(EventKind::Detached).await.map_err(journal_reason)?;
         let mut links = self.job.links.clone();
-        let link = match timeout(self.job.policy.replug_within, links.wait_for(Option::is_some)).await {
-            Ok(Ok(link)) => link.clone(),
+        let here = |presence: &Presence| presence.link().is_some();
+        let back = match timeout(self.job.policy.replug_within, links.wait_for(here)).await {
+            Ok(Ok(presence)) => presence.link().cloned(),
             _ => None,
         };
-        if let Some(link) = &link {
-            let bay = Bay::from_location(link.attachment().location);
-            self.emit(EventKind::Reattached { bay }).await.map_err(journal_reason)?;
+        let Some(link) = back else { return Ok(Err(self.away())) };
+        let bay = Bay::from_location(link.attachment().location);
+        self.emit(EventKind::Reattached { bay }).await.map_err(journal_reason)?;
+        Ok(Ok(link))
+    }
+
+    /// How a job ends whose device did not come back.
+    fn away(&self) -> Verdict {
+        match &*self.job.links.borrow() {
+            Presence::MuxLost(reason) => Verdict::from(Outcome::DetachedMidway)
+                .saying(format!("The way to the devices was lost: {reason}."))
+                .then("Restart usbmuxd and run enlist again; `enlist doctor` checks it."),
+            _ => Outcome::DetachedMidway.into(),
         }
-        Ok(link)
     }
 
     /// Acts on a failure: `Some` ends the job, `None` tries again.
@@ -190,9 +202,9 @@ impl Run {
             Failure::AwaitUnlock { state } => self.await_unlock(state, link).await,
             Failure::Reconnect { reason } => {
                 let Some(pause) = RECONNECT_PAUSES.get(self.reconnects).copied() else {
-                    let sentence = format!("{}.", capitalised(&reason));
-                    let next = "Try another cable and another port, then start the device again.";
-                    return Ok(Some(Verdict::failed(Class::Transport, sentence, next)));
+                    let said = sentence(&reason);
+                    let next = "Try another cable and another port; plug the device in again.";
+                    return Ok(Some(Verdict::failed(Class::Transport, said, next)));
                 };
                 self.reconnects += 1;
                 self.pause(pause, link).await;
@@ -351,13 +363,10 @@ fn journal_reason(broken: Break) -> String {
 }
 
 /// Resolves when the attachment `link` is no longer the present one.
-fn gone(
-    links: &mut watch::Receiver<Option<DeviceLink>>,
-    link: &DeviceLink,
-) -> impl Future<Output = ()> + Send {
+fn gone(links: &mut watch::Receiver<Presence>, link: &DeviceLink) -> impl Future<Output = ()> + Send {
     let id = link.attachment().id;
     async move {
-        let other = |present: &Option<DeviceLink>| present.as_ref().map(|l| l.attachment().id) != Some(id);
+        let other = |presence: &Presence| presence.link().map(|l| l.attachment().id) != Some(id);
         // A closed channel means that nobody will ever tell: the station is going down.
         if links.wait_for(other).await.is_err() {
             std::future::pending::<()>().await;

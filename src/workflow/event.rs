@@ -145,7 +145,7 @@ pub enum EventKind {
     },
     /// A person must act, at the latest by `until`.
     Waiting {
-        /// A `waiting-…` outcome.
+        /// A `waiting-…` outcome, or `verifying` while a lost answer may still come true.
         state: Outcome,
         /// Deadline.
         until: Timestamp,

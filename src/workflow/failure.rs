@@ -6,6 +6,7 @@ use crate::device::DeviceError;
 use crate::device::error::{ErrorName, Status, TransportError};
 use crate::device::trust::{Awaiting, NotTrusted};
 use crate::wire::mcinstall_error::ErrorChain;
+use crate::wire::printable::sentence;
 
 /// What an error means for the job.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +43,7 @@ impl Failure {
             DeviceError::NotNormal { .. } => Self::Final(Outcome::Restoring.into()),
             DeviceError::ServiceLocked { .. } => Self::AwaitUnlock { state: Outcome::NeverUnlocked },
             DeviceError::ServiceProhibited { .. } => Self::Final(Outcome::NotActivated.into()),
-            DeviceError::Install { chain, .. } => of_chain(chain),
+            DeviceError::Install { request, chain } => of_chain(request, chain),
             DeviceError::Lockdown { error: named, .. } => match named.name {
                 ErrorName::PasswordProtected | ErrorName::EscrowLocked => {
                     Self::AwaitUnlock { state: Outcome::WaitingForUnlock }
@@ -55,7 +56,7 @@ impl Failure {
             },
             DeviceError::Status { status: Status::CommandFormatError, .. } => Self::Final(Verdict::failed(
                 Class::Bug,
-                format!("{}.", capitalised(&error.to_string())),
+                sentence(error),
                 "Report this with the device's model and system; another version of Enlist may be needed.",
             )),
             // "Treat any unknown Status as retryable once after an unlock" (4.1).
@@ -76,7 +77,17 @@ impl Failure {
         Self::Final(match reason {
             NotTrusted::Denied => Outcome::TrustDenied.into(),
             NotTrusted::FindMyLocked => Outcome::ActivationLocked.into(),
+            NotTrusted::Forbidden(ErrorName::PairingProhibitedOverThisConnection) => {
+                Verdict::from(Outcome::PairingForbidden)
+                    .saying("The device pairs over a cable only.")
+                    .then("Connect it to this station by cable.")
+            }
             NotTrusted::Forbidden(_) => Outcome::PairingForbidden.into(),
+            NotTrusted::NoAnswer { reason } => Verdict::failed(
+                Class::Device,
+                format!("The device did not answer when it was asked for trust ({reason})."),
+                "Restart the device and plug it in again.",
+            ),
             NotTrusted::NeedsPairing => Verdict::from(Outcome::Planned)
                 .saying("The device would be asked for trust first; the rest is decided after that."),
             NotTrusted::NewRecordUseless { reason } => Verdict::failed(
@@ -101,8 +112,7 @@ impl Failure {
 }
 
 fn device_trouble(error: &DeviceError) -> Verdict {
-    let sentence = format!("{}.", capitalised(&error.to_string()));
-    Verdict::failed(Class::Device, sentence, "Restart the device and plug it in again.")
+    Verdict::failed(Class::Device, sentence(error), "Restart the device and plug it in again.")
 }
 
 fn of_transport(error: &TransportError) -> Failure {
@@ -112,7 +122,7 @@ fn of_transport(error: &TransportError) -> Failure {
         }
         TransportError::RecordKeys { .. } => Failure::Final(Verdict::failed(
             Class::Configuration,
-            format!("{}.", capitalised(&error.to_string())),
+            sentence(error),
             "Run `enlist unpair` for the device and try again.",
         )),
         // What only a broken or hostile device sends is not tried again and again.
@@ -120,7 +130,7 @@ fn of_transport(error: &TransportError) -> Failure {
             Failure::RetryOnce {
                 verdict: Verdict::failed(
                     Class::Device,
-                    format!("{}.", capitalised(&error.to_string())),
+                    sentence(error),
                     "Restart the device, try another cable, and plug it in again.",
                 ),
             }
@@ -130,10 +140,11 @@ fn of_transport(error: &TransportError) -> Failure {
 }
 
 /// Classifies a device's error chain by the deepest code that decides.
-pub fn of_chain(chain: &ErrorChain) -> Failure {
+pub fn of_chain(request: &str, chain: &ErrorChain) -> Failure {
     let verdict = |class, next: &str| {
         let cause = chain.cause().map(ToString::to_string).unwrap_or_else(|| "no reason given".into());
-        let sentence = format!("The device refused the profile: {cause}.");
+        let what = if request == "InstallProfile" { "the profile" } else { request };
+        let sentence = format!("The device refused {what}: {cause}.");
         Verdict::failed(class, sentence, next).because(chain.clone())
     };
     let with = |outcome: Outcome| Verdict::from(outcome).because(chain.clone());
@@ -179,6 +190,15 @@ fn refusal(chain: &ErrorChain, verdict: impl Fn(Class, &str) -> Verdict) -> Verd
     if chain.has("Tunnel", &[14002]) || chain.has("CloudConfig", &[33003, 33004]) {
         return verdict(Class::Device, "Erase the device, or enroll it through Automated Device Enrollment.");
     }
+    if chain.has("Chaperone", &[29000, 29003]) {
+        let next =
+            "The profile asks for a supervised device: use another profile, or supervise the device first.";
+        return verdict(Class::Configuration, next);
+    }
+    if chain.has("Installation", &[4055]) {
+        let next = "Export a direct-enrollment profile; User Enrollment now begins on the device with the user's account.";
+        return verdict(Class::Configuration, next);
+    }
     if chain.has("SCEP", &[22013]) || chain.has("MDM", &[12003]) {
         let next = "Export the profile again: its challenge is probably stale (exports live two weeks).";
         return verdict(Class::Configuration, next);
@@ -198,22 +218,13 @@ fn refusal(chain: &ErrorChain, verdict: impl Fn(Class, &str) -> Verdict) -> Verd
     let of_file = family("Profile", 1000..=1012)
         || family("Profile", 1014..=1017)
         || family("Payload", 2000..=2005)
-        || chain.has("Installation", &[4000, 4006, 4007, 4011, 4022, 4023, 4026, 4055])
+        || chain.has("Installation", &[4000, 4006, 4007, 4011, 4022, 4023, 4026])
         || chain.has("MDM", &[12000, 12005, 12011, 12016, 12030, 12034, 12098])
         || family("Certificate", 9000..=9006);
     if of_file {
         return verdict(Class::Configuration, "Export the profile again, or correct it.");
     }
-    verdict(Class::Device, "Look the code up, restart the device, and try again.")
-}
-
-/// With a capital first letter, for a sentence.
-pub fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars).collect(),
-        None => String::new(),
-    }
+    verdict(Class::Device, "Restart the device and try again; if it stays, report it with this code.")
 }
 
 #[cfg(test)]
@@ -226,7 +237,7 @@ mod tests {
     }
 
     fn wrapped(domain: &str, code: i64) -> Failure {
-        of_chain(&chain(&[("MCInstallationErrorDomain", 4001), (domain, code)]))
+        of_chain("InstallProfile", &chain(&[("MCInstallationErrorDomain", 4001), (domain, code)]))
     }
 
     fn class(failure: Failure) -> Class {

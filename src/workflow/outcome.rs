@@ -120,7 +120,7 @@ outcomes! {
     WaitingForPerson = "waiting-for-person", Operator, "The profile waits on the device for a person to install it.",
         Some("On the device: Settings > Profile Downloaded > Install, enter the passcode, Install, Trust.");
     PersonDidNotAccept = "person-did-not-accept", Operator, "Nobody installed the profile before the device dropped it.",
-        Some("Start the device again and install the profile within eight minutes.");
+        Some("Push it again (replug the device, or run enlist again) and install the profile within eight minutes.");
     Verifying = "verifying", None, "The device's profile list is being read back.", None;
     Enrolled = "enrolled", None, "The device is enrolled: the profile was read back from it.", None;
     PoliciesSeen = "policies-seen", None, "The device is enrolled and the first policies have arrived.", None;

@@ -44,6 +44,8 @@ pub enum Plan {
     Wait {
         /// Deadline.
         until: Timestamp,
+        /// What is waited for: the person, or the device that still works.
+        state: Outcome,
         /// Why, in words.
         reason: String,
     },
@@ -95,21 +97,32 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         && let Some(until) = may_arrive_until(push, facts, policy)
         && now < grace_after(until)
     {
-        let reason = match push.answer {
-            Some(_) => "the profile pushed before still waits on the device",
-            None => "the answer to the last push was lost; the device may still be installing",
+        let (state, reason) = match push.answer {
+            Some(_) => (Outcome::WaitingForPerson, "the profile pushed before still waits on the device"),
+            None => (
+                Outcome::Verifying,
+                "the answer to the last push was lost; the device may still be installing",
+            ),
         };
-        return Plan::Wait { until, reason: reason.into() };
+        return Plan::Wait { until, state, reason: reason.into() };
     }
     if memory.lost_answers() > LOST_INSTALLS {
         return Plan::End(Box::new(Verdict::failed(
             Class::Transport,
             "The connection broke every time the profile was pushed.",
-            "Try another cable and another port, then start the device again.",
+            "Try another cable and another port; plug the device in again.",
         )));
     }
     if memory.accepted_pushes() >= policy.pushes && memory.last_push().is_some_and(|p| p.answer.is_some()) {
-        return Plan::End(Box::new(Outcome::PersonDidNotAccept.into()));
+        return Plan::End(Box::new(match facts.setup {
+            // Nobody is asked in Setup Assistant (4.5): this is the device's own doing.
+            SetupState::Running => Verdict::failed(
+                Class::Device,
+                "The device acknowledged the profile and does not list it.",
+                "Restart the device and plug it in again.",
+            ),
+            _ => Outcome::PersonDidNotAccept.into(),
+        }));
     }
     let reason = match facts.setup {
         SetupState::Running => "Setup Assistant runs: the device installs silently",

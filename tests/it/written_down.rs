@@ -4,8 +4,8 @@
 use crate::support::world::example_profile;
 use async_trait::async_trait;
 use enlist::clock::Clock;
-use enlist::device::DeviceLink;
 use enlist::device::trust::{RecordStore, StationIdentity, Trust};
+use enlist::device::{DeviceLink, Presence};
 use enlist::ids::{JobId, Udid};
 use enlist::sim::{Command, Fleet, FleetOptions, Persona};
 use enlist::workflow::engine::{self, EventSink, Job};
@@ -20,7 +20,7 @@ use tokio::time::sleep;
 /// Writes pushes down slowly, and the cable is out before the first one's write returns.
 struct SlowSink {
     fleet: Fleet,
-    links: watch::Sender<Option<DeviceLink>>,
+    links: watch::Sender<Presence>,
     pushes: Mutex<Vec<u32>>,
 }
 
@@ -39,7 +39,7 @@ impl EventSink for SlowSink {
         };
         if first {
             self.fleet.control(Command::Detach { udid: None }).unwrap();
-            self.links.send_replace(None);
+            self.links.send_replace(Presence::Unplugged);
         }
         sleep(Duration::from_millis(20)).await;
         Ok(())
@@ -48,7 +48,7 @@ impl EventSink for SlowSink {
     async fn post(&self, _: JobId, kind: EventKind) -> Result<(), String> {
         if matches!(kind, EventKind::Detached) {
             self.fleet.control(Command::Attach { udid: None }).unwrap();
-            self.links.send_replace(Some(link(&self.fleet).await));
+            self.links.send_replace(Presence::Here(link(&self.fleet).await));
         }
         Ok(())
     }
@@ -70,7 +70,7 @@ async fn a_push_written_down_while_the_cable_is_pulled_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let identity = StationIdentity::load_or_create(&folder.path().join("identity"), &clock).unwrap();
     let store = RecordStore::new(folder.path().join("records"), clock.clone());
-    let (links, follow) = watch::channel(Some(link(&fleet).await));
+    let (links, follow) = watch::channel(Presence::Here(link(&fleet).await));
     let sink = Arc::new(SlowSink { fleet: fleet.clone(), links, pushes: Mutex::default() });
     let verdict = engine::run(Job {
         id: JobId(1),

@@ -23,6 +23,9 @@ use tokio::time::{Instant, sleep};
 /// (3.1: 60 s idle), or report that the USB host vanished (3.6).
 const PAIR_CONNECTIONS: u32 = 4;
 
+/// Least time for one answer to Pair, however late it is for the person.
+const LEAST_ANSWER: Duration = Duration::from_secs(2);
+
 /// How long people may take.
 #[derive(Debug, Clone, Copy)]
 pub struct TrustLimits {
@@ -66,6 +69,11 @@ pub enum NotTrusted {
     /// The record made a moment ago does not start a session. Pairing again would not help.
     NewRecordUseless {
         /// Why.
+        reason: String,
+    },
+    /// The device never answered the question.
+    NoAnswer {
+        /// What happened last.
         reason: String,
     },
     /// The device will not store our record.
@@ -264,6 +272,12 @@ impl Patience {
         Instant::now() >= self.deadline
     }
 
+    /// Deadline of one answer: a device that holds it back while its dialog comes up must
+    /// not outlast the person's time.
+    fn answer_within(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now()).clamp(LEAST_ANSWER, PAIR_ANSWER)
+    }
+
     async fn tell(&self, observer: &dyn TrustObserver, what: Awaiting) {
         let news = match self.told.lock() {
             Ok(mut told) => told.replace(what) != Some(what),
@@ -292,7 +306,7 @@ impl PairingRun<'_> {
     ) -> Result<Result<DeviceSession, NotTrusted>, DeviceError> {
         let buid = self.link.backend().read_buid().await.ok();
         let mut lockdown = first;
-        let mut last_error = None;
+        let mut last_error = "the device started over each time".to_owned();
         for _ in 0..PAIR_CONNECTIONS {
             let (mut connection, open) = match lockdown.take() {
                 Some(connection) => (connection, self.open.clone()),
@@ -309,13 +323,15 @@ impl PairingRun<'_> {
                 Ok(Decision::Again) => {}
                 // The device dropped this connection while its person was thinking.
                 Err(error @ (TransportError::Closed { .. } | TransportError::Timeout { .. })) => {
-                    last_error = Some(error);
+                    last_error = error.to_string();
                 }
                 Err(error) => return Err(error.into()),
             }
+            if self.patience.is_over() {
+                break;
+            }
         }
-        let what = "Pair".to_owned();
-        Err(last_error.unwrap_or(TransportError::Closed { what }).into())
+        Ok(Err(NotTrusted::NoAnswer { reason: last_error }))
     }
 
     /// "Read DevicePublicKey on the same connection" (3.6): a new one asks again.
@@ -356,7 +372,7 @@ impl PairingRun<'_> {
         };
         let mut troubles = 0;
         loop {
-            let reply = connection.ask(&request, PAIR_ANSWER).await?;
+            let reply = connection.ask(&request, self.patience.answer_within()).await?;
             let (awaiting, pause) = match Pairing::of(&reply) {
                 Pairing::Trusted { escrow_bag } => return Ok(Decision::Trusted(escrow_bag)),
                 Pairing::DialogPending => (Some(Awaiting::Trust), TRUST_POLL),

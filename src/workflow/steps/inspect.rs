@@ -10,7 +10,7 @@ use crate::wire::profile::Profile;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{DeviceLabel, StepResult};
 use crate::workflow::failure::Failure;
-use crate::workflow::outcome::Outcome;
+use crate::workflow::outcome::{Class, Outcome, Verdict};
 use crate::workflow::plan;
 
 /// What was found, and the connections it was found through.
@@ -53,6 +53,13 @@ fn service_refused(facts: &Facts, broken: Break) -> Break {
             if verdict.outcome == Outcome::NotActivated && facts.find_my == Some(true) =>
         {
             Break::Failed(Failure::Final(Outcome::ActivationLocked.into()))
+        }
+        Break::Failed(Failure::Final(verdict))
+            if verdict.outcome == Outcome::NotActivated && facts.is_activated() =>
+        {
+            let said = "The device refuses its profile service, although it is activated.";
+            let next = "Restart the device; if it stays, have its restrictions checked.";
+            Break::Failed(Failure::Final(Verdict::failed(Class::Device, said, next)))
         }
         other => other,
     }

@@ -3,9 +3,12 @@
 
 use super::inspect::Inspection;
 use crate::device::DeviceError;
+use crate::device::facts::SetupState;
 use crate::device::services::mcinstall::Accepted;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, PushAnswer, StepResult};
+use crate::workflow::failure::Failure;
+use crate::workflow::outcome::{Class, Verdict};
 
 pub(super) async fn run(
     run: &mut Run,
@@ -24,11 +27,30 @@ pub(super) async fn run(
         Err(_) => return Err(answered.err().map_or_else(lost, Into::into)),
     };
     run.emit(EventKind::PushAnswered { number, answer }).await?;
-    answered?;
-    Ok(((), StepResult::Done, detail))
+    match answered {
+        Ok(_) => Ok(((), StepResult::Done, detail)),
+        Err(error) => Err(in_setup(error.into(), inspection)),
+    }
+}
+
+/// A silent install knows 4021 in its other meaning only: a payload that may come from an
+/// MDM server alone (4.5). Lockdown Mode concerns installing by hand.
+fn in_setup(broken: Break, inspection: &Inspection) -> Break {
+    match broken {
+        Break::Failed(Failure::Final(verdict))
+            if inspection.facts.setup == SetupState::Running
+                && verdict.chain.has("Installation", &[4021]) =>
+        {
+            let said = "The device takes a payload of this profile from an MDM server only (4021).";
+            let next = "Export the profile again, or correct it.";
+            let chain = verdict.chain;
+            Break::Failed(Failure::Final(Verdict::failed(Class::Configuration, said, next).because(chain)))
+        }
+        other => other,
+    }
 }
 
 fn lost() -> Break {
     let reason = "the answer to the push was lost".to_owned();
-    Break::Failed(crate::workflow::failure::Failure::Reconnect { reason })
+    Break::Failed(Failure::Reconnect { reason })
 }

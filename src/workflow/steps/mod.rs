@@ -35,7 +35,7 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
         Plan::End(verdict) => Ok(Flow::End(end_of(*verdict, &inspection))),
         plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan))),
         Plan::Verify => verified(run, &mut inspection).await,
-        Plan::Wait { until, .. } => wait_then_verify(run, &mut inspection, until).await,
+        Plan::Wait { until, state, .. } => wait_then_verify(run, &mut inspection, state, until).await,
         Plan::Push { .. } => {
             run.step(StepId::Install, async |run| install_profile::run(run, &mut inspection).await).await?;
             // A silent install is on the list at once; a queued one never is.
@@ -43,7 +43,7 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
                 return verified(run, &mut inspection).await;
             }
             let until = run.after_now(run.job.policy.accept_within);
-            wait_then_verify(run, &mut inspection, until).await
+            wait_then_verify(run, &mut inspection, Outcome::WaitingForPerson, until).await
         }
     }
 }
@@ -51,9 +51,10 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
 async fn wait_then_verify(
     run: &mut Run,
     inspection: &mut Inspection,
+    state: Outcome,
     until: jiff::Timestamp,
 ) -> Result<Flow, Break> {
-    let wait = async |run: &mut Run| wait_for_person::run(run, inspection, until).await;
+    let wait = async |run: &mut Run| wait_for_person::run(run, inspection, state, until).await;
     let arrived = run.step(StepId::WaitForPerson, wait).await?;
     if arrived { verified(run, inspection).await } else { Ok(Flow::Again) }
 }

@@ -15,13 +15,14 @@ use jiff::Timestamp;
 use std::future::pending;
 use tokio::time::sleep;
 
-/// True if the profile arrived; false if `until` passed without it.
+/// Shows `state` meanwhile. True if the profile arrived; false if `until` passed without it.
 pub(super) async fn run(
     run: &mut Run,
     inspection: &mut Inspection,
+    state: Outcome,
     until: Timestamp,
 ) -> Result<(bool, StepResult, Option<String>), Break> {
-    run.emit(EventKind::Waiting { state: Outcome::WaitingForPerson, until }).await?;
+    run.emit(EventKind::Waiting { state, until }).await?;
     let mut news = listen(inspection).await;
     let profile = run.job.profile.clone();
     loop {
