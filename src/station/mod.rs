@@ -27,7 +27,7 @@ use crate::workflow::event::{EventKind, NewJob};
 use crate::workflow::memory::Memory;
 use crate::workflow::outcome::{Class, Verdict};
 use crate::workflow::policy::Policy;
-use registry::Registry;
+use registry::{Links, Registry};
 use sink::{DrySink, JournalSink};
 use std::collections::HashMap;
 use std::future::Future;
@@ -271,11 +271,15 @@ impl Run {
         self.station.board.attached(&attachment);
         self.patience = Instant::now() + SETTLE;
         if let Some(links) = start {
-            let (station, udid) = (self.station.clone(), attachment.udid.clone());
-            let superseded = self.leftovers.remove(&udid).unwrap_or_default();
-            let task = self.jobs.spawn(async move { station.enroll(attachment, superseded, links).await });
-            self.names.insert(task.id(), udid);
+            self.start(attachment, links);
         }
+    }
+
+    fn start(&mut self, attachment: Attachment, links: Links) {
+        let (station, udid) = (self.station.clone(), attachment.udid.clone());
+        let superseded = self.leftovers.remove(&udid).unwrap_or_default();
+        let task = self.jobs.spawn(async move { station.enroll(attachment, superseded, links).await });
+        self.names.insert(task.id(), udid);
     }
 
     fn ended(&mut self, ended: Result<(Id, Verdict), JoinError>) {
@@ -288,12 +292,15 @@ impl Run {
             }
         };
         let Some(udid) = self.names.remove(&id) else { return };
-        self.registry.finished(&udid);
+        let again = self.registry.finished(&udid);
         self.patience = Instant::now() + SETTLE;
         // Most ends are on the board by their event; what no journal could take is not.
         let board = &self.station.board;
         if !board.bays().iter().any(|b| b.udid == udid && b.ended.is_some()) {
             board.stands(&udid, verdict, self.station.clock.now());
+        }
+        if let Some((attachment, links)) = again {
+            self.start(attachment, links);
         }
     }
 }

@@ -117,6 +117,8 @@ pub async fn run(job: Job) -> Verdict {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
     };
+    // It looks at no attachment any more; whoever hands out a newer one can tell.
+    run.job.links = watch::channel(Presence::Unplugged).1;
     match run.emit(EventKind::JobEnded(verdict.clone())).await {
         Ok(()) => verdict,
         Err(_) => journal_failed("its end could not be written"),

@@ -126,6 +126,7 @@ fn a_mux_that_dies_and_comes_back() {
     // The same devices, as after a restart of the daemon; this one was accepted meanwhile.
     let sim = Simulator::of(&bench, &format!("[[device]]\n{ignored}\n"));
     serving.until("the device again", |change| change["attached"] == true);
+    sim.until_left_alone();
     sim.control(&json!({ "do": "install", "udid": sim.udids[0], "file": profile }));
     stands(&serving.until_ended(), "enrolled", "none", 1);
     let done = serving.finish().exits(0);

@@ -80,6 +80,12 @@ fn a_cable_pulled_while_a_person_acts_is_no_second_push() {
     serving.until_outcome("waiting-for-person");
     world.sim.does("detach");
     serving.until_outcome("detached-midway");
+    world.sim.does("attach");
+    serving.until_outcome("attached");
+    world.sim.until_left_alone();
+    world.device_got(1, false);
+    world.sim.does("detach");
+    serving.until_outcome("detached-midway");
     // Accepted while it was away.
     world.sim.does("accept");
     world.sim.does("attach");

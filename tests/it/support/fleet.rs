@@ -81,6 +81,12 @@ impl Simulator {
         self.control(&json!({ "do": "state" }))["devices"].as_array().unwrap().clone()
     }
 
+    /// Waits until the station only looks at the first device now and then, as it does while
+    /// it waits for a person: whatever it wanted to send is sent.
+    pub(crate) fn until_left_alone(&self) -> Value {
+        self.until("the station to wait", |device| device["silence"].as_u64() > Some(800))
+    }
+
     /// Waits until the first device is so.
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         poll(what, || Some(self.first()).filter(&is_so))

@@ -2,6 +2,7 @@
 
 use super::binary::{Bench, Done, Running};
 use serde_json::Value;
+use std::process::Command;
 
 /// A running station; it dies with its owner.
 pub(crate) struct Serving {
@@ -14,7 +15,12 @@ impl Serving {
     pub(crate) fn start(bench: &Bench, args: &[&str]) -> Self {
         let mut all = vec!["serve", "--json"];
         all.extend(args);
-        Self { running: bench.start(&all), seen: Vec::new() }
+        Self::of(bench.command(&all))
+    }
+
+    /// A command that serves.
+    pub(crate) fn of(command: Command) -> Self {
+        Self { running: Running::start(command), seen: Vec::new() }
     }
 
     /// Waits for a change that is so.
