@@ -97,10 +97,15 @@ const ROOTS_BYTES: usize = 8 << 20;
 
 fn read(path: &Path, limit: usize) -> Result<Vec<u8>, ProfileFileError> {
     let failed = |source| ProfileFileError::Read { path: path.into(), source };
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
+    // Asked before it is opened: opening a pipe waits for whoever writes to it.
+    let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+    if kind.is_dir() {
         return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
     }
+    if !kind.is_file() {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+    }
+    let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(limit as u64).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)

