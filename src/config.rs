@@ -7,7 +7,7 @@ use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
 use crate::workflow::policy::{Policy, SetupAssistant};
 use serde::Deserialize;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub enum ConfigError {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is larger than any configuration.
     #[error("the configuration {} is larger than {CONFIG_BYTES} bytes", path.display())]
@@ -93,19 +93,34 @@ pub enum ConfigError {
     NoHome,
 }
 
+/// Reads a text file that a person wrote: a configuration, a scenario. Bounded, and never
+/// waiting for the other end of a pipe.
+///
+/// # Errors
+/// What the system says; `FileTooLarge` beyond [`CONFIG_BYTES`].
+pub fn read_text(path: &Path) -> io::Result<String> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(CONFIG_BYTES as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > CONFIG_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"));
+    }
+    Ok(text)
+}
+
 impl Config {
     /// Reads a file.
     ///
     /// # Errors
     /// [`ConfigError`], with line and column where there is one.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let failed = |source| ConfigError::Read { path: path.into(), source };
-        let file = std::fs::File::open(path).map_err(failed)?;
-        let mut text = String::new();
-        file.take(CONFIG_BYTES as u64 + 1).read_to_string(&mut text).map_err(failed)?;
-        if text.len() > CONFIG_BYTES {
-            return Err(ConfigError::TooLarge { path: path.into() });
-        }
+        let text = read_text(path).map_err(|source| match source.kind() {
+            io::ErrorKind::FileTooLarge => ConfigError::TooLarge { path: path.into() },
+            _ => ConfigError::Read { path: path.into(), source },
+        })?;
         Self::parse(&text, path)
     }
 

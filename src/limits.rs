@@ -160,3 +160,7 @@ pub const GLANCE: Duration = Duration::from_secs(8);
 
 /// Pause before the second try of something that should not happen.
 pub const RETRY_ONCE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Longest record of a device's log, in bytes. Real ones are below a kilobyte; the crate that
+/// reads them grows with a record that never ends.
+pub const LOG_RECORD_BYTES: usize = 1 << 20;

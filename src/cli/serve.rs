@@ -61,7 +61,7 @@ fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {
                 let sentence = format!("Cannot read the scenario {}: {}.", path.display(), system_words(&e));
                 OperationError::new(Exit::Usage, sentence, "Check the path.")
             };
-            let text = std::fs::read_to_string(path).map_err(unreadable)?;
+            let text = crate::config::read_text(path).map_err(unreadable)?;
             Fleet::from_scenario(&text, Clock::System)
         }
         (None, Some(devices)) => {

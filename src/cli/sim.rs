@@ -16,10 +16,13 @@ use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
+
+/// Longest answer to a control command: the state of the largest fleet.
+const CONTROL_ANSWER_BYTES: u64 = 64 << 20;
 
 /// A control command must be answered within this time.
 const CONTROL_ANSWER: Duration = Duration::from_secs(10);
@@ -151,7 +154,7 @@ async fn simulate(args: SimArgs, json: bool) -> Result<Exit, SimCliError> {
 fn options(args: &SimArgs) -> Result<FleetOptions, SimCliError> {
     let mut options = match &args.scenario {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(failed(format!("read {}", path.display())))?;
+            let text = crate::config::read_text(path).map_err(failed(format!("read {}", path.display())))?;
             scenario::read(&text, Clock::System)?
         }
         None => {
@@ -261,7 +264,7 @@ async fn control(socket: &Path, verb: &str, fields: &[String]) -> Result<Exit, S
         let mut stream = UnixStream::connect(socket).await?;
         stream.write_all(format!("{command}\n").as_bytes()).await?;
         let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).await?;
+        BufReader::new(stream.take(CONTROL_ANSWER_BYTES)).read_line(&mut answer).await?;
         Ok(answer)
     };
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);

@@ -63,7 +63,9 @@ fn survives_kills(seed: u64) -> Vec<u64> {
         assert!(journal_problems(&bench).is_empty(), "after kill {n} at {moment:?}, seed {seed}");
     }
 
-    let mut station = Serving::start(&bench, &args);
+    // A kill between the journal's commit and the first byte makes this run wait 45 s for an
+    // install that may be going on (limits::LOST_INSTALL_SETTLE).
+    let mut station = Serving::start(&bench, &args).within(Duration::from_secs(120));
     let mut ended = BTreeMap::new();
     while ended.len() < DEVICES {
         let change = station.until_ended();

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Longer than anything but the tests that say so takes, on a slow and busy computer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What is tested: `ENLIST_TEST_BINARY`, or the one built with these tests.
 pub(crate) fn shipped_binary() -> PathBuf {

@@ -3,6 +3,7 @@
 use super::binary::{Bench, Done, Running};
 use serde_json::Value;
 use std::process::Command;
+use std::time::Duration;
 
 /// A running station; it dies with its owner.
 pub(crate) struct Serving {
@@ -44,6 +45,11 @@ impl Serving {
 
     /// Waits for a job's end.
     #[track_caller]
+    /// Gives it longer than usual.
+    pub(crate) fn within(self, patience: Duration) -> Self {
+        Self { running: self.running.within(patience), ..self }
+    }
+
     pub(crate) fn until_ended(&mut self) -> Value {
         self.until("a job's end", |change| change["ended"] == true)
     }
