@@ -79,8 +79,43 @@ impl fmt::Display for MuxId {
     }
 }
 
-/// A bay: one physical USB port. Until the bus itself is watched it is named by the
-/// location the mux reports.
+/// A USB port as the bus knows it: host controller, bus, and the ports from the root hub
+/// down. Stays the same while devices come and go; the bus number may change when the
+/// computer starts anew, the controller does not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortPath {
+    /// Where the host controller sits, such as the PCI address `0000:00:14.0`; `None` where
+    /// the system does not tell.
+    pub controller: Option<String>,
+    /// Bus number.
+    pub bus: u8,
+    /// Port of the root hub, then of each hub on the way; empty for a root hub. At most
+    /// six: USB allows seven tiers.
+    pub ports: Vec<u8>,
+}
+
+impl PortPath {
+    fn chain(&self) -> String {
+        let ports: Vec<String> = self.ports.iter().map(u8::to_string).collect();
+        ports.join(".")
+    }
+
+    /// The form that outlives a restart: `0000:00:14.0/4.2`, where the controller is known.
+    pub fn stable(&self) -> Option<String> {
+        self.controller.as_ref().map(|controller| format!("{controller}/{}", self.chain()))
+    }
+}
+
+/// Linux' own name of the port: `1-4.2`.
+impl fmt::Display for PortPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.bus, self.chain())
+    }
+}
+
+/// A bay: one physical USB port, by its path on the bus (`usb-1-4.2`) or the name the
+/// operator gave it. Where the bus cannot be watched, as with a mux on another computer, it is
+/// the location the mux reports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bay(pub String);
 
@@ -93,13 +128,17 @@ impl Bay {
             _ => Self("?".to_owned()),
         }
     }
-}
 
-impl Bay {
-    /// Sorts `usb-1-10` behind `usb-1-9`: numbers by value, texts by letter.
+    /// The bay of a port without a name: `usb-1-4.2`.
+    pub fn from_port(port: &PortPath) -> Self {
+        Self(format!("usb-{port}"))
+    }
+
+    /// Sorts `usb-1-10` behind `usb-1-9`, and `bay 10` behind `bay 9`: numbers by value, texts
+    /// by letter.
     pub fn sort_key(&self) -> Vec<(u64, String)> {
         let number = |part: &str| part.parse().unwrap_or(u64::MAX);
-        self.0.split('-').map(|part| (number(part), part.to_owned())).collect()
+        self.0.split(['-', '.', ' ']).map(|part| (number(part), part.to_owned())).collect()
     }
 }
 
@@ -123,6 +162,17 @@ impl fmt::Display for JobId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_are_named_as_linux_names_them() {
+        let port = PortPath { controller: Some("0000:00:14.0".into()), bus: 1, ports: vec![4, 2] };
+        assert_eq!(port.to_string(), "1-4.2");
+        assert_eq!(port.stable().as_deref(), Some("0000:00:14.0/4.2"));
+        assert_eq!(Bay::from_port(&port).0, "usb-1-4.2");
+        let mut bays = ["usb-1-4.10", "usb-1-4.9", "usb-1-10", "usb-1-4"].map(|b| Bay(b.into()));
+        bays.sort_by_key(Bay::sort_key);
+        assert_eq!(bays.map(|b| b.0), ["usb-1-4", "usb-1-4.9", "usb-1-4.10", "usb-1-10"]);
+    }
 
     #[test]
     fn udid_forms_of_section_0_4() {

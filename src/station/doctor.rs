@@ -3,8 +3,8 @@
 use crate::clock::Clock;
 use crate::device::trust::StationIdentity;
 use crate::journal::{JournalError, JournalErrorKind, JournalReader};
-use crate::transport::usb::{UsbDevice, UsbMode};
 use crate::transport::{Attachment, Backend};
+use crate::transport::{UsbDevice, UsbMode};
 use crate::wire::printable::sentence;
 use serde::Serialize;
 use std::fs;
@@ -189,8 +189,7 @@ fn on_bus(bus: Result<Vec<UsbDevice>, String>, attached: &[Attachment]) -> Vec<C
     }
     let known = |d: &UsbDevice| attached.iter().any(|a| a.location == Some(d.location()));
     let check = |d: UsbDevice| {
-        let found =
-            format!("{:04x} on bus {} port {}: {}", d.product_id, d.bus, ports(&d.ports), d.mode.words());
+        let found = format!("{:04x} at port {}: {}", d.product_id, d.port, d.mode.words());
         match d.mode {
             UsbMode::Normal if known(&d) => Check::good(NAME, found),
             UsbMode::Normal => Check::warning(
@@ -213,10 +212,6 @@ fn on_bus(bus: Result<Vec<UsbDevice>, String>, attached: &[Attachment]) -> Vec<C
         }
     };
     devices.into_iter().map(check).collect()
-}
-
-fn ports(ports: &[u8]) -> String {
-    ports.iter().map(u8::to_string).collect::<Vec<_>>().join(".")
 }
 
 /// The limit on open files; told by Linux only.

@@ -262,6 +262,7 @@ impl Run {
                 self.station.board.mux(Some(reason));
             }
             BackendEvent::Ready => self.station.board.mux(None),
+            BackendEvent::Unserved(_) | BackendEvent::UnservedLeft(_) => {}
         }
     }
 

@@ -14,7 +14,9 @@ pub mod usbmuxd;
 pub use error::TransportError;
 pub use plist_channel::PlistChannel;
 
-use crate::ids::{MuxId, Udid};
+pub use usb::{UsbDevice, UsbMode};
+
+use crate::ids::{MuxId, PortPath, Udid};
 use crate::secret::Secret;
 use crate::wire::usbmuxd::{AttachedDevice, ConnectionType};
 use async_trait::async_trait;
@@ -38,6 +40,10 @@ pub struct Attachment {
     pub udid: Udid,
     /// USB location, where known.
     pub location: Option<u32>,
+    /// The port it hangs on, where the bus is watched.
+    pub port: Option<PortPath>,
+    /// Speed of the link in bit/s, where known (1.4).
+    pub speed: Option<u64>,
     /// USB product id, where known.
     pub product_id: Option<u16>,
     /// True for a simulated device; shown on every screen and kept in the journal.
@@ -55,6 +61,8 @@ impl Attachment {
             id: device.id,
             udid: device.serial.parse().ok()?,
             location: device.location,
+            port: None,
+            speed: device.speed,
             product_id: device.product_id,
             simulated: device.simulated,
         })
@@ -76,6 +84,75 @@ pub enum BackendEvent {
     },
     /// The way is back (or there for the first time); attached devices follow.
     Ready,
+    /// A device hangs on the bus that no mux serves, or stands differently than it was
+    /// reported before. It is known by its port.
+    Unserved(Unserved),
+    /// What was reported as [`BackendEvent::Unserved`] at this port went, or is served now.
+    UnservedLeft(PortPath),
+}
+
+/// A device that is on the bus and cannot be spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// What the bus shows of it.
+    pub device: UsbDevice,
+    /// Why no mux serves it.
+    pub reason: UnservedReason,
+}
+
+/// Why no mux serves a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnservedReason {
+    /// It offers no mux in the mode it is in: recovery, DFU, charging only, a Mac
+    /// ([`UsbMode`]).
+    Mode,
+    /// The mux that should serve it cannot be reached.
+    MuxDead,
+    /// It has no configuration, and nobody gave it one (1.3).
+    Unconfigured,
+    /// Another program holds its mux interface (1.11); its name, where it could be found out.
+    OtherOwner(Option<String>),
+    /// The station may not open it: the udev rules are missing.
+    NoPermission,
+    /// It was opened but does not speak: locked under USB restriction (6.4), or broken.
+    Silent,
+    /// Its descriptors or its mux packets cannot be right; how.
+    Broken(String),
+    /// The mux in charge does not list it, and nothing shows why: it may be locked under USB
+    /// restriction (6.4), or the mux lost it.
+    NotListed,
+}
+
+/// What can be done to a device that is attached and does not answer, in rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rung {
+    /// A USB reset of the device.
+    ResetDevice,
+    /// Power of its port off and on, by the hub it hangs on.
+    PowerCyclePort,
+}
+
+/// Why a rung could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RungError {
+    /// Not with this way to the devices, this hub, or these permissions.
+    #[error("not possible here: {0}")]
+    NotPossible(String),
+    /// Tried, and it failed.
+    #[error("tried, and failed: {0}")]
+    Failed(String),
+}
+
+/// Where a backend keeps pair records and the station's identity, if no mux keeps them.
+pub trait PairRecords: Send + Sync + Debug {
+    /// The station's SystemBUID.
+    fn buid(&self) -> String;
+    /// The record of a device, if there is one.
+    fn read(&self, udid: &Udid) -> Option<Secret<Vec<u8>>>;
+    /// Keeps a record; false if it cannot be kept.
+    fn save(&self, udid: &Udid, record: &Secret<Vec<u8>>) -> bool;
+    /// Forgets a record; false if there was none.
+    fn delete(&self, udid: &Udid) -> bool;
 }
 
 /// A way to the devices: the system's mux socket, our own mux, a simulator.
@@ -129,4 +206,13 @@ pub trait Backend: Send + Sync + Debug {
     /// # Errors
     /// As [`Backend::list`].
     async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError>;
+
+    /// Takes a rung of the recovery ladder. Ok means that it was done; that it helped is shown
+    /// by the detach that must follow.
+    ///
+    /// # Errors
+    /// [`RungError`].
+    async fn recover(&self, id: MuxId, rung: Rung) -> Result<(), RungError> {
+        Err(RungError::NotPossible(format!("{} cannot do {rung:?} for {id}", self.describe())))
+    }
 }

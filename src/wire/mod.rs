@@ -4,6 +4,7 @@
 //! logging of payloads. No codec panics or allocates by a length a peer announced.
 //! Start at [`plist_frame`], then [`lockdown`].
 
+pub mod boot_identity;
 pub mod fields;
 pub mod lockdown;
 pub mod mcinstall;

@@ -1,7 +1,8 @@
-//! What hangs on the USB bus, whoever drives it: a look, nothing is opened or claimed.
-//!
-//! Hotplug, bays by port, and a mux of our own are built on this later.
+//! An Apple device on the USB bus as its descriptors show it, whoever drives it: nothing is
+//! opened or claimed.
 
+use crate::ids::PortPath;
+use crate::wire::boot_identity::BootIdentity;
 use rusb::{Context, DeviceDescriptor, UsbContext};
 
 /// Apple's vendor id (protocols.md 1.1).
@@ -51,12 +52,19 @@ pub struct UsbDevice {
     pub bus: u8,
     /// Address on the bus.
     pub address: u8,
-    /// Ports from the root hub down.
-    pub ports: Vec<u8>,
+    /// The port it hangs on.
+    pub port: PortPath,
     /// Product id.
     pub product_id: u16,
     /// Mode.
     pub mode: UsbMode,
+    /// The USB serial string, where it could be read without opening the device: in normal
+    /// mode the UDID without its dash, of a Mac its serial number (0.4, 7.1).
+    pub serial: Option<String>,
+    /// What the serial string of recovery and DFU says (8.1).
+    pub boot: Option<BootIdentity>,
+    /// Configuration in use; `Some(0)` means that none is (1.3), `None` that it is not known.
+    pub configuration: Option<u8>,
 }
 
 impl UsbDevice {
@@ -84,7 +92,17 @@ fn examine(device: &rusb::Device<Context>) -> Option<UsbDevice> {
     let product_id = descriptor.product_id();
     let mode = mode_of(product_id, || offers_mux(device, &descriptor))?;
     let ports = device.port_numbers().unwrap_or_default();
-    Some(UsbDevice { bus: device.bus_number(), address: device.address(), ports, product_id, mode })
+    let port = PortPath { controller: None, bus: device.bus_number(), ports };
+    Some(UsbDevice {
+        bus: device.bus_number(),
+        address: device.address(),
+        port,
+        product_id,
+        mode,
+        serial: None,
+        boot: None,
+        configuration: None,
+    })
 }
 
 /// Table 1.1; `None` for Apple's keyboards, hubs and the like.

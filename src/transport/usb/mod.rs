@@ -1,0 +1,5 @@
+//! The USB bus itself, through libusb.
+
+mod device;
+
+pub use device::{UsbDevice, UsbMode, look};
