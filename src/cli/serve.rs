@@ -41,7 +41,7 @@ pub(super) async fn run(
             let folder = compose::state_dir(global, environment, &config)?.join("simulated");
             compose::operations_over(fleet.backend(), &folder, &config)?
         }
-        None => compose::operations(global, environment)?,
+        None => compose::operations(global, environment).await?,
     };
     let profile = match (args.file.as_ref().or(config.profile.as_ref()), &fleet) {
         (Some(path), _) => operations.profile(path)?,

@@ -1,10 +1,17 @@
 //! Checks of this computer: what would keep an enrollment from working, and the exact fix.
+//!
+//! Files of the system are looked for below a root that is an argument, so that a test can
+//! be another computer.
+
+mod bus;
+mod limits;
+mod rivals;
+pub mod udev;
 
 use crate::clock::Clock;
 use crate::device::trust::StationIdentity;
 use crate::journal::{JournalError, JournalErrorKind, JournalReader};
-use crate::transport::{Attachment, Backend};
-use crate::transport::{UsbDevice, UsbMode};
+use crate::transport::{Attachment, Backend, BusLoad, UsbDevice};
 use crate::wire::printable::sentence;
 use serde::Serialize;
 use std::fs;
@@ -50,30 +57,53 @@ impl Check {
     }
 }
 
-/// Open files a device takes at most: lockdown, two services, the mux requests beside them.
-const FILES_A_DEVICE: u64 = 6;
-
-/// Devices a bench may hang on one station; the limit on open files should allow them.
-const DEVICES: u64 = 128;
-
 /// What is examined.
 #[derive(Debug, Clone, Copy)]
 pub struct Station<'a> {
-    /// The way to the devices.
-    pub backend: &'a dyn Backend,
+    /// The mux in use; `None` if the USB bus itself is the way to the devices.
+    pub mux: Option<&'a dyn Backend>,
+    /// Without an answer of the mux the USB bus is the way.
+    pub may_use_bus: bool,
     /// Where the identity and the journal lie.
     pub state_dir: &'a Path,
     /// The journal's file.
     pub journal: &'a Path,
+    /// Where the system's files lie: `/`, but in tests.
+    pub root: &'a Path,
 }
 
-/// Runs all checks. `bus` is what the USB bus shows, or why it cannot be looked at.
-pub async fn examine(station: Station<'_>, bus: Result<Vec<UsbDevice>, String>, clock: &Clock) -> Vec<Check> {
-    let Station { backend, state_dir, journal } = station;
-    let (mux, attached) = mux(backend).await;
-    let mut checks = vec![folder(state_dir), identity(state_dir, clock), journal_check(journal), mux];
-    checks.extend(on_bus(bus, attached.as_deref().unwrap_or_default()));
-    checks.extend(open_files());
+/// What the USB bus shows, or why it cannot be looked at.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    /// Apple's devices.
+    pub devices: Result<Vec<UsbDevice>, String>,
+    /// How full each bus is; empty if it is not known.
+    pub loads: Vec<BusLoad>,
+}
+
+/// Runs all checks.
+pub async fn examine(station: Station<'_>, bus: Bus, clock: &Clock) -> Vec<Check> {
+    let Station { state_dir, journal, root, .. } = station;
+    let mut checks = vec![folder(state_dir), identity(state_dir, clock), journal_check(journal)];
+    let attached = match station.mux {
+        Some(backend) => {
+            let (check, attached) = mux(backend, station.may_use_bus && bus.devices.is_ok()).await;
+            checks.push(check);
+            attached
+        }
+        None => None,
+    };
+    // Without a mux that answers, the bus is the way, and needs what a way needs.
+    let over_bus = attached.is_none() && (station.mux.is_none() || station.may_use_bus);
+    let devices = bus.devices.as_deref().unwrap_or_default();
+    if cfg!(target_os = "linux") {
+        checks.extend(udev::examine(root, devices, over_bus));
+        checks.extend(rivals::examine(root, devices, over_bus));
+    }
+    let listed = attached.as_deref().unwrap_or_default();
+    checks.extend(bus::devices(&bus.devices, listed, station.mux.is_some()));
+    checks.extend(bus::loads(&bus.loads));
+    checks.extend(limits::open_files(root));
     checks.push(time(clock));
     checks
 }
@@ -150,7 +180,7 @@ fn journal_fix(error: &JournalError, journal: &Path) -> String {
     }
 }
 
-async fn mux(backend: &dyn Backend) -> (Check, Option<Vec<Attachment>>) {
+async fn mux(backend: &dyn Backend, may_do_without: bool) -> (Check, Option<Vec<Attachment>>) {
     const NAME: &str = "mux";
     match backend.list().await {
         Ok(attached) => {
@@ -163,74 +193,19 @@ async fn mux(backend: &dyn Backend) -> (Check, Option<Vec<Attachment>>) {
                 Check::good(NAME, format!("{} answers and lists {what}{simulated}", backend.describe()));
             (check, Some(attached))
         }
+        Err(error) if may_do_without => {
+            let found = format!("{} The USB bus itself is the way to the devices.", sentence(&error));
+            (Check::good(NAME, found), None)
+        }
         Err(error) => {
             let fix = if cfg!(target_os = "macos") {
                 "Set USBMUXD_SOCKET_ADDRESS only if you mean another mux; the system's always runs: sudo launchctl kickstart system/com.apple.usbmuxd"
             } else {
-                "Install and start it: sudo apt install usbmuxd && sudo systemctl start usbmuxd; or set USBMUXD_SOCKET_ADDRESS to where yours listens"
+                "Install and start it: sudo apt install usbmuxd && sudo systemctl start usbmuxd; or set USBMUXD_SOCKET_ADDRESS to where yours listens; or go over the USB bus with --mux usb"
             };
             (Check::bad(NAME, sentence(&error), fix), None)
         }
     }
-}
-
-/// What the bus shows and the mux does not.
-fn on_bus(bus: Result<Vec<UsbDevice>, String>, attached: &[Attachment]) -> Vec<Check> {
-    const NAME: &str = "USB bus";
-    let devices = match bus {
-        Ok(devices) => devices,
-        Err(reason) => {
-            let fix = "Harmless with a mux elsewhere; else check the rights on /dev/bus/usb";
-            return vec![Check::warning(NAME, format!("cannot be looked at ({reason})"), fix)];
-        }
-    };
-    if devices.is_empty() {
-        return vec![Check::good(NAME, "no Apple device on this computer's own bus")];
-    }
-    let known = |d: &UsbDevice| attached.iter().any(|a| a.location == Some(d.location()));
-    let check = |d: UsbDevice| {
-        let found = format!("{:04x} at port {}: {}", d.product_id, d.port, d.mode.words());
-        match d.mode {
-            UsbMode::Normal if known(&d) => Check::good(NAME, found),
-            UsbMode::Normal => Check::warning(
-                NAME,
-                format!("{found}, but the mux does not list it"),
-                "Unlock it and plug it in again; then restart the mux: sudo systemctl restart usbmuxd",
-            ),
-            UsbMode::NoMux => Check::warning(
-                NAME,
-                found,
-                "Unlock the device and allow the accessory, then plug it in again",
-            ),
-            UsbMode::Recovery => {
-                Check::warning(NAME, found, "Restart it to normal mode: irecovery -n, or hold its buttons")
-            }
-            UsbMode::Mac => Check::good(NAME, format!("{found}; profiles cannot be pushed to it by cable")),
-            UsbMode::Dfu | UsbMode::Debug | UsbMode::Unsupported => {
-                Check::warning(NAME, found, "Force-restart the device, or restore it with a Mac")
-            }
-        }
-    };
-    devices.into_iter().map(check).collect()
-}
-
-/// The limit on open files; told by Linux only.
-fn open_files() -> Option<Check> {
-    const NAME: &str = "open files";
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find(|l| l.starts_with("Max open files"))?;
-    let soft: u64 = line.split_whitespace().nth(3)?.parse().ok()?;
-    let needed = DEVICES * FILES_A_DEVICE;
-    Some(if soft >= needed {
-        Check::good(NAME, format!("{soft} allowed"))
-    } else {
-        let devices = soft / FILES_A_DEVICE;
-        Check::warning(
-            NAME,
-            format!("{soft} allowed, enough for about {devices} devices"),
-            format!("ulimit -n {}", needed * 2),
-        )
-    })
 }
 
 /// A clock in the past makes certificates that devices refuse.
