@@ -1,5 +1,9 @@
 //! What can be done with devices, profiles and the journal.
 
+mod bays;
+
+pub use bays::{LearnOptions, LearnStep};
+
 use super::view::{
     DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice, ProfileView,
     RuleView,
@@ -32,6 +36,8 @@ pub struct Parts {
     pub backend: Arc<dyn Backend>,
     /// What ports are called.
     pub bays: Arc<BayNames>,
+    /// Where learned names are kept.
+    pub learned_bays: PathBuf,
     /// Who we are to devices.
     pub trust: Trust,
     /// The journal's file.

@@ -10,7 +10,7 @@ pub use sarif::Sarif;
 
 use crate::device::DeviceLink;
 use crate::device::facts::{Facts, SetupState};
-use crate::ids::{Bay, Udid};
+use crate::ids::{Bay, PortName, PortPath, Udid};
 use crate::journal::JobRow;
 use crate::station::BayState;
 pub use crate::station::doctor::{Check, Health};
@@ -266,6 +266,34 @@ impl BayView {
             Some(udid) if !self.unserved => udid.to_string(),
             _ => format!("port {}", self.port.as_deref().unwrap_or(&self.device.bay.0)),
         }
+    }
+}
+
+/// A USB port of `enlist bays`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PortView {
+    /// The port as a configuration names it: the form that outlives a restart, if known.
+    pub port: String,
+    /// The port as Linux names it now; `None` for one that is not in sight.
+    pub path: Option<String>,
+    /// Its bay.
+    pub bay: Bay,
+    /// Who named it: `configuration`, `learned`, or `port`.
+    pub named_by: &'static str,
+    /// Devices on it now: UDID, serial number or ECID.
+    pub devices: Vec<String>,
+}
+
+impl PortView {
+    /// A port by its name.
+    pub fn new(port: &str, bay: Bay, named_by: &'static str, devices: Vec<String>) -> Self {
+        Self { port: port.to_owned(), path: None, bay, named_by, devices }
+    }
+
+    /// A port in sight.
+    pub fn of_port(port: &PortPath, bay: Bay, named_by: &'static str, devices: Vec<String>) -> Self {
+        let name = PortName::of(port);
+        Self { path: Some(port.to_string()), ..Self::new(name.as_str(), bay, named_by, devices) }
     }
 }
 

@@ -72,6 +72,7 @@ impl Keeping {
         Ok(Operations::new(Parts {
             backend,
             bays: Arc::new(bay_names(config, &self.state_dir)?),
+            learned_bays: learn::file_in(&self.state_dir),
             trust: Trust::new(self.identity, self.store),
             journal: journal_in(&self.state_dir),
             trusted_roots: config.trusted_roots.clone(),

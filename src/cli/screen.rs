@@ -74,7 +74,7 @@ pub(super) async fn run(
 }
 
 /// Resolves on Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut terminate) => {

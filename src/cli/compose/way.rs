@@ -84,9 +84,9 @@ fn is_here(address: &MuxAddress) -> bool {
     }
 }
 
-/// Seam: `usb::Joined::start(inner)` adds ports and unserved devices.
+/// Adds the ports and the unserved devices that the bus shows.
 fn joined(inner: Arc<dyn Backend>) -> Arc<dyn Backend> {
-    inner
+    usb::Joined::start(inner)
 }
 
 /// Seam: `usb::UsbBackend::start(records, ..)`.

@@ -76,6 +76,7 @@ impl World {
             backend: self.fleet.backend(),
             journal: Some(journal.clone()),
             board: board.clone(),
+            bays: Arc::default(),
             trust: self.trust(),
             profile: example_profile(),
             policy: self.policy.clone(),
