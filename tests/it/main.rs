@@ -17,6 +17,7 @@ mod lint;
 mod main_job;
 mod mux;
 mod outcomes;
+mod ports;
 mod support;
 mod virtual_time;
 mod written_down;

@@ -1,6 +1,7 @@
 //! Helpers shared by all topics.
 
 pub(crate) mod binary;
+pub(crate) mod bus;
 pub(crate) mod fleet;
 pub(crate) mod mux_proxy;
 pub(crate) mod profile;
