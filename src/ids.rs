@@ -329,7 +329,8 @@ mod tests {
         let hint = |text: &str| text.parse::<PortName>().unwrap_err().to_string();
         assert_eq!(hint("usb-1-4.2"), "'usb-1-4.2' is no USB port: did you mean '1-4.2'?");
         assert_eq!(hint("1-4:2"), "'1-4:2' is no USB port: did you mean '1-4.2'?");
-        for bad in ["", "1", "1-", "1-0", "0-1", "1-256", "1-01", "1-1.2.3.4.5.6.7", "a b/1", "/1", "1-4/2/x"] {
+        for bad in ["", "1", "1-", "1-0", "0-1", "1-256", "1-01", "1-1.2.3.4.5.6.7", "a b/1", "/1", "1-4/2/x"]
+        {
             assert!(hint(bad).contains("expected '1-4.2'"), "{bad}");
         }
         assert_eq!(" Bay 7 ".parse::<BayName>().unwrap().bay(), Bay("Bay 7".into()));

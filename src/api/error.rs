@@ -111,7 +111,9 @@ impl From<JournalError> for OperationError {
 impl From<LearnError> for OperationError {
     fn from(error: LearnError) -> Self {
         let next = match &error {
-            LearnError::File { .. } => "Check the state folder: its owner, its rights, the space on its disk.",
+            LearnError::File { .. } => {
+                "Check the state folder: its owner, its rights, the space on its disk."
+            }
             LearnError::Content { .. } => {
                 "Correct the file, put bays.toml.old back, or learn the bays anew: enlist bays learn"
             }

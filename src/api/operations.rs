@@ -116,9 +116,7 @@ impl Operations {
     /// is meant.
     pub async fn unserved(&self, wanted: &str) -> Option<DeviceView> {
         match self.desk.pick(Some(wanted)).await {
-            Err(PickError::Unserved { state }) => {
-                Some(DeviceView::of_bay(&state, self.parts.clock.now()))
-            }
+            Err(PickError::Unserved { state }) => Some(DeviceView::of_bay(&state, self.parts.clock.now())),
             _ => None,
         }
     }
@@ -458,9 +456,7 @@ async fn look(desk: &Desk, link: DeviceLink) -> ListedDevice {
     let glanced = desk.glance(&link).await;
     let paired = desk.has_record(&link).await;
     let device = match &glanced {
-        Ok(facts) => {
-            DeviceView::of_link(&link, &Outcome::Attached.into(), Some(facts), spent(begun))
-        }
+        Ok(facts) => DeviceView::of_link(&link, &Outcome::Attached.into(), Some(facts), spent(begun)),
         Err(verdict) => DeviceView::of_link(&link, verdict, None, spent(begun)),
     };
     ListedDevice { device, paired }

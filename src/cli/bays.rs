@@ -58,13 +58,16 @@ async fn learn(
         count: args.count.map(usize::from),
     };
     if !output.json {
-        output.line("Plug one device into each port, one after the other. Ctrl-C ends and keeps what was learned.");
+        output.line(
+            "Plug one device into each port, one after the other. Ctrl-C ends and keeps what was learned.",
+        );
         output.line("A device that is plugged in already counts when it is plugged in again.");
     }
     let tell = |step: LearnStep| told(&step, output);
     let learned = operations.learn_bays(options, &tell, screen::interrupted()).await?;
     if !output.json {
-        output.line(format!("{} bays are learned; a station uses them from its next start on.", learned.len()));
+        output
+            .line(format!("{} bays are learned; a station uses them from its next start on.", learned.len()));
     }
     Ok(Exit::Done)
 }

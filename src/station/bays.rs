@@ -105,10 +105,8 @@ mod tests {
         assert_eq!(of(&port(None, 2, &[4, 2])), (seven, NamedBy::Configuration));
         assert_eq!(of(&port(Some("0000:00:14.0"), 3, &[4, 3])), (Bay("Bay 8".into()), NamedBy::Learning));
         assert_eq!(of(&port(None, 1, &[4, 3])), (Bay("usb-1-4.3".into()), NamedBy::Port));
-        let all: Vec<_> = names.all().iter().map(|(port, bay, _)| format!("{port} {}", bay.as_str())).collect();
-        assert_eq!(
-            all,
-            ["1-4.2 Bay 7", "2-4.2 Bay 7", "0000:00:14.0/4.3 Bay 8", "0000:00:14.0/4.2 Learned"]
-        );
+        let all: Vec<_> =
+            names.all().iter().map(|(port, bay, _)| format!("{port} {}", bay.as_str())).collect();
+        assert_eq!(all, ["1-4.2 Bay 7", "2-4.2 Bay 7", "0000:00:14.0/4.3 Bay 8", "0000:00:14.0/4.2 Learned"]);
     }
 }

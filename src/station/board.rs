@@ -215,9 +215,10 @@ impl Board {
         let (udid, port) = (link.udid(), link.attachment().port.clone());
         let mut state = self.lock();
         self.drop_unserved(&mut state, |b| b.is_of(Some(udid), udid.ecid(), port.as_ref()));
-        let bay = state.bays.entry(Key::Device(udid.clone())).or_insert_with(|| {
-            BayState::new(link.bay().clone(), None, Some(udid.clone()))
-        });
+        let bay = state
+            .bays
+            .entry(Key::Device(udid.clone()))
+            .or_insert_with(|| BayState::new(link.bay().clone(), None, Some(udid.clone())));
         bay.simulated = link.attachment().simulated;
         bay.attached = true;
         bay.bay = link.bay().clone();
@@ -247,9 +248,7 @@ impl Board {
             self.tell(News::Bay(Box::new(known.clone())));
         }
         // The same device from another port.
-        self.drop_unserved(&mut state, |b| {
-            !b.attached && b.is_of(new.udid.as_ref(), new.label.ecid, None)
-        });
+        self.drop_unserved(&mut state, |b| !b.attached && b.is_of(new.udid.as_ref(), new.label.ecid, None));
         if state.bays.get(&Key::Port(port.clone())) != Some(&new) {
             state.bays.insert(Key::Port(port), new.clone());
             self.tell(News::Bay(Box::new(new)));

@@ -73,8 +73,9 @@ pub fn standing(unserved: &Unserved, bay: &Bay) -> Verdict {
         ),
         UnservedReason::Silent => Verdict::from(Outcome::ChargingOnly)
             .saying("The device is attached and does not answer; it may be locked against accessories."),
-        UnservedReason::NotListed => Verdict::from(Outcome::ChargingOnly)
-            .saying("The device is attached, but the mux does not list it; it may be locked against accessories."),
+        UnservedReason::NotListed => Verdict::from(Outcome::ChargingOnly).saying(
+            "The device is attached, but the mux does not list it; it may be locked against accessories.",
+        ),
         UnservedReason::Broken(how) => failed(
             Class::Transport,
             format!("What the device in {bay} says over USB cannot be right: {}.", printable(how)),
@@ -94,8 +95,10 @@ fn of_mode(unserved: &Unserved) -> Verdict {
                 .then("Hold its power button for ten seconds, or restore it with another Mac.")
         }
         UsbMode::Dfu => Outcome::DfuMode.into(),
-        UsbMode::Debug => dfu("This is debug USB or DFU of a newer chip; its identity cannot be read, that needs KIS.")
-            .then("Force-restart the device, or restore it with a Mac."),
+        UsbMode::Debug => {
+            dfu("This is debug USB or DFU of a newer chip; its identity cannot be read, that needs KIS.")
+                .then("Force-restart the device, or restore it with a Mac.")
+        }
         UsbMode::Unsupported => dfu("The device is in an unsupported boot mode."),
         UsbMode::Mac => match label(unserved).serial {
             Some(serial) => Verdict::from(Outcome::MacAttached)

@@ -19,5 +19,6 @@ mod mux;
 mod outcomes;
 mod ports;
 mod support;
+mod udev;
 mod virtual_time;
 mod written_down;

@@ -50,7 +50,8 @@ async fn flap(fleet: &Fleet, udid: &Udid, times: u32) {
 
 /// Outcomes of all jobs in the journal, oldest first; an open one is `open`.
 fn jobs(world: &World) -> Vec<&'static str> {
-    let rows = JournalReader::open(&world.journal_path()).unwrap().history(&HistoryFilter::default()).unwrap();
+    let rows =
+        JournalReader::open(&world.journal_path()).unwrap().history(&HistoryFilter::default()).unwrap();
     rows.iter().rev().map(|row| row.outcome.map_or("open", |o| o.name())).collect()
 }
 
@@ -59,7 +60,8 @@ async fn a_named_port_is_the_bay_everywhere() {
     let (world, bus) = world(Persona::InSetup.settings());
     let ran = once(&world, &bus).await;
     assert_eq!((ran.outcome(), &ran.bay().bay), ("enrolled", &Bay("Bay 7".into())));
-    let rows = JournalReader::open(&world.journal_path()).unwrap().history(&HistoryFilter::default()).unwrap();
+    let rows =
+        JournalReader::open(&world.journal_path()).unwrap().history(&HistoryFilter::default()).unwrap();
     assert_eq!(rows[0].bay, Bay("Bay 7".into()));
 }
 
@@ -73,7 +75,8 @@ async fn a_device_that_keeps_disappearing_is_quarantined_and_let_in_when_it_is_c
         sleep(60 * SECOND).await;
     })
     .await;
-    let quarantined = ran.seen.iter().filter(|b| b.standing.outcome.name() == "quarantined").collect::<Vec<_>>();
+    let quarantined =
+        ran.seen.iter().filter(|b| b.standing.outcome.name() == "quarantined").collect::<Vec<_>>();
     assert_eq!(quarantined[0].standing.sentence, "The device keeps disappearing from Bay 7.");
     assert_eq!(quarantined[0].standing.next.as_deref(), Some("Try another cable in Bay 7."));
     // Coming and going is still shown.
@@ -245,4 +248,19 @@ async fn a_dead_mux_adds_no_second_line_for_a_device() {
     })
     .await;
     assert_eq!(ran.outcome(), "waiting-for-person");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_may_be_installing_is_never_reset_unseen() {
+    let (world, bus) = world(Persona::EofInInstallInstalled.settings());
+    let (fleet, udid, deaf) = (world.fleet.clone(), world.udid(), bus.clone());
+    let ear = tokio::spawn(async move {
+        while fleet.inspect(&udid).unwrap().counters.pushes_received == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        deaf.deafen(Effect::Heals, Effect::Heals);
+    });
+    let ran = once(&world, &bus).await;
+    ear.await.unwrap();
+    assert_eq!((ran.outcome(), bus.taken()), ("failed", vec![]));
 }

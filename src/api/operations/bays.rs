@@ -52,7 +52,8 @@ impl Operations {
         }
         let names = &self.parts.bays;
         let empty = names.all().into_iter().filter(|(name, ..)| !here.keys().any(|port| name.names(port)));
-        let empty = empty.map(|(name, bay, by)| PortView::new(name.as_str(), bay.bay(), by.name(), Vec::new()));
+        let empty =
+            empty.map(|(name, bay, by)| PortView::new(name.as_str(), bay.bay(), by.name(), Vec::new()));
         let mut views: Vec<_> = empty.collect();
         views.extend(here.into_iter().map(|(port, devices)| {
             let (bay, by) = names.of_port(&port);
@@ -119,8 +120,9 @@ impl Operations {
         }
         learn::write(&self.parts.learned_bays, learner.learned())?;
         let learned = learner.learned().iter();
-        let mut views: Vec<_> =
-            learned.map(|(port, bay)| PortView::new(port.as_str(), bay.bay(), "learned", Vec::new())).collect();
+        let mut views: Vec<_> = learned
+            .map(|(port, bay)| PortView::new(port.as_str(), bay.bay(), "learned", Vec::new()))
+            .collect();
         views.sort_by_cached_key(|view| view.bay.sort_key());
         Ok(views)
     }

@@ -134,7 +134,9 @@ mod tests {
     #[test]
     fn the_bus_is_joined_with_muxes_of_this_computer_only() {
         let here = |text: &str| is_here(&text.parse().unwrap());
-        assert!(here("/var/run/usbmuxd") && here("127.0.0.1:27015") && here("[::1]:1") && here("localhost:1"));
+        assert!(
+            here("/var/run/usbmuxd") && here("127.0.0.1:27015") && here("[::1]:1") && here("localhost:1")
+        );
         assert!(!here("10.0.0.9:27015") && !here("bench.example:27015"));
     }
 

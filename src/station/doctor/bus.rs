@@ -76,7 +76,9 @@ pub(super) fn loads(loads: &[BusLoad]) -> Vec<Check> {
         if full(endpoints, ENDPOINTS) {
             checks.push(Check::warning(
                 NAME,
-                format!("{place}: about {endpoints} endpoints in use; many controllers have room for {ENDPOINTS}"),
+                format!(
+                    "{place}: about {endpoints} endpoints in use; many controllers have room for {ENDPOINTS}"
+                ),
                 "Move a hub to a port of another controller, or add a USB card: lsusb -t shows the buses",
             ));
         }
@@ -90,7 +92,10 @@ pub(super) fn loads(loads: &[BusLoad]) -> Vec<Check> {
         if load.depth >= TIERS {
             checks.push(Check::warning(
                 NAME,
-                format!("{place}: hubs hang on hubs {} deep; USB allows {TIERS} below the computer", load.depth),
+                format!(
+                    "{place}: hubs hang on hubs {} deep; USB allows {TIERS} below the computer",
+                    load.depth
+                ),
                 "Plug the last hub in nearer to the computer: a hub deeper down does not work",
             ));
         }

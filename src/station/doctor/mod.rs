@@ -218,3 +218,148 @@ fn time(clock: &Clock) -> Check {
     }
     Check::good(NAME, format!("{}", now.strftime("%Y-%m-%d %H:%M:%SZ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::station::unserved::tests::unserved;
+    use crate::transport::UnservedReason;
+    use crate::transport::UsbMode;
+    use std::os::unix::fs::symlink;
+
+    /// Another computer: files below a root.
+    struct Computer(tempfile::TempDir);
+
+    impl Computer {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn with(self, path: &str, text: &str) -> Self {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+            self
+        }
+
+        /// A program that runs, and the device node it holds.
+        fn running(self, pid: u32, comm: &str, node: &str) -> Self {
+            let computer = self.with(&format!("proc/{pid}/comm"), &format!("{comm}\n"));
+            let fds = computer.0.path().join(format!("proc/{pid}/fd"));
+            fs::create_dir_all(&fds).unwrap();
+            symlink(node, fds.join("3")).unwrap();
+            computer
+        }
+
+        /// A user, uid 1000, in these groups.
+        fn user(self, groups: &str) -> Self {
+            let status =
+                format!("Name:\tenlist\nUid:\t1000\t1000\t1000\t1000\nGid:\t1000\nGroups:\t{groups}\n");
+            self.with("proc/self/status", &status)
+                .with("etc/passwd", "root:x:0:0\nkim:x:1000:1000::/x:/bin/sh\n")
+        }
+
+        fn shows(&self, over_bus: bool) -> Vec<Check> {
+            let devices = [unserved(UsbMode::Normal, None, UnservedReason::NotListed).device];
+            let mut checks = udev::examine(self.0.path(), &devices, over_bus);
+            checks.extend(rivals::examine(self.0.path(), &devices, over_bus));
+            checks
+        }
+    }
+
+    /// As distributions ship it, shortened.
+    const DISTRIBUTION: &str = "# usbmuxd\nSUBSYSTEM==\"usb\", ACTION==\"add\", ATTR{bConfigurationValue}=\"0\", ENV{SYSTEMD_WANTS}=\"usbmuxd.service\"\n";
+    const OURS: &str = include_str!("../../../udev/39-usbmuxd.rules");
+
+    #[track_caller]
+    fn one(checks: &[Check], name: &str) -> (Health, String, String) {
+        let found: Vec<_> = checks.iter().filter(|c| c.check == name).collect();
+        assert_eq!(found.len(), 1, "{checks:#?}");
+        (found[0].health, found[0].found.clone(), found[0].fix.clone().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_computer_ready_for_the_bus_is_in_order() {
+        let computer = Computer::new()
+            .with("usr/lib/udev/rules.d/39-usbmuxd.rules", DISTRIBUTION)
+            .with("etc/udev/rules.d/39-usbmuxd.rules", OURS)
+            .with("etc/group", "root:x:0:\nenlist:x:990:kim\n")
+            .with("dev/bus/usb/001/009", "")
+            .running(7, "bash", "/dev/null")
+            .user("990 1000");
+        let checks = computer.shows(true);
+        assert!(checks.iter().all(|c| c.health == Health::Good), "{checks:#?}");
+        assert!(one(&checks, "udev rules").1.contains("usbmuxd is not started by a plug"));
+        assert_eq!(one(&checks, "group").1, "kim is in enlist");
+        assert!(one(&checks, "access").1.contains("/dev/bus/usb/001/009"));
+    }
+
+    #[test]
+    fn what_is_missing_for_the_bus_is_told_with_the_command() {
+        let bare = Computer::new().user("1000");
+        let checks = bare.shows(true);
+        let (health, _, fix) = one(&checks, "udev rules");
+        assert_eq!((health, fix.as_str()), (Health::Warning, udev::COEXIST));
+        assert!(one(&checks, "group").2.contains("groupadd --system enlist && sudo usermod -aG enlist kim"));
+        let member = |line: &str| {
+            let computer = Computer::new().with("etc/group", line).user("1000");
+            one(&computer.shows(true), "group").2
+        };
+        assert!(member("enlist:x:990:\n").starts_with("sudo usermod -aG enlist kim"));
+        assert!(member("enlist:x:990:anna,kim\n").starts_with("Log out"));
+        let started = Computer::new().with("lib/udev/rules.d/39-usbmuxd.rules", DISTRIBUTION).user("1000");
+        assert_eq!(one(&started.shows(true), "udev rules").2, udev::REPLACE);
+        assert!(udev::starts_usbmuxd(started.0.path()).is_some());
+        // With a mux that runs none of it is missing.
+        let checks = started.shows(false);
+        assert!(checks.iter().all(|c| c.health == Health::Good), "{checks:#?}");
+    }
+
+    #[test]
+    fn programs_that_want_the_devices_are_named_with_their_end() {
+        let computer = Computer::new()
+            .running(11, "usbmuxd", "/dev/bus/usb/001/009")
+            .running(12, "gvfs-gphoto2-vo", "/dev/null")
+            .running(13, "netmuxd", "/dev/null")
+            .running(14, "ios", "/dev/null")
+            .running(15, "weird", "/dev/bus/usb/001/009")
+            .running(16, "other", "/dev/bus/usb/001/010")
+            .user("1000");
+        let found = |over_bus| -> Vec<_> {
+            let checks = computer.shows(over_bus).into_iter().filter(|c| c.check == "other programs");
+            checks.map(|c| (c.found, c.fix.unwrap_or_default())).collect()
+        };
+        let with_mux = found(false);
+        let words: Vec<_> = with_mux.iter().map(|(found, _)| found.as_str()).collect();
+        assert_eq!(
+            words,
+            [
+                "netmuxd runs (process 13)",
+                "go-ios runs (process 14)",
+                "weird (process 15) holds the device at port 1-4"
+            ]
+        );
+        let over_bus = found(true);
+        assert_eq!(over_bus.len(), 5);
+        assert!(over_bus[0].1.contains("systemctl stop usbmuxd"));
+        assert!(over_bus[1].1.contains("mask --now gvfs-gphoto2-volume-monitor"));
+        assert!(over_bus[3].1.contains("kill 14"));
+    }
+
+    #[test]
+    fn the_limit_on_open_files_is_read() {
+        let limits = |line: &str| Computer::new().with("proc/self/limits", &format!("Limit\n{line}\n"));
+        let check = |line: &str| limits::open_files(limits(line).0.path()).unwrap();
+        assert_eq!(
+            check("Max open files            1024                 4096                 files").health,
+            Health::Good
+        );
+        let few = check("Max open files            256                  4096                 files");
+        assert_eq!((few.health, few.fix.as_deref()), (Health::Warning, Some("ulimit -n 1536")));
+        assert_eq!(
+            check("Max open files            unlimited            unlimited            files").health,
+            Health::Good
+        );
+        assert!(limits::open_files(Computer::new().0.path()).is_none());
+    }
+}

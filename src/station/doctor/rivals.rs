@@ -1,7 +1,7 @@
 //! Other programs that want the same devices (1.11), by their names and by what they hold.
 
-use super::udev::node_of;
 use super::Check;
+use super::udev::node_of;
 use crate::transport::UsbDevice;
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,18 +35,8 @@ const RIVALS: &[Rival] = &[
         of_bus_only: false,
         fix: "sudo systemctl stop netmuxd, or: sudo kill PID",
     },
-    Rival {
-        comm: "ios",
-        name: "go-ios",
-        of_bus_only: false,
-        fix: "Let it end, or: kill PID",
-    },
-    Rival {
-        comm: "go-ios",
-        name: "go-ios",
-        of_bus_only: false,
-        fix: "Let it end, or: kill PID",
-    },
+    Rival { comm: "ios", name: "go-ios", of_bus_only: false, fix: "Let it end, or: kill PID" },
+    Rival { comm: "go-ios", name: "go-ios", of_bus_only: false, fix: "Let it end, or: kill PID" },
     Rival {
         comm: "gvfs-gphoto2-vo",
         name: "gvfs-gphoto2-volume-monitor",
@@ -81,7 +71,11 @@ pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec
         }
     }
     for (who, ports) in held {
-        let found = format!("{} holds the device at port {}", crate::wire::printable::printable(&who), ports.join(", "));
+        let found = format!(
+            "{} holds the device at port {}",
+            crate::wire::printable::printable(&who),
+            ports.join(", ")
+        );
         checks.push(Check::warning(NAME, found, "Stop that program, unless it is the mux in use"));
     }
     if checks.is_empty() {

@@ -7,10 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders of rules, the first that has a file of a name outranks the others.
-const FOLDERS: [&str; 4] = ["etc/udev/rules.d", "run/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d"];
+const FOLDERS: [&str; 4] =
+    ["etc/udev/rules.d", "run/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d"];
 
 /// The group that our rules give the devices to.
 const GROUP: &str = "enlist";
+
+/// What our rules say, and others do not.
+const GIVES: &str = "GROUP=\"enlist\"";
 
 /// Rules that live beside usbmuxd.
 const COEXIST_FILE: &str = "70-enlist.rules";
@@ -43,7 +47,7 @@ fn in_force(root: &Path, name: &str) -> Option<PathBuf> {
 /// Rules, group, rights. `over_bus`: the devices are opened by us and by nobody else.
 pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec<Check> {
     let user = User::read(root);
-    let mut checks = vec![rules(root, over_bus)];
+    let mut checks = vec![rules(root, user.as_ref(), over_bus)];
     if over_bus {
         checks.extend(group(root, user.as_ref()));
     }
@@ -51,25 +55,26 @@ pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec
     checks
 }
 
-fn rules(root: &Path, over_bus: bool) -> Check {
+fn rules(root: &Path, user: Option<&User>, over_bus: bool) -> Check {
     const NAME: &str = "udev rules";
-    let masked = in_force(root, REPLACE_FILE).filter(|_| starts_usbmuxd(root).is_none());
-    if let Some(replace) = masked {
-        let found = format!("{} keeps usbmuxd from being started", replace.display());
-        return match over_bus {
-            true => Check::good(NAME, found),
-            false => Check::good(NAME, format!("{found}; start it yourself, or go over the bus with --mux usb")),
-        };
-    }
-    let own = in_force(root, COEXIST_FILE);
+    let own = [REPLACE_FILE, COEXIST_FILE].into_iter().filter_map(|name| in_force(root, name));
+    let own = own.into_iter().find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(GIVES)));
     match (over_bus, starts_usbmuxd(root), own) {
         (true, Some(rule), _) => Check::warning(
             NAME,
             format!("{} starts usbmuxd at the next plug, and both want the devices", rule.display()),
             REPLACE,
         ),
-        (true, None, None) => Check::warning(NAME, "none is installed that gives access to the devices", COEXIST),
+        (_, _, Some(own)) if own.ends_with(REPLACE_FILE) => {
+            Check::good(NAME, format!("{}; usbmuxd is not started by a plug", own.display()))
+        }
         (_, _, Some(own)) => Check::good(NAME, format!("{}", own.display())),
+        (true, None, None) if user.is_some_and(|user| user.uid == 0) => {
+            Check::good(NAME, "none of ours, and none is needed: this runs as root")
+        }
+        (true, None, None) => {
+            Check::warning(NAME, "none is installed that gives access to the devices", COEXIST)
+        }
         (false, Some(rule), None) => Check::good(NAME, format!("{} starts usbmuxd", rule.display())),
         (false, None, None) => Check::good(NAME, "none of ours, and none is needed with a mux that runs"),
     }

@@ -67,7 +67,13 @@ impl World {
             ..FleetOptions::default()
         };
         let fleet = Fleet::new(options).unwrap();
-        Self { fleet, clock, policy: Policy::default(), bays: Arc::default(), folder: tempfile::tempdir().unwrap() }
+        Self {
+            fleet,
+            clock,
+            policy: Policy::default(),
+            bays: Arc::default(),
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// One device of one persona.
