@@ -197,8 +197,7 @@ impl Pipes {
         let length = c_int::try_from(buffer.len()).map_err(|_| TransferFault::Error)?;
         let timeout = c_uint::try_from(timeout.as_millis()).unwrap_or(c_uint::MAX);
         // SAFETY: no preconditions.
-        let transfer =
-            NonNull::new(unsafe { ffi::libusb_alloc_transfer(0) }).ok_or(TransferFault::Error)?;
+        let transfer = NonNull::new(unsafe { ffi::libusb_alloc_transfer(0) }).ok_or(TransferFault::Error)?;
         let mut flight = Box::new(Flight { shared: Arc::clone(&self.shared), buffer, way });
         let bytes = flight.buffer.as_mut_ptr();
         let flight = Box::into_raw(flight);
@@ -227,7 +226,11 @@ impl Pipes {
         if result != 0 {
             // SAFETY: libusb did not take it, so the callback will not come.
             unsafe { discard(transfer, flight) };
-            return Err(if result == c::LIBUSB_ERROR_NO_DEVICE { TransferFault::Gone } else { TransferFault::Error });
+            return Err(if result == c::LIBUSB_ERROR_NO_DEVICE {
+                TransferFault::Gone
+            } else {
+                TransferFault::Error
+            });
         }
         state.live.push(Live(transfer));
         state.out += usize::from(way == Way::Out(false));

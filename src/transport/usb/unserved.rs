@@ -38,8 +38,7 @@ impl Circumstances {
         let device = seen.now();
         let active = device.configuration.filter(|number| *number != 0);
         let mux = seen.descriptors.mux_number();
-        let driver =
-            active.zip(mux).and_then(|(active, mux)| sysfs::driver(&device.port, active, mux));
+        let driver = active.zip(mux).and_then(|(active, mux)| sysfs::driver(&device.port, active, mux));
         let held = driver.as_deref() == Some(HELD_BY_PROGRAM);
         Self {
             mode: Some(device.mode),
@@ -124,7 +123,10 @@ mod tests {
             (with(|c| c.mux_alive = false), UnservedReason::MuxDead),
             (with(|c| (c.mux_alive, c.configuration) = (false, Some(0))), UnservedReason::MuxDead),
             (with(|c| c.fault = Some("odd".into())), UnservedReason::Broken("odd".into())),
-            (with(|c| (c.fault, c.mux_alive) = (Some("odd".into()), false)), UnservedReason::Broken("odd".into())),
+            (
+                with(|c| (c.fault, c.mux_alive) = (Some("odd".into()), false)),
+                UnservedReason::Broken("odd".into()),
+            ),
             (with(|c| c.mode = Some(UsbMode::Normal)), UnservedReason::NotListed),
             (with(|c| (c.mode, c.mux_alive) = (Some(UsbMode::Recovery), false)), UnservedReason::Mode),
             (held(&["qemu-system-x86"], true), other("qemu-system-x86")),
