@@ -31,25 +31,34 @@
 
 pub mod descriptors;
 pub mod device;
+pub mod fleet;
 pub mod hub;
+pub mod iphone;
 mod memory;
 mod namespace;
 mod node;
+mod phone_mux;
+pub mod ports;
 mod readiness;
 mod seccomp;
 mod sysfs;
 mod topology;
 mod uevent;
 mod usbfs;
+pub mod usbmuxd;
 
 use device::VirtualDevice;
+use enlist::sim::{Fleet, FleetOptions};
+use fleet::PluggedFleet;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::{Handle, Runtime};
 use topology::Topology;
+use usbmuxd::Usbmuxd;
 
 /// Time a test on the bus may take, programs included.
 const PATIENCE: Duration = Duration::from_secs(100);
@@ -86,6 +95,8 @@ pub fn on_bus(name: &str, test: impl FnOnce(&Bus)) {
 /// A computer's USB.
 pub struct Bus {
     topology: Arc<Topology>,
+    /// What devices do besides answering the bus.
+    runtime: Runtime,
 }
 
 impl Bus {
@@ -96,20 +107,39 @@ impl Bus {
         let topology = Topology::new(root).unwrap();
         topology.add_bus(1).unwrap();
         namespace::show(root).unwrap();
-        Self { topology }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        Self { topology, runtime: runtime.unwrap() }
     }
 
     /// Plugs a device in: `1` is a port of the first bus' root hub, `4.2` one of the hub
     /// there (hubs that are missing come with it), `2-4.2` of the second bus.
     pub fn plug(&self, port: &str, device: impl VirtualDevice + 'static) -> Plugged {
         let name = if port.contains('-') { port.to_owned() } else { format!("1-{port}") };
-        let bus = name.split('-').next().and_then(|bus| bus.parse().ok());
-        self.topology.add_bus(bus.unwrap_or_else(|| panic!("{port} is no port"))).unwrap();
-        let hubs = name.match_indices('.').map(|(at, _)| &name[..at]);
-        hubs.filter(|hub| !self.topology.is_taken(hub))
-            .for_each(|hub| self.topology.add_large_hub(hub).unwrap());
-        self.topology.plug(&name, Box::new(device)).unwrap();
+        plug(&self.topology, &name, Box::new(device));
         Plugged { topology: Arc::clone(&self.topology), name }
+    }
+
+    /// Plugs in the simulator's devices, sixteen on a hub: those of `options`, and follows
+    /// what attaches and detaches.
+    pub fn fleet(&self, options: FleetOptions) -> PluggedFleet {
+        let _inside = self.runtime.enter();
+        let expected = if options.attached { options.devices } else { 0 };
+        let before = self.topology.devices().len();
+        let fleet = PluggedFleet::new(&self.topology, self.runtime.handle(), Fleet::new(options).unwrap());
+        while self.topology.devices().len() < before + expected {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        fleet
+    }
+
+    /// Where devices live.
+    pub fn runtime(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    /// Starts Debian's usbmuxd; `arguments` come after its usual ones.
+    pub fn usbmuxd(&self, arguments: &[&str]) -> Usbmuxd {
+        Usbmuxd::start(self, arguments)
     }
 
     /// A program that sees the bus. The filter stays with all it starts.
@@ -174,4 +204,12 @@ impl Plugged {
     pub fn is_claimed(&self, interface: u8) -> bool {
         self.topology.node(&self.name).is_some_and(|node| node.is_claimed(interface) == Ok(true))
     }
+}
+
+fn plug(topology: &Topology, name: &str, device: Box<dyn VirtualDevice>) {
+    let bus = name.split('-').next().and_then(|bus| bus.parse().ok());
+    topology.add_bus(bus.unwrap_or_else(|| panic!("{name} is no port"))).unwrap();
+    let hubs = name.match_indices('.').map(|(at, _)| &name[..at]);
+    hubs.filter(|hub| !topology.is_taken(hub)).for_each(|hub| topology.add_large_hub(hub).unwrap());
+    topology.plug(name, device).unwrap();
 }

@@ -252,6 +252,10 @@ impl Node {
         queue.push_back((who, urb));
         queue.extend(after.map(|urb| (who, urb)));
         self.work(&mut state, endpoint);
+        if endpoint & 0x80 == 0 {
+            // What the device was told may give it something to say.
+            self.work_all(&mut state);
+        }
         Ok(())
     }
 
@@ -324,9 +328,12 @@ impl Node {
 
     /// The device has news: moves what can be moved.
     pub fn ring(&self) {
-        let mut state = self.lock();
+        self.work_all(&mut self.lock());
+    }
+
+    fn work_all(&self, state: &mut State) {
         let endpoints: Vec<u8> = state.pending.keys().copied().collect();
-        endpoints.into_iter().for_each(|endpoint| self.work(&mut state, endpoint));
+        endpoints.into_iter().for_each(|endpoint| self.work(state, endpoint));
     }
 
     fn work(&self, state: &mut State, endpoint: u8) {
