@@ -37,6 +37,7 @@ pub mod iphone;
 mod memory;
 mod namespace;
 mod node;
+pub mod others;
 mod phone_mux;
 pub mod ports;
 mod readiness;
@@ -187,7 +188,7 @@ impl Plugged {
 
     /// Lets programs open it, or gives EACCES, until the next replug.
     pub fn allow(&self, allowed: bool) {
-        self.topology.set_access(&self.name, allowed).unwrap();
+        self.topology.set_access(&self.name, allowed);
     }
 
     /// Open files on it, of all programs.

@@ -141,7 +141,8 @@ fn show_devices(dev: &str) -> Result<()> {
     std::os::unix::fs::symlink("/proc/self/fd", format!("{dev}/fd"))
 }
 
-fn bind(from: &str, to: &str) -> Result<()> {
+/// Mounts a file or folder at a second place.
+pub fn bind(from: &str, to: &str) -> Result<()> {
     mount(Some(from), to, None, libc::MS_BIND | libc::MS_REC, None)
 }
 

@@ -6,6 +6,7 @@ use super::descriptors::{Configuration, Descriptors};
 use super::device::{Control, In, Out, Setup, VirtualDevice};
 use super::readiness::{PipeId, Readiness};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A device, shared between the port it hangs on and what the kernel makes of it.
@@ -65,6 +66,7 @@ pub struct Node {
     watcher: Arc<dyn Watcher>,
     device: SharedDevice,
     state: Mutex<State>,
+    locked: AtomicBool,
 }
 
 #[derive(Default)]
@@ -103,7 +105,14 @@ impl Node {
             let device = device.lock().unwrap_or_else(PoisonError::into_inner);
             (device.descriptors(), device.first_configuration())
         };
-        let node = Self { place, descriptors, watcher, device, state: Mutex::default() };
+        let node = Self {
+            place,
+            descriptors,
+            watcher,
+            device,
+            state: Mutex::default(),
+            locked: AtomicBool::new(false),
+        };
         node.choose(&mut node.lock(), first);
         node
     }
@@ -124,6 +133,16 @@ impl Node {
     /// Configuration in use.
     pub fn configuration(&self) -> Option<u8> {
         self.lock().configuration
+    }
+
+    /// True unless rights are missing.
+    pub fn is_accessible(&self) -> bool {
+        !self.locked.load(Ordering::Relaxed)
+    }
+
+    /// Gives the right to open it, or takes it away.
+    pub fn set_access(&self, allowed: bool) {
+        self.locked.store(!allowed, Ordering::Relaxed);
     }
 
     /// A program opened it.

@@ -1,50 +1,58 @@
 //! The file a program gets when it opens a USB node: it becomes writable, as usbfs does, when
 //! a transfer is done, and shows an error when the device is gone. It is the writing end of a
-//! pipe with room for one byte: full means that nothing is done.
+//! FIFO with room for one byte: full means that nothing is done. Each open has a FIFO of its
+//! own, mounted over the node, so that `/proc/PID/fd` tells who has which device open.
 
-#![allow(unsafe_code)] // pipes, epoll: no safe form in the standard library
+#![allow(unsafe_code)] // FIFOs, mounts, epoll: no safe form in the standard library
 
 use super::Errno;
+use super::namespace::{ROOT, bind};
 use std::collections::HashMap;
-use std::fs::OpenOptions;
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
 use std::io::{Error, Read, Result, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// Which pipe a file is; the same for all copies of it.
 pub type PipeId = u64;
 
-/// Our end.
+/// Our end. Dropping it shows the program an error.
 #[derive(Debug)]
 pub struct Readiness {
-    reader: std::fs::File,
+    reader: File,
     id: PipeId,
     ready: bool,
+    fifo: PathBuf,
+    /// The place where it is mounted.
+    mounted: File,
 }
 
 impl Readiness {
-    /// A pipe that is not ready, and the file for the program.
-    pub fn new() -> Result<(Self, OwnedFd)> {
-        let mut ends = [0; 2];
-        // SAFETY: room for both descriptors, which are then owned here alone.
-        let (reader, writer) = unsafe {
-            if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) != 0 {
-                return Err(Error::last_os_error());
-            }
-            (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
-        };
-        // SAFETY: takes a number. One page is one byte's room: a byte fills it.
-        if unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) } < 0 {
+    /// A FIFO that is not ready, and the file for the program, which has the name of `node`.
+    pub fn new(node: &str) -> Result<(Self, OwnedFd)> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let fifo = PathBuf::from(format!("{ROOT}/open-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let name = CString::new(fifo.to_string_lossy().as_bytes())?;
+        // SAFETY: a NUL-terminated text.
+        if unsafe { libc::mkfifo(name.as_ptr(), 0o664) } != 0 {
             return Err(Error::last_os_error());
         }
-        let mut file = std::fs::File::from(writer);
+        let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo)?;
+        // SAFETY: takes a number. One page is one byte's room: a byte fills it.
+        if unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) } < 0 {
+            return Err(Error::last_os_error());
+        }
+        bind(&fifo.to_string_lossy(), node)?;
+        let mounted = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(node)?;
+        let mut file = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(node)?;
         file.write_all(&[0])?;
-        let reader = std::fs::File::from(reader);
         let id = reader.metadata()?.ino();
-        Ok((Self { reader, id, ready: false }, file.into()))
+        Ok((Self { reader, id, ready: false, fifo, mounted }, file.into()))
     }
 
     pub fn id(&self) -> PipeId {
@@ -66,6 +74,18 @@ impl Readiness {
             let _ = writer.and_then(|mut writer| writer.write_all(&[0]));
         }
         self.ready = ready;
+    }
+}
+
+/// Whatever fails here is gone already.
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        // Others may be mounted above this one, so it is named by what was found there.
+        if let Ok(place) = CString::new(format!("/proc/self/fd/{}", self.mounted.as_raw_fd())) {
+            // SAFETY: a NUL-terminated text.
+            unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) };
+        }
+        let _ = std::fs::remove_file(&self.fifo);
     }
 }
 

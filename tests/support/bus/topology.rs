@@ -11,7 +11,7 @@ use super::uevent::Uevents;
 use super::{Answer, Errno, usbfs};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Result;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -150,11 +150,8 @@ impl Topology {
     }
 
     /// Lets programs open the node, or refuses them as missing rights do.
-    pub fn set_access(&self, name: &str, allowed: bool) -> Result<()> {
-        let Some(node) = self.node(name) else { return Ok(()) };
-        let mode = if allowed { 0o664 } else { 0 };
-        let path = format!("/dev/{}", node.place.node_name());
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+    pub fn set_access(&self, name: &str, allowed: bool) {
+        self.node(name).iter().for_each(|node| node.set_access(allowed));
     }
 
     /// Enumerates a device, and those behind it if it is a hub.
@@ -195,47 +192,41 @@ impl Topology {
         self.uevents.send("remove", &node.place, &node.descriptors)
     }
 
-    fn node_at(&self, path: &[u8]) -> Option<Arc<Node>> {
-        let (bus, address) = std::str::from_utf8(path).ok()?.strip_prefix(NODES)?.split_once('/')?;
-        let (bus, address): (u8, u8) = (bus.parse().ok()?, address.parse().ok()?);
+    /// Opens a node. The lock keeps it from being unplugged at the same time.
+    fn open_node(&self, path: &str) -> std::result::Result<OwnedFd, Errno> {
         let inner = self.lock();
-        let mut nodes = inner.ports.values().filter_map(|port| port.node.as_ref());
-        nodes.find(|node| (node.place.bus, node.place.address) == (bus, address)).cloned()
-    }
-
-    fn opened(&self, who: PipeId) -> Option<Arc<Node>> {
-        self.opened.read().unwrap_or_else(PoisonError::into_inner).get(&who).cloned()
-    }
-
-    fn give_file(&self, node: &Arc<Node>) -> Result<std::os::fd::OwnedFd> {
-        let (readiness, file) = Readiness::new()?;
+        let node = inner.node_at(path).ok_or(Errno(libc::ENOENT))?;
+        if !node.is_accessible() {
+            return Err(Errno(libc::EACCES));
+        }
+        let broken = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
+        let (readiness, file) = Readiness::new(path).map_err(broken)?;
         let id = readiness.id();
         let opened = Arc::clone(&self.opened);
         let forget = move || {
             let closed = opened.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
             closed.into_iter().for_each(|node| node.close(id));
         };
-        self.closed.when_closed(&readiness, Box::new(forget))?;
-        node.open(readiness).map_err(|Errno(number)| std::io::Error::from_raw_os_error(number))?;
-        self.opened.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(node));
+        self.closed.when_closed(&readiness, Box::new(forget)).map_err(broken)?;
+        self.opened.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&node));
+        node.open(readiness)?;
         Ok(file)
+    }
+
+    fn opened(&self, who: PipeId) -> Option<Arc<Node>> {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner).get(&who).cloned()
     }
 }
 
 impl Kernel for Topology {
     fn open(&self, thread: libc::pid_t, path: u64) -> Answer {
         let Ok(path) = Memory::of(thread).text(path, NODES.len() + 16) else { return Answer::Kernel };
-        if !path.starts_with(NODES.as_bytes()) {
+        let Some(path) = std::str::from_utf8(&path).ok().filter(|path| path.starts_with(NODES)) else {
             return Answer::Kernel;
-        }
-        let Some(node) = self.node_at(&path) else { return Answer::Error(Errno(libc::ENOENT)) };
-        let file = std::fs::metadata(format!("/dev/{}", node.place.node_name()));
-        if file.is_ok_and(|file| file.permissions().mode() & 0o600 == 0) {
-            return Answer::Error(Errno(libc::EACCES));
-        }
-        match self.give_file(&node) {
+        };
+        match self.open_node(path) {
             Ok(file) => Answer::File(file),
-            Err(error) => Answer::Error(Errno(error.raw_os_error().unwrap_or(libc::EIO))),
+            Err(error) => Answer::Error(error),
         }
     }
 
@@ -253,6 +244,13 @@ impl Kernel for Topology {
 }
 
 impl Inner {
+    fn node_at(&self, path: &str) -> Option<Arc<Node>> {
+        let (bus, address) = path.strip_prefix(NODES)?.split_once('/')?;
+        let at: (u8, u8) = (bus.parse().ok()?, address.parse().ok()?);
+        let mut nodes = self.ports.values().filter_map(|port| port.node.as_ref());
+        nodes.find(|node| (node.place.bus, node.place.address) == at).cloned()
+    }
+
     /// The next free address on the bus, as the kernel gives them: upwards, then from the start.
     fn place(&mut self, name: &str) -> Place {
         let bus = bus_of(name);
