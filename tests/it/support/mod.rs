@@ -9,4 +9,6 @@ pub(crate) mod mux_proxy;
 pub(crate) mod profile;
 pub(crate) mod simulator;
 pub(crate) mod station;
+#[cfg(target_os = "linux")]
+pub(crate) mod usb_station;
 pub(crate) mod world;
