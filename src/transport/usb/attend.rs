@@ -11,7 +11,7 @@ use super::transfer::{Pipes, TransferFault};
 use crate::ids::{MuxId, PortPath};
 use crate::limits::RETRY_ONCE_PAUSE;
 use crate::proto::mux::MuxError;
-use crate::transport::{Attachment, RungError, Unserved, UnservedReason, UsbMode};
+use crate::transport::{Attachment, RungError, Unserved, UnservedReason, UsbDevice, UsbMode};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,9 +30,12 @@ const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// How long a device that was asked for a mux may take to leave (1.3).
 const MODE_SWITCH: Duration = Duration::from_secs(5);
 
-/// A device is not asked again for a mux at the same port for so long: it would come and go for
-/// ever.
-const MODE_SWITCH_AGAIN: Duration = Duration::from_secs(60);
+/// A device is not asked again for a mux at the same port for so long: one that agrees and stays
+/// as it is would come and go for ever.
+const MODE_SWITCH_AGAIN: Duration = Duration::from_secs(10);
+
+/// A device that is pulled out shows all kinds of errors before the bus tells that it left.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// Pause before a device is tried again that another program holds, that we may not open, or
 /// that was silent: people stop programs, mend rules, and unlock phones.
@@ -74,7 +77,8 @@ pub(super) struct Site {
     /// What is reported.
     pub(super) presence: watch::Sender<Presence>,
     active: Mutex<HashMap<MuxId, Active>>,
-    asked_for_mux: Mutex<HashMap<PortPath, Instant>>,
+    /// When a device was asked, by port and serial string.
+    asked_for_mux: Mutex<HashMap<(PortPath, Option<String>), Instant>>,
     last_id: AtomicU32,
 }
 
@@ -136,12 +140,13 @@ impl Site {
         });
     }
 
-    /// True if a device at this port may be asked for a mux; it counts as asked then.
-    fn may_ask_for_mux(&self, port: &PortPath) -> bool {
+    /// True if a device may be asked for a mux; it counts as asked then.
+    fn may_ask_for_mux(&self, device: &UsbDevice) -> bool {
+        let key = (device.port.clone(), device.serial.clone());
         let mut asked = self.asked_for_mux.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| at.elapsed() < MODE_SWITCH_AGAIN);
-        let may = !asked.contains_key(port);
-        asked.entry(port.clone()).or_insert_with(Instant::now);
+        let may = !asked.contains_key(&key);
+        asked.entry(key).or_insert_with(Instant::now);
         may
     }
 }
@@ -189,7 +194,7 @@ impl Attendant {
     async fn other_mode(&mut self) {
         let device = &self.seen.device;
         let fault = self.seen.fault();
-        if device.mode == UsbMode::NoMux && fault.is_none() && self.site.may_ask_for_mux(&device.port) {
+        if device.mode == UsbMode::NoMux && fault.is_none() && self.site.may_ask_for_mux(device) {
             let seen = Arc::clone(&self.seen);
             let asked = tokio::task::spawn_blocking(move || connection::ask_for_mux(&seen)).await;
             if let Ok(Ok(true)) = asked
@@ -237,10 +242,8 @@ impl Attendant {
             self.site.unserved(&self.seen, UnservedReason::Silent);
             return Some(TRY_LATER);
         }
-        // The bus tells in a moment that it left.
-        let gone = fault == LinkFault::Transfer(TransferFault::Gone);
-        if gone && self.over_within(RETRY_ONCE_PAUSE).await {
-            return Some(Duration::ZERO);
+        if self.over_within(LEAVING).await {
+            return None;
         }
         self.site.unserved(&self.seen, UnservedReason::Broken(fault.to_string()));
         (self.faults <= 1).then_some(RETRY_ONCE_PAUSE)
@@ -258,6 +261,9 @@ impl Attendant {
                 return Verdict::Unserved(UnservedReason::OtherOwner(owner), Some(TRY_LATER));
             }
             Err(Failure::Broken(how)) => {
+                if self.over_within(LEAVING).await {
+                    return Verdict::Over;
+                }
                 self.faults += 1;
                 let again = (self.faults <= 1).then_some(RETRY_ONCE_PAUSE);
                 return Verdict::Unserved(UnservedReason::Broken(how), again);

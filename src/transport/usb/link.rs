@@ -186,6 +186,7 @@ impl Link {
                 Done::Failed(fault) => return Err(fault.into()),
             }
         }
+        pipes.retry()?;
         let now = Instant::now();
         if core.mux.deadline().is_some_and(|deadline| deadline <= now) {
             core.mux.elapsed(now)?;

@@ -87,7 +87,10 @@ impl Circumstances {
 
 /// The owner of a device whose mux interface we could not claim, by name.
 pub(super) fn owner_of(seen: &Seen) -> Option<String> {
-    sysfs::openers(seen.device.bus, seen.device.address).into_iter().next().or_else(|| {
+    let openers = sysfs::openers(seen.device.bus, seen.device.address);
+    // Others may have it open to look at it; a mux has it open to hold it.
+    let mux = openers.iter().find(|name| *name == MUX_PROGRAM);
+    mux.or(openers.first()).cloned().or_else(|| {
         let device = seen.now();
         let driver = sysfs::driver(&device.port, device.configuration?, seen.descriptors.mux_number()?)?;
         match driver.as_str() {
