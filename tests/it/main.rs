@@ -20,5 +20,9 @@ mod outcomes;
 mod ports;
 mod support;
 mod udev;
+#[cfg(target_os = "linux")]
+mod usb;
+#[cfg(target_os = "linux")]
+mod usb_mux;
 mod virtual_time;
 mod written_down;

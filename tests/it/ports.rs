@@ -1,7 +1,7 @@
 //! What the station does with the bus, in virtual time: bays by port, devices that no mux
 //! serves, cables that flap, and the recovery ladder.
 
-use crate::support::bus::{Effect, FakeBus, port, unserved};
+use crate::support::fake_bus::{Effect, FakeBus, port, unserved};
 use crate::support::world::{Ran, World};
 use enlist::ids::{Bay, Udid};
 use enlist::journal::{HistoryFilter, JournalReader};

@@ -241,11 +241,7 @@ impl<D> Default for Known<D> {
 
 impl<D: PartialEq> Known<D> {
     /// Takes in what is there now; true if anything came or went.
-    fn look(
-        &mut self,
-        present: impl Iterator<Item = D>,
-        examine: impl Fn(u64, &D) -> Option<Seen>,
-    ) -> bool {
+    fn look(&mut self, present: impl Iterator<Item = D>, examine: impl Fn(u64, &D) -> Option<Seen>) -> bool {
         let mut before = std::mem::take(&mut self.found);
         let count = before.len();
         let mut came = false;

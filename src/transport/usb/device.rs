@@ -142,7 +142,8 @@ fn count(load: &mut BusLoad, device: &Device<Context>) {
     let Ok(descriptor) = device.device_descriptor() else { return };
     let port = port_of(device);
     let descriptors = Descriptors::of(device);
-    let active = sysfs::configuration(&port).or_else(|| Some(device.active_config_descriptor().ok()?.number()));
+    let active =
+        sysfs::configuration(&port).or_else(|| Some(device.active_config_descriptor().ok()?.number()));
     let active = descriptors.configurations.iter().find(|c| Some(c.number) == active);
     load.devices += 1;
     load.hubs += usize::from(descriptor.class_code() == HUB_CLASS);

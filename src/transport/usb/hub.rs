@@ -109,7 +109,9 @@ fn is_superspeed(hub: &Device<Context>) -> bool {
 /// Where the hub of a port hangs: `1-4` for `1-4.2`, `usb1` for the root hub.
 fn parent_name(port: &PortPath) -> String {
     match port.ports.split_last() {
-        Some((_, above)) if !above.is_empty() => PortPath { ports: above.to_vec(), ..port.clone() }.to_string(),
+        Some((_, above)) if !above.is_empty() => {
+            PortPath { ports: above.to_vec(), ..port.clone() }.to_string()
+        }
         _ => format!("usb{}", port.bus),
     }
 }

@@ -176,3 +176,174 @@ impl Join {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bus::tests::seen;
+    use super::*;
+    use crate::transport::{UnservedReason, UsbMode};
+
+    const A: &str = "00008110001A2B3C4D5E6F70";
+    const B: &str = "00008110001A2B3C4D5E6F71";
+
+    /// A join, a clock, and a bus.
+    struct Bench {
+        join: Join,
+        now: Instant,
+        devices: Vec<Arc<Seen>>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let join = Join::new(LocationForm::BusAndAddress);
+            Self { join, now: Instant::now(), devices: Vec::new() }
+        }
+
+        fn show(&mut self) {
+            let devices = self.devices.iter().map(|seen| (seen.number, Arc::clone(seen))).collect();
+            self.join.bus_shows(Arc::new(Look { settled: true, devices }), self.now);
+        }
+
+        fn plug(&mut self, number: u64, port: u8, mode: UsbMode, serial: &str) {
+            self.devices.push(Arc::new(seen(number, port, mode, serial)));
+            self.show();
+        }
+
+        fn unplug(&mut self, number: u64) {
+            self.devices.retain(|seen| seen.number != number);
+            self.show();
+        }
+
+        fn mux(&mut self, event: BackendEvent) {
+            self.join.mux_says(event, self.now);
+        }
+
+        fn attach(&mut self, id: u32, serial: &str) {
+            self.mux(BackendEvent::Attached(Attachment {
+                id: MuxId(id),
+                udid: serial.parse().unwrap(),
+                location: None,
+                port: None,
+                speed: None,
+                product_id: None,
+                simulated: false,
+            }));
+        }
+
+        /// Lets time pass in steps, explaining as the watcher does; what was reported, in words.
+        fn pass(&mut self, time: Duration) -> Vec<String> {
+            let end = self.now + time;
+            loop {
+                self.join.elapsed(self.now);
+                for seen in self.join.to_explain(self.now) {
+                    let reason = match (seen.device.mode, self.join.mux_alive()) {
+                        (UsbMode::Normal, true) => UnservedReason::NotListed,
+                        (UsbMode::Normal, false) => UnservedReason::MuxDead,
+                        _ => UnservedReason::Mode,
+                    };
+                    let unserved = Unserved { device: seen.device.clone(), reason };
+                    self.join.explained(seen.number, unserved, self.now);
+                }
+                match self.join.deadline().filter(|at| *at <= end) {
+                    Some(at) => self.now = at,
+                    None => break,
+                }
+            }
+            self.now = end;
+            self.told()
+        }
+
+        fn told(&mut self) -> Vec<String> {
+            let words = |event| match event {
+                BackendEvent::Attached(a) => {
+                    format!("{} at {}", a.id, a.port.map_or("?".into(), |port| port.to_string()))
+                }
+                BackendEvent::Detached(id) => format!("{id} went"),
+                BackendEvent::Unserved(u) => format!("{} {:?}", u.device.port, u.reason),
+                BackendEvent::UnservedLeft(port) => format!("{port} left"),
+                BackendEvent::Lost { .. } => "lost".to_owned(),
+                BackendEvent::Ready => "ready".to_owned(),
+            };
+            std::iter::from_fn(|| self.join.next_event()).map(words).collect()
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_attachment_gets_its_port_whichever_side_sees_it_first() {
+        let mut bench = Bench::new();
+        bench.plug(1, 4, UsbMode::Normal, A);
+        bench.attach(1, A);
+        assert_eq!(bench.told(), ["#1 at 1-4"]);
+        bench.attach(2, B);
+        assert!(bench.told().is_empty());
+        bench.plug(2, 5, UsbMode::Normal, B);
+        assert_eq!(bench.told(), ["#2 at 1-5"]);
+        assert!(bench.pass(60 * SECOND).is_empty(), "both are served");
+    }
+
+    #[test]
+    fn an_attachment_that_the_bus_does_not_show_is_reported_all_the_same() {
+        let mut bench = Bench::new();
+        bench.attach(1, A);
+        assert_eq!(bench.pass(SECOND), ["#1 at ?"]);
+        bench.attach(2, B);
+        bench.mux(BackendEvent::Detached(MuxId(2)));
+        bench.mux(BackendEvent::Detached(MuxId(1)));
+        assert_eq!(bench.pass(SECOND), ["#1 went"]);
+    }
+
+    #[test]
+    fn a_mode_is_shown_soon_and_what_the_mux_may_still_list_only_later() {
+        let mut bench = Bench::new();
+        bench.plug(1, 1, UsbMode::Recovery, "ECID:1");
+        bench.plug(2, 2, UsbMode::Normal, A);
+        assert_eq!(bench.pass(2 * SECOND), ["1-1 Mode"]);
+        assert_eq!(bench.pass(4 * SECOND), ["1-2 NotListed"]);
+        assert!(bench.pass(60 * SECOND).is_empty(), "nothing is told twice");
+        bench.attach(1, A);
+        assert_eq!(bench.told(), ["1-2 left", "#1 at 1-2"]);
+        bench.unplug(1);
+        assert_eq!(bench.told(), ["1-1 left"]);
+    }
+
+    #[test]
+    fn a_device_that_leaves_in_time_is_never_shown() {
+        let mut bench = Bench::new();
+        for number in 1..=5 {
+            bench.plug(number, 1, UsbMode::Recovery, "ECID:1");
+            assert!(bench.pass(SECOND / 2).is_empty());
+            bench.unplug(number);
+        }
+        assert!(bench.pass(60 * SECOND).is_empty());
+    }
+
+    #[test]
+    fn a_dead_mux_is_the_reason_until_it_lists_again() {
+        let mut bench = Bench::new();
+        bench.plug(1, 1, UsbMode::Normal, A);
+        bench.attach(1, A);
+        bench.mux(BackendEvent::Lost { reason: String::new() });
+        assert_eq!(bench.told(), ["#1 at 1-1", "lost"]);
+        assert!(bench.pass(4 * SECOND).is_empty());
+        assert_eq!(bench.pass(2 * SECOND), ["1-1 MuxDead"]);
+        bench.mux(BackendEvent::Ready);
+        assert_eq!(bench.pass(4 * SECOND), ["ready"]);
+        assert_eq!(bench.pass(2 * SECOND), ["1-1 NotListed"]);
+        bench.attach(2, A);
+        assert_eq!(bench.told(), ["1-1 left", "#2 at 1-1"]);
+    }
+
+    #[test]
+    fn a_detach_without_leaving_the_bus_is_shown_after_the_time_a_mux_may_take() {
+        let mut bench = Bench::new();
+        bench.plug(1, 1, UsbMode::Normal, A);
+        bench.attach(1, A);
+        bench.mux(BackendEvent::Detached(MuxId(1)));
+        assert_eq!(bench.told(), ["#1 at 1-1", "#1 went"]);
+        assert_eq!(bench.pass(6 * SECOND), ["1-1 NotListed"]);
+        bench.unplug(1);
+        assert_eq!(bench.told(), ["1-1 left"]);
+    }
+}

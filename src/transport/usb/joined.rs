@@ -33,12 +33,9 @@ impl Joined {
     /// `inner` with the bus added; `inner` alone where there is no bus to watch.
     pub fn start(inner: Arc<dyn Backend>) -> Arc<dyn Backend> {
         match Bus::start() {
-            Ok(bus) => Arc::new(Self {
-                inner,
-                form: LocationForm::here(),
-                looks: bus.looks(),
-                bus: Some(bus),
-            }),
+            Ok(bus) => {
+                Arc::new(Self { inner, form: LocationForm::here(), looks: bus.looks(), bus: Some(bus) })
+            }
             Err(reason) => {
                 tracing::info!(%reason, "bays are named by what the mux says");
                 inner

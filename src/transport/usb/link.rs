@@ -135,13 +135,17 @@ impl Link {
     pub(super) async fn part(&self, pipes: &Pipes) {
         {
             let mut core = self.lock();
+            if !core.ready {
+                return;
+            }
             let ids: Vec<StreamId> = core.streams.keys().copied().collect();
             for id in ids {
                 core.mux.close(id, Instant::now());
             }
         }
         let until = tokio::time::Instant::now() + FAREWELL;
-        while self.turn(pipes).is_ok() && (pipes.sending() > 0 || self.lock().mux.is_flushing()) {
+        // A stream that still has something to send has a deadline for it.
+        while self.turn(pipes).is_ok() && (pipes.sending() > 0 || self.lock().mux.deadline().is_some()) {
             tokio::select! {
                 () = self.wait(pipes) => {}
                 () = sleep_until(until) => break,
@@ -182,6 +186,7 @@ impl Link {
                 Done::Failed(fault) => return Err(fault.into()),
             }
         }
+        pipes.retry()?;
         let now = Instant::now();
         if core.mux.deadline().is_some_and(|deadline| deadline <= now) {
             core.mux.elapsed(now)?;

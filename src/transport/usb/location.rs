@@ -89,11 +89,8 @@ mod tests {
 
     #[test]
     fn the_serial_decides_and_the_location_only_where_there_is_none() {
-        let bus = look(vec![
-            seen(1, 5, UsbMode::Normal, A),
-            nameless(2, 6),
-            seen(3, 7, UsbMode::Normal, "other"),
-        ]);
+        let bus =
+            look(vec![seen(1, 5, UsbMode::Normal, A), nameless(2, 6), seen(3, 7, UsbMode::Normal, "other")]);
         let port = |attachment: &Attachment| {
             find(LocationForm::BusAndAddress, attachment, &bus).map(|seen| seen.device.port.to_string())
         };

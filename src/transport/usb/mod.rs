@@ -7,17 +7,24 @@
 //! brings a device up, `transfer` moves bytes, `link` runs its mux, `stream` is what callers
 //! hold.
 
+mod attend;
+mod backend;
 mod bus;
+mod connection;
 mod descriptors;
 mod device;
 mod hub;
 mod join;
 mod joined;
+mod link;
 mod location;
+mod presence;
+mod stream;
 mod sysfs;
 mod transfer;
 mod unserved;
 mod words;
 
+pub use backend::UsbBackend;
 pub use device::{BusLoad, UsbDevice, UsbMode, load, look};
 pub use joined::Joined;

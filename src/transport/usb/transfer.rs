@@ -36,6 +36,10 @@ pub(super) const OUT_TRANSFERS: usize = 4;
 /// holds back its own stream only (1.9).
 const OUT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Pause before the system is asked again for memory. Linux gives all USB programs 16 MiB
+/// together by default, which a hundred busy devices can use up for a moment.
+const MEMORY_PAUSE: Duration = Duration::from_millis(5);
+
 /// How long cancelled transfers are waited for; the kernel gives them back at once.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -92,8 +96,22 @@ struct Shared {
 struct State {
     done: VecDeque<Done>,
     live: Vec<Live>,
+    /// OUT packets in flight.
     out: usize,
+    /// Transfers the system had no memory for yet, in order; each way for itself.
+    owed: VecDeque<(Way, Vec<u8>)>,
     closing: bool,
+}
+
+impl State {
+    /// OUT packets given to us and not yet gone.
+    fn sending(&self) -> usize {
+        self.out + self.owed.iter().filter(|(way, _)| *way == Way::Out(false)).count()
+    }
+
+    fn owes(&self, way: Way) -> bool {
+        self.owed.iter().any(|(owed, _)| (*owed == Way::In) == (way == Way::In))
+    }
 }
 
 /// A submitted transfer.
@@ -138,23 +156,35 @@ impl Pipes {
 
     /// Asks for more bytes, into a buffer that [`Done::In`] gave.
     pub(super) fn listen(&self, buffer: Vec<u8>) -> Result<(), TransferFault> {
-        self.submit(Way::In, self.mux.input, buffer, Duration::ZERO)
+        self.submit(Way::In, buffer)
     }
 
     /// Sends one mux packet: one transfer, closed by an empty one where the last packet on the
     /// wire is full (1.5).
     pub(super) fn send(&self, packet: Vec<u8>) -> Result<(), TransferFault> {
         let full = packet.len().is_multiple_of(usize::from(self.mux.max_packet));
-        self.submit(Way::Out(false), self.mux.output, packet, OUT_DEADLINE)?;
+        self.submit(Way::Out(false), packet)?;
         if full {
-            self.submit(Way::Out(true), self.mux.output, Vec::new(), OUT_DEADLINE)?;
+            self.submit(Way::Out(true), Vec::new())?;
         }
         Ok(())
     }
 
     /// OUT packets in flight.
     pub(super) fn sending(&self) -> usize {
-        self.shared.lock().out
+        self.shared.lock().sending()
+    }
+
+    /// Tries again what the system had no memory for.
+    ///
+    /// # Errors
+    /// If it does not take it for another reason.
+    pub(super) fn retry(&self) -> Result<(), TransferFault> {
+        let mut state = self.shared.lock();
+        for (way, buffer) in std::mem::take(&mut state.owed) {
+            self.submit_or_owe(&mut state, way, buffer)?;
+        }
+        Ok(())
     }
 
     /// The next thing done, in order.
@@ -164,13 +194,18 @@ impl Pipes {
 
     /// Waits until something may be done. Cancel-safe.
     pub(super) async fn done(&self) {
-        self.shared.done.notified().await;
+        let short = !self.shared.lock().owed.is_empty();
+        tokio::select! {
+            () = self.shared.done.notified() => {}
+            () = tokio::time::sleep(MEMORY_PAUSE), if short => {}
+        }
     }
 
     /// Cancels everything and waits for it, for a bounded time. False if something stays.
     pub(super) fn cancel(&self) -> bool {
         let mut state = self.shared.lock();
         state.closing = true;
+        state.owed.clear();
         for transfer in &state.live {
             // SAFETY: it is live, so libusb knows it; the lock keeps the callback from freeing it.
             _ = unsafe { ffi::libusb_cancel_transfer(transfer.0.as_ptr()) };
@@ -186,38 +221,56 @@ impl Pipes {
         true
     }
 
-    fn submit(
-        &self,
-        way: Way,
-        endpoint: u8,
-        buffer: Vec<u8>,
-        timeout: Duration,
-    ) -> Result<(), TransferFault> {
-        let handle = self.handle.as_ref().ok_or(TransferFault::Error)?;
-        let length = c_int::try_from(buffer.len()).map_err(|_| TransferFault::Error)?;
-        let timeout = c_uint::try_from(timeout.as_millis()).unwrap_or(c_uint::MAX);
-        // SAFETY: no preconditions.
-        let transfer =
-            NonNull::new(unsafe { ffi::libusb_alloc_transfer(0) }).ok_or(TransferFault::Error)?;
-        let mut flight = Box::new(Flight { shared: Arc::clone(&self.shared), buffer, way });
-        let bytes = flight.buffer.as_mut_ptr();
-        let flight = Box::into_raw(flight);
-        // Held until libusb has taken it, so that it is live before it can land.
-        let mut state = self.shared.lock();
+    fn submit(&self, way: Way, buffer: Vec<u8>) -> Result<(), TransferFault> {
+        self.submit_or_owe(&mut self.shared.lock(), way, buffer)
+    }
+
+    /// Keeps the order of each way.
+    fn submit_or_owe(&self, state: &mut State, way: Way, buffer: Vec<u8>) -> Result<(), TransferFault> {
         if state.closing {
-            // SAFETY: both were made above and given to nobody.
-            unsafe { discard(transfer, flight) };
             return Err(TransferFault::Gone);
         }
+        if state.owes(way) {
+            state.owed.push_back((way, buffer));
+            return Ok(());
+        }
+        match self.start(state, way, buffer) {
+            Ok(()) => Ok(()),
+            Err((c::LIBUSB_ERROR_NO_MEM, buffer)) => {
+                state.owed.push_back((way, buffer));
+                Ok(())
+            }
+            Err((c::LIBUSB_ERROR_NO_DEVICE, _)) => Err(TransferFault::Gone),
+            Err(_) => Err(TransferFault::Error),
+        }
+    }
+
+    /// Hands a transfer to libusb; its error and the buffer if it does not take it. `state` is
+    /// held all the while, so that the transfer is live before it can land.
+    fn start(&self, state: &mut State, way: Way, mut buffer: Vec<u8>) -> Result<(), (c_int, Vec<u8>)> {
+        let (endpoint, timeout) = match way {
+            Way::In => (self.mux.input, Duration::ZERO),
+            Way::Out(_) => (self.mux.output, OUT_DEADLINE),
+        };
+        let Some(handle) = &self.handle else { return Err((c::LIBUSB_ERROR_NO_DEVICE, buffer)) };
+        let Ok(length) = c_int::try_from(buffer.len()) else {
+            return Err((c::LIBUSB_ERROR_INVALID_PARAM, buffer));
+        };
+        // SAFETY: no preconditions.
+        let Some(transfer) = NonNull::new(unsafe { ffi::libusb_alloc_transfer(0) }) else {
+            return Err((c::LIBUSB_ERROR_NO_MEM, buffer));
+        };
+        let bytes = buffer.as_mut_ptr();
+        let flight = Box::into_raw(Box::new(Flight { shared: Arc::clone(&self.shared), buffer, way }));
         // SAFETY: libusb made `transfer`; the handle is open, and outlives the transfer (see the
-        // head of this file). `bytes` points to `length` bytes on the heap inside the box, which
-        // does not move until the callback takes it back.
+        // head of this file). `bytes` points to `length` bytes on the heap that the buffer in
+        // the flight owns, and nobody touches it until the callback takes it back.
         let result = unsafe {
             let fields = transfer.as_ptr();
             (*fields).dev_handle = handle.as_raw();
             (*fields).endpoint = endpoint;
             (*fields).transfer_type = c::LIBUSB_TRANSFER_TYPE_BULK;
-            (*fields).timeout = timeout;
+            (*fields).timeout = c_uint::try_from(timeout.as_millis()).unwrap_or(c_uint::MAX);
             (*fields).buffer = bytes;
             (*fields).length = length;
             (*fields).user_data = flight.cast();
@@ -225,9 +278,12 @@ impl Pipes {
             ffi::libusb_submit_transfer(fields)
         };
         if result != 0 {
-            // SAFETY: libusb did not take it, so the callback will not come.
-            unsafe { discard(transfer, flight) };
-            return Err(if result == c::LIBUSB_ERROR_NO_DEVICE { TransferFault::Gone } else { TransferFault::Error });
+            // SAFETY: libusb did not take it, so the callback will not come: both are still ours.
+            let flight = unsafe {
+                ffi::libusb_free_transfer(transfer.as_ptr());
+                Box::from_raw(flight)
+            };
+            return Err((result, flight.buffer));
         }
         state.live.push(Live(transfer));
         state.out += usize::from(way == Way::Out(false));
@@ -241,16 +297,6 @@ impl Drop for Pipes {
             tracing::warn!("USB transfers did not come back; their device stays open");
             std::mem::forget(self.handle.take());
         }
-    }
-}
-
-/// # Safety
-/// Both must be whole and known to nobody else.
-unsafe fn discard(transfer: NonNull<libusb_transfer>, flight: *mut Flight) {
-    // SAFETY: as the caller promised.
-    unsafe {
-        drop(Box::from_raw(flight));
-        ffi::libusb_free_transfer(transfer.as_ptr());
     }
 }
 
@@ -296,6 +342,14 @@ fn fault_of(status: c_int, way: Way, whole: bool) -> Option<TransferFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_owed_is_in_flight_and_holds_back_its_own_way_only() {
+        let mut state = State { out: 1, ..State::default() };
+        state.owed.extend([(Way::Out(false), vec![1]), (Way::Out(true), vec![])]);
+        assert_eq!(state.sending(), 2);
+        assert!(state.owes(Way::Out(false)) && state.owes(Way::Out(true)) && !state.owes(Way::In));
+    }
 
     #[test]
     fn only_whole_transfers_are_fine() {

@@ -38,8 +38,7 @@ impl Circumstances {
         let device = seen.now();
         let active = device.configuration.filter(|number| *number != 0);
         let mux = seen.descriptors.mux_number();
-        let driver =
-            active.zip(mux).and_then(|(active, mux)| sysfs::driver(&device.port, active, mux));
+        let driver = active.zip(mux).and_then(|(active, mux)| sysfs::driver(&device.port, active, mux));
         let held = driver.as_deref() == Some(HELD_BY_PROGRAM);
         Self {
             mode: Some(device.mode),
@@ -88,7 +87,10 @@ impl Circumstances {
 
 /// The owner of a device whose mux interface we could not claim, by name.
 pub(super) fn owner_of(seen: &Seen) -> Option<String> {
-    sysfs::openers(seen.device.bus, seen.device.address).into_iter().next().or_else(|| {
+    let openers = sysfs::openers(seen.device.bus, seen.device.address);
+    // Others may have it open to look at it; a mux has it open to hold it.
+    let mux = openers.iter().find(|name| *name == MUX_PROGRAM);
+    mux.or(openers.first()).cloned().or_else(|| {
         let device = seen.now();
         let driver = sysfs::driver(&device.port, device.configuration?, seen.descriptors.mux_number()?)?;
         match driver.as_str() {
@@ -124,7 +126,10 @@ mod tests {
             (with(|c| c.mux_alive = false), UnservedReason::MuxDead),
             (with(|c| (c.mux_alive, c.configuration) = (false, Some(0))), UnservedReason::MuxDead),
             (with(|c| c.fault = Some("odd".into())), UnservedReason::Broken("odd".into())),
-            (with(|c| (c.fault, c.mux_alive) = (Some("odd".into()), false)), UnservedReason::Broken("odd".into())),
+            (
+                with(|c| (c.fault, c.mux_alive) = (Some("odd".into()), false)),
+                UnservedReason::Broken("odd".into()),
+            ),
             (with(|c| c.mode = Some(UsbMode::Normal)), UnservedReason::NotListed),
             (with(|c| (c.mode, c.mux_alive) = (Some(UsbMode::Recovery), false)), UnservedReason::Mode),
             (held(&["qemu-system-x86"], true), other("qemu-system-x86")),
