@@ -125,7 +125,7 @@ async fn simulate(args: SimArgs, json: bool) -> Result<Exit, SimCliError> {
         (Some(address), _) => address.clone(),
         (None, folder) => SocketAddress::Unix(folder.path.join("usbmuxd")),
     };
-    let server = MuxServer::start(&fleet, &address, MuxServerOptions::default()).await;
+    let server = MuxServer::start(fleet.backend(), &address, MuxServerOptions::default()).await;
     let server = server.map_err(failed(format!("listen at {address}")))?;
     let mut control = match &args.control {
         None => None,

@@ -1,27 +1,32 @@
-//! A usbmuxd-compatible socket for the fleet (protocols.md 2), so that clients nobody here
-//! wrote can use it.
+//! A usbmuxd-compatible socket for the devices of any backend (protocols.md 2), so that
+//! clients nobody here wrote can use them.
 
 use super::address::SocketAddress;
-use super::device::OpenError;
-use super::fleet::{Fleet, Hub, HubEvent};
 use super::listener::{BoundListener, SocketStream};
-use crate::limits::{MUX_CLIENTS, MUX_REQUEST_BYTES};
+use crate::ids::{MuxId, Udid};
+use crate::limits::{BACKEND_EVENTS, MUX_ANSWER, MUX_CLIENTS, MUX_REQUEST_BYTES, PAIR_RECORD_BYTES};
+use crate::secret::Secret;
+use crate::transport::{Attachment, Backend, BackendEvent, BoxChannel, TransportError};
 use crate::wire::fields::{Fields, dictionary, string};
 use crate::wire::usbmuxd::{
     Message, MuxWireError, Packet, PacketDecoder, RESULT_BAD_COMMAND, RESULT_BAD_DEVICE, RESULT_BAD_VERSION,
     RESULT_INVALID, RESULT_OK, RESULT_REFUSED, Request,
 };
 use plist::{Dictionary, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// Bytes read from a client at a time.
 const READ_BYTES: usize = 4 << 10;
+
+/// Bytes of a stream carried at a time, each way: a quarter of a device's window.
+const RELAY_BYTES: usize = 32 << 10;
 
 /// Pause after a failed accept (too many open files), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -52,19 +57,18 @@ pub struct MuxServer {
 }
 
 impl MuxServer {
-    /// Listens at `address` and serves the fleet there.
+    /// Listens at `address` and serves the backend's devices there.
     ///
     /// # Errors
     /// The system's, and `AddrInUse` if somebody answers at that socket.
     pub async fn start(
-        fleet: &Fleet,
+        backend: Arc<dyn Backend>,
         address: &SocketAddress,
         options: MuxServerOptions,
     ) -> io::Result<Self> {
         let socket = Arc::new(BoundListener::bind(address, options.mode).await?);
         let clients = Arc::new(Clients::default());
-        let hub = Arc::clone(fleet.hub());
-        let accepting = accept(Arc::clone(&socket), hub, Arc::clone(&clients), options.most_clients);
+        let accepting = accept(Arc::clone(&socket), backend, Arc::clone(&clients), options.most_clients);
         let accepting = tokio::spawn(accepting).abort_handle();
         Ok(Self { address: socket.address()?, accepting, clients, socket })
     }
@@ -95,9 +99,17 @@ impl Drop for MuxServer {
 }
 
 /// Clients connected now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Clients {
     by_number: Mutex<BTreeMap<u64, Client>>,
+    /// Devices whose pair record a client saved, for those that listen (2.5).
+    paired: broadcast::Sender<MuxId>,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self { by_number: Mutex::default(), paired: broadcast::Sender::new(BACKEND_EVENTS) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -121,7 +133,7 @@ impl Clients {
     }
 }
 
-async fn accept(socket: Arc<BoundListener>, hub: Arc<Hub>, clients: Arc<Clients>, most: usize) {
+async fn accept(socket: Arc<BoundListener>, backend: Arc<dyn Backend>, clients: Arc<Clients>, most: usize) {
     for number in 0_u64.. {
         let stream = match socket.accept().await {
             Ok(stream) => stream,
@@ -138,7 +150,7 @@ async fn accept(socket: Arc<BoundListener>, hub: Arc<Hub>, clients: Arc<Clients>
             }
             table.insert(number, Client::default());
         }
-        let session = Session { hub: Arc::clone(&hub), clients: Arc::clone(&clients), number };
+        let session = Session { backend: Arc::clone(&backend), clients: Arc::clone(&clients), number };
         let task = tokio::spawn(async move { session.serve(stream).await }).abort_handle();
         if let Some(client) = clients.lock().get_mut(&number) {
             client.task = Some(task);
@@ -148,7 +160,7 @@ async fn accept(socket: Arc<BoundListener>, hub: Arc<Hub>, clients: Arc<Clients>
 
 /// One client.
 struct Session {
-    hub: Arc<Hub>,
+    backend: Arc<dyn Backend>,
     clients: Arc<Clients>,
     number: u64,
 }
@@ -164,9 +176,9 @@ enum Next {
     /// The next request.
     Request,
     /// The connection is a stream now.
-    Stream(tokio::io::DuplexStream),
+    Stream(BoxChannel),
     /// The connection gets events now.
-    Events(tokio::sync::mpsc::Receiver<HubEvent>),
+    Events(Events),
 }
 
 impl Session {
@@ -194,7 +206,14 @@ impl Session {
             if packet.payload.text("MessageType").is_none() {
                 continue;
             }
-            let (answer, next) = self.carry_out(&packet.payload).await;
+            let (answer, next) = match self.carry_out(&packet.payload).await {
+                Ok(carried_out) => carried_out,
+                Err(error) => {
+                    // There is no number for it; a dead mux says nothing either.
+                    tracing::debug!(%error, "mux client left without an answer");
+                    return;
+                }
+            };
             if !send(&mut stream, packet.tag, &answer).await {
                 return;
             }
@@ -206,43 +225,132 @@ impl Session {
         }
     }
 
-    async fn carry_out(&self, payload: &Dictionary) -> (Message, Next) {
-        let result = |number| (Message::Result(number), Next::Request);
-        let answer = match Request::from_payload(payload) {
-            Err(number) => return result(number),
-            Ok(Request::Connect { device, port }) => {
-                return match self.hub.open(device, port).await {
-                    Ok(stream) => (Message::Result(RESULT_OK), Next::Stream(stream)),
-                    Err(OpenError::Gone) => result(RESULT_BAD_DEVICE),
-                    Err(OpenError::Refused) => result(RESULT_REFUSED),
-                };
-            }
-            Ok(Request::Listen) => {
+    /// An error means that the connection ends without an answer.
+    async fn carry_out(&self, payload: &Dictionary) -> Result<(Message, Next), TransportError> {
+        let request = match Request::from_payload(payload) {
+            Ok(request) => request,
+            Err(number) => return Ok((Message::Result(number), Next::Request)),
+        };
+        let answer = match request {
+            Request::Connect { device, port } => return self.connect(device, port).await,
+            Request::Listen => {
                 if let Some(client) = self.clients.lock().get_mut(&self.number) {
                     client.listener = Some(listener_entry(self.number, payload));
                 }
-                return (Message::Result(RESULT_OK), Next::Events(self.hub.listen()));
+                return Ok((Message::Result(RESULT_OK), Next::Events(self.events())));
             }
-            Ok(Request::ListDevices) => Message::DeviceList(self.hub.attached()),
-            Ok(Request::ListListeners) => {
+            Request::ListDevices => {
+                let attached = self.backend.list().await?;
+                Message::DeviceList(attached.iter().map(Attachment::to_mux).collect())
+            }
+            Request::ListListeners => {
                 let table = self.clients.lock();
                 Message::ListenerList(table.values().filter_map(|c| c.listener.clone()).collect())
             }
-            Ok(Request::ReadBuid) => Message::Buid(self.hub.buid().to_owned()),
-            Ok(Request::ReadPairRecord { id }) => match self.hub.record(&id) {
-                Some(record) => Message::PairRecord(record),
+            Request::ReadBuid => Message::Buid(self.backend.read_buid().await?),
+            Request::ReadPairRecord { id } => match self.record(&id).await? {
+                Some((_, record)) => Message::PairRecord(record),
                 None => Message::Result(RESULT_BAD_DEVICE),
             },
-            Ok(Request::SavePairRecord { id, record, device }) => {
-                let saved = self.hub.save_record(&id, record, device);
-                Message::Result(if saved { RESULT_OK } else { RESULT_INVALID })
+            Request::SavePairRecord { id, record, device } => {
+                Message::Result(self.save(&id, &record, device).await?)
             }
-            Ok(Request::DeletePairRecord { id }) => {
-                let deleted = self.hub.delete_record(&id);
-                Message::Result(if deleted { RESULT_OK } else { RESULT_BAD_DEVICE })
-            }
+            Request::DeletePairRecord { id } => match self.record(&id).await? {
+                Some((udid, _)) => {
+                    self.backend.delete_pair_record(&udid).await?;
+                    Message::Result(RESULT_OK)
+                }
+                None => Message::Result(RESULT_BAD_DEVICE),
+            },
         };
-        (answer, Next::Request)
+        Ok((answer, Next::Request))
+    }
+
+    async fn connect(&self, device: MuxId, port: u16) -> Result<(Message, Next), TransportError> {
+        let number = match self.backend.connect(device, port).await {
+            Ok(stream) => return Ok((Message::Result(RESULT_OK), Next::Stream(stream))),
+            Err(error @ TransportError::MuxUnreachable { .. }) => return Err(error),
+            Err(TransportError::Detached) => RESULT_BAD_DEVICE,
+            Err(TransportError::MuxRefused { number, .. }) => number,
+            Err(_) => RESULT_REFUSED,
+        };
+        Ok((Message::Result(number), Next::Request))
+    }
+
+    fn events(&self) -> Events {
+        Events {
+            paired: self.clients.paired.subscribe(),
+            backend: self.backend.watch(),
+            attached: BTreeSet::new(),
+        }
+    }
+
+    /// The stored record of a device, if the id is one and there is one.
+    async fn record(&self, id: &str) -> Result<Option<(Udid, Secret<Vec<u8>>)>, TransportError> {
+        let Ok(udid) = id.parse::<Udid>() else { return Ok(None) };
+        let record = self.backend.read_pair_record(&udid).await?;
+        Ok(record.map(|record| (udid, record)))
+    }
+
+    /// The number of the answer.
+    async fn save(
+        &self,
+        id: &str,
+        record: &Secret<Vec<u8>>,
+        device: Option<MuxId>,
+    ) -> Result<u32, TransportError> {
+        let Ok(udid) = id.parse::<Udid>() else { return Ok(RESULT_INVALID) };
+        if record.expose().len() > PAIR_RECORD_BYTES {
+            return Ok(RESULT_INVALID);
+        }
+        match self.backend.save_pair_record(&udid, record, device).await {
+            Ok(()) => {
+                if let Some(device) = device {
+                    // Nobody may be listening.
+                    let _ = self.clients.paired.send(device);
+                }
+                Ok(RESULT_OK)
+            }
+            Err(TransportError::MuxRefused { number, .. }) => Ok(number),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What a listener is told.
+struct Events {
+    backend: mpsc::Receiver<BackendEvent>,
+    paired: broadcast::Receiver<MuxId>,
+    /// What it was told of and not told that it went.
+    attached: BTreeSet<MuxId>,
+}
+
+impl Events {
+    /// The next message; `None` when the listener must be cut off: the devices are lost, or
+    /// it did not keep up. Cancel-safe.
+    async fn next(&mut self) -> Option<Message> {
+        loop {
+            tokio::select! {
+                biased;
+                event = self.backend.recv() => match event? {
+                    BackendEvent::Attached(device) => {
+                        self.attached.insert(device.id);
+                        return Some(Message::Attached(device.to_mux()));
+                    }
+                    BackendEvent::Detached(id) => {
+                        self.attached.remove(&id);
+                        return Some(Message::Detached(id));
+                    }
+                    BackendEvent::Lost { .. } => return None,
+                    BackendEvent::Ready | BackendEvent::Unserved(_) | BackendEvent::UnservedLeft(_) => {}
+                },
+                paired = self.paired.recv() => match paired {
+                    Ok(id) if self.attached.contains(&id) => return Some(Message::Paired(id)),
+                    Ok(_) => {}
+                    Err(_) => return None,
+                },
+            }
+        }
     }
 }
 
@@ -260,9 +368,11 @@ fn listener_entry(number: u64, payload: &Dictionary) -> Value {
     ]))
 }
 
+/// False if the client is gone, or does not read what it is sent.
 async fn send(stream: &mut SocketStream, tag: u32, message: &Message) -> bool {
     let bytes = Packet { tag, payload: message.to_payload() }.encode();
-    stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok()
+    let sending = async { stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok() };
+    timeout(MUX_ANSWER, sending).await.unwrap_or(false)
 }
 
 /// Result 6 in the asker's own form: binary for version 0, a plist for anything newer.
@@ -274,27 +384,33 @@ fn bad_version(version: u32, tag: u32) -> Vec<u8> {
     [20, 0, 1, tag, RESULT_BAD_VERSION].iter().flat_map(|word: &u32| word.to_le_bytes()).collect()
 }
 
-/// Carries bytes both ways; both directions end together (2.8).
-async fn relay(stream: SocketStream, mut device: tokio::io::DuplexStream, early: &[u8]) {
-    if device.write_all(early).await.is_err() {
-        return;
-    }
-    let (mut from_client, mut to_client) = split(stream);
-    let (mut from_device, mut to_device) = split(device);
+/// Carries bytes both ways, those that followed Connect first; both directions end together
+/// (2.8).
+async fn relay(stream: SocketStream, device: BoxChannel, early: &[u8]) {
+    let (from_client, mut to_client) = split(stream);
+    let (from_device, to_device) = split(device);
     tokio::select! {
-        _ = copy(&mut from_client, &mut to_device) => {}
-        _ = copy(&mut from_device, &mut to_client) => {}
+        _ = carry(early.chain(from_client), to_device) => {}
+        _ = carry(from_device, &mut to_client) => {}
     }
     let _ = to_client.shutdown().await;
 }
 
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+    let mut buffer = vec![0; RELAY_BYTES];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..count]).await?;
+        to.flush().await?;
+    }
+}
+
 /// Reports events until the client goes, falls behind, or sends another command, which is
 /// the wrong state for one (2.2: Result 1 and a close).
-async fn report(
-    mut stream: SocketStream,
-    mut events: tokio::sync::mpsc::Receiver<HubEvent>,
-    mut decoder: PacketDecoder,
-) {
+async fn report(mut stream: SocketStream, mut events: Events, mut decoder: PacketDecoder) {
     let mut chunk = [0; READ_BYTES];
     loop {
         let command = match decoder.next_packet() {
@@ -306,13 +422,8 @@ async fn report(
             return;
         }
         tokio::select! {
-            event = events.recv() => {
-                let message = match event {
-                    Some(HubEvent::Attached(device)) => Message::Attached(device),
-                    Some(HubEvent::Detached(id)) => Message::Detached(id),
-                    Some(HubEvent::Paired(id)) => Message::Paired(id),
-                    None => return,
-                };
+            message = events.next() => {
+                let Some(message) = message else { return };
                 if !send(&mut stream, 0, &message).await {
                     return;
                 }

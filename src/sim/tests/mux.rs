@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 
 async fn served(fleet: &Fleet, folder: &Path) -> MuxServer {
     let address = SocketAddress::Unix(folder.join("mux"));
-    MuxServer::start(fleet, &address, MuxServerOptions::default()).await.unwrap()
+    MuxServer::start(fleet.backend(), &address, MuxServerOptions::default()).await.unwrap()
 }
 
 struct Client {
@@ -122,7 +122,7 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let path = folder.path().join("mux");
     let bench = Bench::persona(Persona::Ready);
     let address = SocketAddress::Unix(path.clone());
-    let start = async || MuxServer::start(&bench.fleet, &address, MuxServerOptions::default()).await;
+    let start = async || MuxServer::start(bench.fleet.backend(), &address, MuxServerOptions::default()).await;
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let first = start().await.unwrap();
     assert_eq!(start().await.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
@@ -138,7 +138,7 @@ async fn too_many_clients_are_turned_away() {
     let bench = Bench::persona(Persona::Ready);
     let address = SocketAddress::Unix(folder.path().join("mux"));
     let options = MuxServerOptions { most_clients: 1, ..MuxServerOptions::default() };
-    let server = MuxServer::start(&bench.fleet, &address, options).await.unwrap();
+    let server = MuxServer::start(bench.fleet.backend(), &address, options).await.unwrap();
     let mut first = Client::new(folder.path()).await;
     assert!(matches!(first.ask(MuxRequest::ReadBuid).await, Message::Buid(_)));
     assert_eq!(Client::new(folder.path()).await.next().await, None);
