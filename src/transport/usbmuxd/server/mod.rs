@@ -1,8 +1,11 @@
 //! A usbmuxd-compatible socket for the devices of any backend (protocols.md 2), so that
 //! clients nobody here wrote can use them.
 
-use super::address::SocketAddress;
-use super::listener::{BoundListener, SocketStream};
+pub mod listener;
+#[cfg(test)]
+mod tests;
+
+use super::MuxAddress;
 use crate::ids::{MuxId, Udid};
 use crate::limits::{BACKEND_EVENTS, MUX_ANSWER, MUX_CLIENTS, MUX_REQUEST_BYTES, PAIR_RECORD_BYTES};
 use crate::secret::Secret;
@@ -12,6 +15,7 @@ use crate::wire::usbmuxd::{
     Message, MuxWireError, Packet, PacketDecoder, RESULT_BAD_COMMAND, RESULT_BAD_DEVICE, RESULT_BAD_VERSION,
     RESULT_INVALID, RESULT_OK, RESULT_REFUSED, Request,
 };
+use listener::{BoundListener, SocketStream};
 use plist::{Dictionary, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -50,7 +54,7 @@ impl Default for MuxServerOptions {
 /// A running server. Dropping it ends it, its clients' connections and its socket file.
 #[derive(Debug)]
 pub struct MuxServer {
-    address: SocketAddress,
+    address: MuxAddress,
     accepting: AbortHandle,
     clients: Arc<Clients>,
     socket: Arc<BoundListener>,
@@ -63,7 +67,7 @@ impl MuxServer {
     /// The system's, and `AddrInUse` if somebody answers at that socket.
     pub async fn start(
         backend: Arc<dyn Backend>,
-        address: &SocketAddress,
+        address: &MuxAddress,
         options: MuxServerOptions,
     ) -> io::Result<Self> {
         let socket = Arc::new(BoundListener::bind(address, options.mode).await?);
@@ -74,7 +78,7 @@ impl MuxServer {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> &SocketAddress {
+    pub fn address(&self) -> &MuxAddress {
         &self.address
     }
 
