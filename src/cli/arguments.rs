@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use super::compose::Held;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{Job, OsVersion, Outcome, SetupAssistant, lint_rules};
@@ -43,6 +44,9 @@ pub(super) struct Global {
     /// Log more to standard error; twice for even more [env: ENLIST_LOG]
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    /// What this process holds of the bus.
+    #[arg(skip)]
+    pub(super) held: Held,
 }
 
 #[derive(Debug, Subcommand)]

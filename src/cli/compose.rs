@@ -2,7 +2,7 @@
 
 mod way;
 
-pub(super) use way::Way;
+pub(super) use way::{Held, Way};
 
 use super::arguments::Global;
 use crate::api::view::{Check, Exit};
@@ -103,7 +103,7 @@ pub(super) async fn station(
 ) -> Result<(Operations, Way), OperationError> {
     let config = configuration(global, environment)?;
     let keeping = Keeping::open(&state_dir(global, environment, &config)?)?;
-    let way = way::choose(global.mux, environment, &config, || keeping.records()).await?;
+    let way = way::choose(global, environment, &config, || keeping.records()).await?;
     Ok((keeping.operations(way.backend.clone(), &config)?, way))
 }
 

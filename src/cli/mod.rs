@@ -53,7 +53,12 @@ pub fn main() -> u8 {
             return Exit::Failed.code();
         }
     };
-    let ended = runtime.block_on(run(cli, &environment, &output));
+    let held = cli.global.held.clone();
+    let ended = runtime.block_on(async {
+        let ended = run(cli, &environment, &output).await;
+        held.give_back().await;
+        ended
+    });
     match ended {
         Ok(exit) => exit.code(),
         Err(error) => {

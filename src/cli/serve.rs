@@ -47,7 +47,7 @@ pub(super) async fn run(
         }
     };
     let _shared = match &way {
-        Some(way) => way.share(args.mux_socket.as_ref(), &config)?,
+        Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
         None => None,
     };
     let profile = match (args.file.as_ref().or(config.profile.as_ref()), &fleet) {

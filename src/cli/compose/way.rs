@@ -1,18 +1,25 @@
 //! Which way to the devices: the socket of usbmuxd, or our own mux over libusb.
 
+use super::super::arguments::Global;
 use crate::api::OperationError;
 use crate::api::view::Exit;
 use crate::config::{self, Config, Environment, MuxWay};
 use crate::station::doctor::udev;
+use crate::transport::usbmuxd::server::{MuxServer, MuxServerOptions};
 use crate::transport::usbmuxd::{MuxAddress, UsbmuxdBackend};
 use crate::transport::{Backend, PairRecords, usb};
+use crate::wire::printable::system_words;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// Whoever listens on the socket answers a list from memory; one that does not is dead.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+
+/// Mode of a shared socket's file: its owner and group. Whoever may use it gets the pair
+/// records.
+const SHARED_MODE: u32 = 0o660;
 
 /// The way that was chosen.
 pub(in crate::cli) struct Way {
@@ -25,32 +32,33 @@ pub(in crate::cli) struct Way {
 /// Chooses. `records` are those of the station, for a mux of our own. Without a word about
 /// the way an address that somebody gave is the way.
 pub(super) async fn choose(
-    flag: Option<MuxWay>,
+    global: &Global,
     environment: &Environment,
     config: &Config,
     records: impl FnOnce() -> Arc<dyn PairRecords>,
 ) -> Result<Way, OperationError> {
     let address = config::mux_address(environment, config)?;
     let given = config::mux_address_is_given(environment, config);
-    match flag.or(config.mux.way) {
-        Some(MuxWay::Usb) => own(records()).map_err(|reason| {
+    let held = &global.held;
+    match global.mux.or(config.mux.way) {
+        Some(MuxWay::Usb) => own(records(), held).map_err(|reason| {
             let sentence = format!("The USB bus cannot be used: {reason}.");
             OperationError::new(Exit::NoDevice, sentence, "See `enlist doctor`, or take --mux usbmuxd.")
         }),
         Some(MuxWay::Usbmuxd) => Ok(socket(address)),
         None if given => Ok(socket(address)),
-        Some(MuxWay::Auto) | None => Ok(best(address, records).await),
+        Some(MuxWay::Auto) | None => Ok(best(address, records, held).await),
     }
 }
 
 /// usbmuxd if it answers; else the bus if it can be looked at; else usbmuxd, so that the
 /// error names it.
-async fn best(address: MuxAddress, records: impl FnOnce() -> Arc<dyn PairRecords>) -> Way {
+async fn best(address: MuxAddress, records: impl FnOnce() -> Arc<dyn PairRecords>, held: &Held) -> Way {
     let answer = UsbmuxdBackend::new(address.clone());
     if matches!(timeout(ANSWERS_WITHIN, answer.list()).await, Ok(Ok(_))) || usb::look().is_err() {
         return socket(address);
     }
-    match own(records()) {
+    match own(records(), held) {
         Ok(way) => {
             if let Some(rule) = udev::starts_usbmuxd(Path::new("/")) {
                 let (rule, fix) = (rule.display(), udev::REPLACE);
@@ -89,20 +97,41 @@ fn joined(inner: Arc<dyn Backend>) -> Arc<dyn Backend> {
     usb::Joined::start(inner)
 }
 
-/// Seam: `usb::UsbBackend::start(records, ..)`.
-fn own(_records: Arc<dyn PairRecords>) -> Result<Way, String> {
-    Err("this program was built without a mux of its own".to_owned())
+fn own(records: Arc<dyn PairRecords>, held: &Held) -> Result<Way, String> {
+    let backend = usb::UsbBackend::start(records)?;
+    held.hold(backend.clone());
+    Ok(Way { backend, own: true })
+}
+
+/// The devices that this process holds itself: they are given back before it ends.
+#[derive(Debug, Clone, Default)]
+pub(in crate::cli) struct Held(Arc<OnceLock<Arc<usb::UsbBackend>>>);
+
+impl Held {
+    /// A process opens the bus once.
+    fn hold(&self, backend: Arc<usb::UsbBackend>) {
+        let _ = self.0.set(backend);
+    }
+
+    /// Gives them back, in bounded time.
+    pub(in crate::cli) async fn give_back(&self) {
+        if let Some(backend) = self.0.get() {
+            backend.close().await;
+        }
+    }
 }
 
 /// A socket for other tools; it is closed when this is dropped.
-pub(in crate::cli) struct SharedMux {}
+pub(in crate::cli) struct SharedMux {
+    _server: MuxServer,
+}
 
 impl Way {
     /// Serves other tools on the socket that flags or configuration ask for, if they do.
     ///
     /// # Errors
     /// The devices are not reached over the bus, or the socket cannot be made.
-    pub(in crate::cli) fn share(
+    pub(in crate::cli) async fn share(
         &self,
         flag: Option<&PathBuf>,
         config: &Config,
@@ -117,14 +146,18 @@ impl Way {
             let next = "Take --mux usb, or let the other tools use that mux as well.";
             return Err(OperationError::new(Exit::Usage, sentence, next));
         }
-        serve(path, self.backend.clone()).map(Some)
+        let address = MuxAddress::Unix(path.clone());
+        let options = MuxServerOptions { mode: SHARED_MODE, ..MuxServerOptions::default() };
+        match MuxServer::start(self.backend.clone(), &address, options).await {
+            Ok(server) => Ok(Some(SharedMux { _server: server })),
+            Err(error) => {
+                let sentence =
+                    format!("The socket {} cannot be served: {}.", path.display(), system_words(&error));
+                let next = "Give another path, in a folder this user may write to.";
+                Err(OperationError::new(Exit::Usage, sentence, next))
+            }
+        }
     }
-}
-
-/// Seam: `transport::usbmuxd::server::MuxServer`, mode 0660.
-fn serve(path: &Path, _backend: Arc<dyn Backend>) -> Result<SharedMux, OperationError> {
-    let sentence = format!("The socket {} cannot be served by this program.", path.display());
-    Err(OperationError::new(Exit::Usage, sentence, "Use a newer one."))
 }
 
 #[cfg(test)]
@@ -144,8 +177,8 @@ mod tests {
     async fn a_socket_is_shared_over_our_own_mux_only() {
         let way = socket("/nowhere".parse().unwrap());
         let path = PathBuf::from("/tmp/shared");
-        assert!(way.share(None, &Config::default()).unwrap().is_none());
-        let error = way.share(Some(&path), &Config::default()).err().unwrap();
+        assert!(way.share(None, &Config::default()).await.unwrap().is_none());
+        let error = way.share(Some(&path), &Config::default()).await.err().unwrap();
         assert!(error.sentence.contains("own mux") && error.sentence.contains("usbmuxd at /nowhere"));
         assert_eq!(error.exit, Exit::Usage);
     }

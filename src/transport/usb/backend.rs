@@ -12,7 +12,7 @@ use crate::ids::{MuxId, Udid};
 use crate::limits::{BACKEND_EVENTS, STREAM_OPEN};
 use crate::secret::Secret;
 use crate::transport::{
-    Attachment, Backend, BackendEvent, BoxChannel, PairRecords, Rung, RungError, TransportError,
+    Attachment, Backend, BackendEvent, BoxChannel, PairRecords, Rung, RungError, TransportError, Unserved,
 };
 use crate::wire::usbmuxd::{RESULT_BAD_DEVICE, RESULT_INVALID};
 use async_trait::async_trait;
@@ -186,6 +186,13 @@ impl Backend for UsbBackend {
     async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
         let udid = udid.clone();
         self.with_records(move |records| _ = records.delete(&udid)).await
+    }
+
+    async fn unserved(&self) -> Vec<Unserved> {
+        let mut presence = self.site.presence.subscribe();
+        _ = timeout(LIST_SETTLE, presence.wait_for(super::presence::Presence::settled)).await;
+        let unserved = presence.borrow().unserved.values().cloned().collect();
+        unserved
     }
 
     async fn recover(&self, id: MuxId, rung: Rung) -> Result<(), RungError> {

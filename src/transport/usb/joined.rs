@@ -15,6 +15,7 @@ use crate::transport::{
     Attachment, Backend, BackendEvent, BoxChannel, Rung, RungError, TransportError, Unserved,
 };
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -115,6 +116,21 @@ impl Backend for Joined {
 
     async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
         self.inner.delete_pair_record(udid).await
+    }
+
+    async fn unserved(&self) -> Vec<Unserved> {
+        let listed = self.inner.list().await;
+        let mux_alive = listed.is_ok();
+        let mut looks = self.looks.clone();
+        _ = timeout(PORT_WAIT, looks.wait_for(|look| look.settled)).await;
+        let look = Arc::clone(&self.looks.borrow());
+        let listed = listed.unwrap_or_default();
+        let served: BTreeSet<u64> =
+            listed.iter().filter_map(|a| find(self.form, a, &look)).map(|seen| seen.number).collect();
+        let others: Vec<_> =
+            look.devices.values().filter(|seen| !served.contains(&seen.number)).cloned().collect();
+        let why = move || others.iter().map(|seen| reason_of(seen, mux_alive).1).collect();
+        tokio::task::spawn_blocking(why).await.unwrap_or_default()
     }
 
     async fn recover(&self, id: MuxId, rung: Rung) -> Result<(), RungError> {
