@@ -251,7 +251,7 @@ fn endless_data_for_nobody_and_half_a_packet_are_borne() {
 #[test]
 fn descriptors_that_lie() {
     on_bus("usb_mux::descriptors_that_lie", |bus| {
-        let mut station = station_on(bus, Role::Usb);
+        let station = station_on(bus, Role::Usb);
         let lies = [
             Lie::OneEndpoint,
             Lie::SameDirection,
