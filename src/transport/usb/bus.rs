@@ -191,7 +191,7 @@ fn pump(context: &Context, bell: &Bell) {
             Ok(()) | Err(rusb::Error::Interrupted) => {}
             Err(error) => {
                 tracing::warn!(%error, "waiting for USB events failed");
-                std::thread::sleep(EVENT_ERROR_PAUSE);
+                std::thread::park_timeout(EVENT_ERROR_PAUSE);
             }
         }
     }

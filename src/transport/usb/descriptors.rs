@@ -197,7 +197,7 @@ impl Interface {
         let Some((input, output)) = ends.filter(|(a, b)| a.bulk && b.bulk) else {
             let count = self.endpoints.len();
             return Err(format!(
-                "its mux interface has {count} endpoints that are not one bulk IN and one bulk OUT"
+                "its mux interface must have one bulk IN and one bulk OUT endpoint; endpoints of it: {count}"
             ));
         };
         let max_packet = match output.max_packet {

@@ -64,7 +64,7 @@ fn power_cycle(device: &Device<Context>, port: &PortPath) -> Result<(), RungErro
     order(&handle, CLEAR_FEATURE, number)
         .map_err(|error| failed(format!("did not switch port {number} off: {}", reason(error))))?;
     let dark = !is_powered(&handle, &hub, number);
-    std::thread::sleep(OFF);
+    dark_for(OFF);
     let mut tries = (0..ON_TRIES).map(|_| order(&handle, SET_FEATURE, number));
     if !tries.any(|result| result.is_ok()) {
         return Err(failed(format!("left port {number} without power; plug the device into another port")));
@@ -73,6 +73,12 @@ fn power_cycle(device: &Device<Context>, port: &PortPath) -> Result<(), RungErro
         true => Ok(()),
         false => Err(failed(format!("said yes, but port {number} kept its power"))),
     }
+}
+
+/// Not a timer of the runtime: a port must not stay dark because a task was dropped meanwhile.
+#[allow(clippy::disallowed_methods)] // on a thread for blocking work
+fn dark_for(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Individual power switching (wHubCharacteristics, bits 0 and 1).

@@ -10,9 +10,9 @@ use crate::proto::mux::{CloseReason, HostEvent, HostMux, MuxError, OpenError, St
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 /// How long closing streams may take to send what was written, when the station lets go of a
 /// device.
@@ -81,10 +81,15 @@ impl Ends {
     }
 }
 
+/// Time as the mux takes it.
+pub(super) fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
 impl Link {
     /// A mux that begins its handshake.
     pub(super) fn new() -> Self {
-        let mux = HostMux::new(Instant::now());
+        let mux = HostMux::new(now());
         let core = Core { mux, streams: HashMap::new(), over: false, ready: false };
         Self { core: Mutex::new(core), kick: Notify::new() }
     }
@@ -107,7 +112,7 @@ impl Link {
         if core.over {
             return Err(Unopened::Gone);
         }
-        let id = core.mux.open(port, Instant::now()).map_err(|error| match error {
+        let id = core.mux.open(port, now()).map_err(|error| match error {
             OpenError::NotReady => Unopened::Gone,
             OpenError::TooMany => Unopened::TooMany,
         })?;
@@ -140,10 +145,10 @@ impl Link {
             }
             let ids: Vec<StreamId> = core.streams.keys().copied().collect();
             for id in ids {
-                core.mux.close(id, Instant::now());
+                core.mux.close(id, now());
             }
         }
-        let until = tokio::time::Instant::now() + FAREWELL;
+        let until = Instant::now() + FAREWELL;
         // A stream that still has something to send has a deadline for it.
         while self.turn(pipes).is_ok() && (pipes.sending() > 0 || self.lock().mux.deadline().is_some()) {
             tokio::select! {
@@ -165,7 +170,7 @@ impl Link {
 
     async fn wait(&self, pipes: &Pipes) {
         let deadline = self.lock().mux.deadline();
-        let at = deadline.map_or_else(tokio::time::Instant::now, tokio::time::Instant::from_std);
+        let at = deadline.map_or_else(Instant::now, Instant::from_std);
         tokio::select! {
             () = pipes.done() => {}
             () = self.kick.notified() => {}
@@ -179,7 +184,7 @@ impl Link {
         while let Some(done) = pipes.next_done() {
             match done {
                 Done::In(buffer, filled) => {
-                    core.mux.receive(buffer.get(..filled).unwrap_or_default(), Instant::now())?;
+                    core.mux.receive(buffer.get(..filled).unwrap_or_default(), now())?;
                     pipes.listen(buffer)?;
                 }
                 Done::Out => {}
@@ -187,7 +192,7 @@ impl Link {
             }
         }
         pipes.retry()?;
-        let now = Instant::now();
+        let now = now();
         if core.mux.deadline().is_some_and(|deadline| deadline <= now) {
             core.mux.elapsed(now)?;
         }

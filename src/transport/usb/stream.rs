@@ -2,13 +2,12 @@
 //!
 //! May import: `proto`, base.
 
-use super::link::{Core, Link, Unopened};
+use super::link::{Core, Link, Unopened, now};
 use crate::proto::mux::StreamId;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream. Dropping it closes it; what was written is still sent.
@@ -40,7 +39,7 @@ impl MuxStream {
         let mut core = self.link.lock();
         core.streams.remove(&self.id);
         if !core.over {
-            core.mux.close(self.id, Instant::now());
+            core.mux.close(self.id, now());
             drop(core);
             self.link.kick();
         }

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::ffi::{c_int, c_uint};
 use std::ptr::NonNull;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Size of one IN transfer (1.5: USB_MRU).
@@ -210,15 +210,8 @@ impl Pipes {
             // SAFETY: it is live, so libusb knows it; the lock keeps the callback from freeing it.
             _ = unsafe { ffi::libusb_cancel_transfer(transfer.0.as_ptr()) };
         }
-        let until = Instant::now() + DRAIN;
-        while !state.live.is_empty() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self.shared.landed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let landed = self.shared.landed.wait_timeout_while(state, DRAIN, |state| !state.live.is_empty());
+        !landed.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     fn submit(&self, way: Way, buffer: Vec<u8>) -> Result<(), TransferFault> {

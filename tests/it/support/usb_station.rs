@@ -94,6 +94,25 @@ impl Station {
         line
     }
 
+    /// An event, whether or not it was waited for before.
+    #[track_caller]
+    pub fn any_event(&self, words: &str) -> String {
+        let Some((_, line)) = self.wait(0, |line| line.starts_with('!') && line.contains(words)) else {
+            panic!("no event like '{words}'; so far: {:#?}", self.said.0.lock().unwrap());
+        };
+        line
+    }
+
+    /// Waits until so many events hold these words.
+    #[track_caller]
+    pub fn wait_for_events(&self, words: &str, count: usize) {
+        let until = Instant::now() + PATIENCE;
+        while self.events(words) < count {
+            assert!(Instant::now() < until, "{} of {count} events '{words}'", self.events(words));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Events said so far that hold these words.
     pub fn events(&self, words: &str) -> usize {
         let said = self.said.0.lock().unwrap();
