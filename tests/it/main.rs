@@ -20,5 +20,7 @@ mod outcomes;
 mod support;
 #[cfg(target_os = "linux")]
 mod usb;
+#[cfg(target_os = "linux")]
+mod usb_client;
 mod virtual_time;
 mod written_down;

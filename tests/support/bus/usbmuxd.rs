@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // signals have no safe form in the standard library
 
 use super::Bus;
+use enlist::transport::usbmuxd::{MuxAddress, UsbmuxdBackend};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -42,6 +43,11 @@ impl Usbmuxd {
     /// What it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(LOG).unwrap()
+    }
+
+    /// The way through it.
+    pub fn backend(&self) -> UsbmuxdBackend {
+        UsbmuxdBackend::new(MuxAddress::Unix(SOCKET.into()))
     }
 
     /// Its process.
