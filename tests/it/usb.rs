@@ -87,7 +87,7 @@ fn libusb_sees_the_hub_tree_and_every_mode() {
         assert_eq!(serial("1-4.2"), SERIAL);
         assert_eq!(serial("1-5"), "C02SIM000001");
         assert!(serial("1-1").contains("ECID:00000A1B2C3D4E5F IBFL:BC SIKA:00 SRNM:[F17SIM0001] IMEI:[35 "));
-        assert_eq!(serial("1-3"), "NotFound", "it has none");
+        assert_eq!(serial("1-3"), "InvalidParam", "it has none");
     });
 }
 
@@ -224,7 +224,7 @@ fn hubs_switch_power_as_they_can() {
 fn a_hundred_devices_are_listed() {
     on_bus("usb::a_hundred_devices_are_listed", |bus| {
         let plugged = bus.fleet(fleet_of(100));
-        let _usbmuxd = bus.usbmuxd(&[]);
+        let _usbmuxd = bus.usbmuxd(&["-p"]);
         let mut expected: Vec<String> = plugged.fleet.udids().iter().map(ToString::to_string).collect();
         let mut listed = until_listed(bus, 100);
         expected.sort();
@@ -237,7 +237,7 @@ fn a_hundred_devices_are_listed() {
 fn an_idle_usbmuxd_needs_no_processor() {
     on_bus("usb::an_idle_usbmuxd_needs_no_processor", |bus| {
         let _plugged = bus.fleet(fleet_of(4));
-        let usbmuxd = bus.usbmuxd(&[]);
+        let usbmuxd = bus.usbmuxd(&["-p"]);
         until_listed(bus, 4);
         let before = processor_time(usbmuxd.id());
         std::thread::sleep(Duration::from_secs(2));
@@ -275,6 +275,7 @@ fn data_arrive_whole_through_usbmuxd_until_the_plug_is_pulled() {
             }
             assert!(backend.connect(id, 4711).await.is_err(), "nobody listens there");
             let mut source = backend.connect(id, SOURCE).await.unwrap();
+            source.write_all(b"go").await.unwrap();
             let mut bytes = vec![0; 1 << 20];
             source.read_exact(&mut bytes).await.unwrap();
             assert!(bytes.iter().zip(0..).all(|(byte, at)| *byte == pattern(at)));

@@ -64,6 +64,9 @@ impl Usbmuxd {
 
 impl Drop for Usbmuxd {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("usbmuxd's log:\n{}", self.log());
+        }
         // SAFETY: takes numbers; the child is not waited for yet, so the number is its own.
         unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
         let deadline = Instant::now() + PATIENCE;
