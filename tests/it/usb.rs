@@ -32,10 +32,9 @@ fn said(bus: &Bus, program: &str, arguments: &[&str]) -> String {
 /// Waits until `idevice_id` lists so many devices.
 fn until_listed(bus: &Bus, count: usize) -> Vec<String> {
     poll(&format!("{count} devices in usbmuxd's list"), || {
-        let listed: Vec<String> = said(bus, "idevice_id", &["-l"]).lines().map(str::to_owned).collect();
-        let empty = listed.iter().all(|line| line.contains("ERROR") || line.is_empty());
-        let found = if empty { 0 } else { listed.len() };
-        (found == count).then_some(listed)
+        let listed = said(bus, "idevice_id", &["-l"]);
+        let answered = !listed.contains("ERROR");
+        (answered && listed.lines().count() == count).then(|| listed.lines().map(str::to_owned).collect())
     })
 }
 

@@ -182,6 +182,11 @@ impl Plugged {
         self.topology.unplug(&self.name).unwrap();
     }
 
+    /// Pulls the plug, which the system notices before any transfer failed.
+    pub fn unplug_at_once(self) {
+        self.topology.unplug_at_once(&self.name).unwrap();
+    }
+
     /// Takes the device off the bus and puts it back.
     pub fn replug(&self) {
         self.topology.reenumerate(&self.name).unwrap();
