@@ -23,6 +23,10 @@ mod udev;
 #[cfg(target_os = "linux")]
 mod usb;
 #[cfg(target_os = "linux")]
+mod usb_client;
+#[cfg(target_os = "linux")]
 mod usb_mux;
+#[cfg(target_os = "linux")]
+mod usb_way;
 mod virtual_time;
 mod written_down;
