@@ -3,7 +3,8 @@
 
 use crate::support::binary::{Done, Running, shipped_binary, text_of};
 use crate::support::bus::others::{dfu, mac, recovery};
-use crate::support::bus::{Bus, PluggedFleet, on_bus};
+use crate::support::bus::fleet::PluggedFleet;
+use crate::support::bus::{Bus, on_bus};
 use crate::support::profile::f01;
 use enlist::sim::{DeviceSpec, FleetOptions, Persona};
 use serde_json::Value;
