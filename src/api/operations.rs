@@ -107,8 +107,11 @@ impl Operations {
         let served = listed.into_iter().map(|(_, device)| device);
         let now = self.parts.clock.now();
         let unserved = self.desk.unserved().await.into_iter();
-        let unserved =
-            unserved.map(|state| ListedDevice { device: DeviceView::of_bay(&state, now), paired: false });
+        let unserved = unserved.map(|state| ListedDevice {
+            device: DeviceView::of_bay(&state, now),
+            paired: false,
+            unserved: true,
+        });
         Ok(served.chain(unserved).collect())
     }
 
@@ -459,11 +462,11 @@ async fn look(desk: &Desk, link: DeviceLink) -> ListedDevice {
         Ok(facts) => DeviceView::of_link(&link, &Outcome::Attached.into(), Some(facts), spent(begun)),
         Err(verdict) => DeviceView::of_link(&link, verdict, None, spent(begun)),
     };
-    ListedDevice { device, paired }
+    ListedDevice { device, paired, unserved: false }
 }
 
 fn not_listed(link: &DeviceLink, verdict: &Verdict, begun: Instant) -> InstalledOn {
-    let device = DeviceView::of_link(&link, verdict, None, spent(begun));
+    let device = DeviceView::of_link(link, verdict, None, spent(begun));
     InstalledOn { device, profiles: Vec::new() }
 }
 

@@ -135,12 +135,7 @@ impl DeviceView {
     pub fn known_as(&self) -> String {
         let ecid = || self.ecid.as_ref().map(|ecid| format!("ECID {ecid}"));
         let udid = self.udid.as_ref().map(ToString::to_string);
-        let known = udid.or_else(|| self.serial.clone()).or_else(ecid);
-        let known = known.unwrap_or_else(|| "a device".to_owned());
-        match &self.product_type {
-            Some(model) if self.udid.is_none() => format!("{known} {model}"),
-            _ => known,
-        }
+        udid.or_else(|| self.serial.clone()).or_else(ecid).unwrap_or_else(|| "a device".to_owned())
     }
 
     /// The exit code this standing stands for.
@@ -305,6 +300,8 @@ pub struct ListedDevice {
     pub device: DeviceView,
     /// Whether a pair record for it is stored.
     pub paired: bool,
+    /// It is on the bus and no mux serves it.
+    pub unserved: bool,
 }
 
 /// A device of `enlist info`.

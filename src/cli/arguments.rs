@@ -256,7 +256,7 @@ pub(super) struct LearnArgs {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with = "prefix")]
     pub(super) names: Vec<BayName>,
     /// What stands before the number, blank included
-    #[arg(long, value_name = "TEXT", default_value = "Bay ")]
+    #[arg(long, value_name = "TEXT", default_value = "Bay ", value_parser = prefix)]
     pub(super) prefix: String,
     /// End after so many ports; otherwise Ctrl-C ends
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -287,6 +287,12 @@ fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
         "hold" => Ok(SetupAssistant::Hold),
         _ => Err("expected push or hold".into()),
     }
+}
+
+/// A prefix that leaves room for its number.
+fn prefix(text: &str) -> Result<String, String> {
+    let name: Result<BayName, _> = format!("{text}1000").parse();
+    name.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn mux_way(text: &str) -> Result<MuxWay, String> {

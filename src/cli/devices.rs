@@ -2,7 +2,7 @@
 
 use super::arguments::Global;
 use super::compose;
-use super::output::{Output, Tone};
+use super::output::{Output, Tone, who};
 use crate::api::OperationError;
 use crate::api::view::{Exit, ListedDevice};
 use crate::config::Environment;
@@ -36,6 +36,15 @@ fn row(listed: &ListedDevice, output: &Output) -> String {
     let device = &listed.device;
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let tone = Tone::of(device, true);
+    if listed.unserved {
+        return format!(
+            "{} {:<10} {}  {}",
+            output.toned(tone, tone.shape()),
+            device.bay.to_string(),
+            who(device),
+            device.sentence
+        );
+    }
     let paired = if listed.paired { "paired" } else { "not paired" };
     let mark = if device.simulated { "  [simulated]" } else { "" };
     let trouble = if device.exit() == Exit::Done { String::new() } else { format!("  {}", device.sentence) };

@@ -161,7 +161,10 @@ pub(super) fn who(device: &DeviceView) -> String {
         Some(name) => {
             format!("{name} ({}){mark}", device.serial.clone().unwrap_or_else(|| device.known_as()))
         }
-        None => format!("{}{mark}", device.known_as()),
+        None => match device.product_type.as_ref().filter(|_| device.udid.is_none()) {
+            Some(model) => format!("{} {model}{mark}", device.known_as()),
+            None => format!("{}{mark}", device.known_as()),
+        },
     }
 }
 

@@ -263,6 +263,14 @@ impl Board {
         }
     }
 
+    /// The device with a line of its own that was last seen at this port and is shown as
+    /// attached.
+    pub(super) fn device_at(&self, port: &PortPath) -> Option<Udid> {
+        let state = self.lock();
+        let at = |bay: &&BayState| !bay.unserved && bay.attached && bay.port.as_ref() == Some(port);
+        state.bays.values().find(at).and_then(|bay| bay.udid.clone())
+    }
+
     /// Takes lines of unserved devices off the board; who follows sees them go first.
     fn drop_unserved(&self, state: &mut State, which: impl Fn(&BayState) -> bool) {
         state.bays.retain(|key, bay| {

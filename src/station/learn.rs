@@ -331,7 +331,7 @@ mod tests {
         write(&path, &table("Other")).unwrap();
         assert_eq!(read(&path).unwrap(), table("Other"));
         assert_eq!(read(&path.with_extension("toml.old")).unwrap(), table("Bay \"1\" \\"));
-        std::fs::write(&path, "[bays]\nnowhere = 'x'\n").unwrap();
+        fs::write(&path, "[bays]\nnowhere = 'x'\n").unwrap();
         let said = read(&path).unwrap_err().to_string();
         assert!(said.contains("'nowhere' is no USB port"), "{said}");
     }

@@ -22,7 +22,7 @@ pub use desk::Desk;
 use crate::clock::Clock;
 use crate::device::trust::Trust;
 use crate::device::{DeviceLink, Presence};
-use crate::ids::{JobId, MuxId, Udid};
+use crate::ids::{JobId, MuxId, PortPath, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
 use crate::limits::SHUTDOWN_GRACE;
 use crate::transport::{Attachment, Backend, BackendEvent, Unserved};
@@ -279,7 +279,7 @@ impl Run {
             }
             BackendEvent::Ready => self.station.board.mux(None),
             BackendEvent::Unserved(unserved) => self.unserved(&unserved),
-            BackendEvent::UnservedLeft(port) => self.station.board.unserved_left(&port),
+            BackendEvent::UnservedLeft(port) => self.unserved_left(&port),
         }
     }
 
@@ -289,6 +289,15 @@ impl Run {
         if self.shows_unserved && !served {
             let bay = self.station.bays.of_port(&unserved.device.port).0;
             self.station.board.unserved(unserved, bay);
+        }
+    }
+
+    fn unserved_left(&mut self, port: &PortPath) {
+        let board = &self.station.board;
+        board.unserved_left(port);
+        // Unplugged while the mux was dead, which could not tell.
+        if let Some(udid) = board.device_at(port).filter(|udid| !self.registry.is_present(udid)) {
+            board.detached(&udid);
         }
     }
 

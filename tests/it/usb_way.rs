@@ -1,9 +1,11 @@
 //! The shipped binary on the virtual bus: over its own mux, beside Debian's usbmuxd, and as a
 //! mux for other tools.
 
+#![allow(clippy::disallowed_methods)] // real processes live in real time
+
 use crate::support::binary::{Done, Running, shipped_binary, text_of};
-use crate::support::bus::others::{dfu, mac, recovery};
 use crate::support::bus::fleet::PluggedFleet;
+use crate::support::bus::others::{dfu, mac, recovery};
 use crate::support::bus::{Bus, on_bus};
 use crate::support::profile::f01;
 use enlist::sim::{DeviceSpec, FleetOptions, Persona};
@@ -45,7 +47,8 @@ impl<'a> Bench<'a> {
 }
 
 fn in_setup(bus: &Bus, devices: usize) -> PluggedFleet {
-    let specs = vec![DeviceSpec { persona: Persona::InSetup, settings: Persona::InSetup.settings() }; devices];
+    let specs =
+        vec![DeviceSpec { persona: Persona::InSetup, settings: Persona::InSetup.settings() }; devices];
     bus.fleet(FleetOptions { devices, specs, ..FleetOptions::default() })
 }
 
@@ -149,7 +152,8 @@ fn other_tools_use_the_devices_through_our_socket() {
         assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
         let say = |program: &str, args: &[&str]| {
             let address = format!("UNIX:{socket_text}");
-            let done = Command::new(program).args(args).env("USBMUXD_SOCKET_ADDRESS", address).output().unwrap();
+            let done =
+                Command::new(program).args(args).env("USBMUXD_SOCKET_ADDRESS", address).output().unwrap();
             String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
         };
         assert_eq!(say("idevice_id", &["-l"]).trim(), udid);

@@ -102,7 +102,8 @@ pub(super) fn loads(loads: &[BusLoad]) -> Vec<Check> {
     }
     if checks.is_empty() && !loads.is_empty() {
         let devices: usize = loads.iter().map(|l| l.devices).sum();
-        checks.push(Check::good(NAME, format!("{devices} devices on {} buses; room for more", loads.len())));
+        let buses = if loads.len() == 1 { "one bus".to_owned() } else { format!("{} buses", loads.len()) };
+        checks.push(Check::good(NAME, format!("{devices} devices and hubs on {buses}; room for more")));
     }
     checks
 }

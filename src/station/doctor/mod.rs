@@ -91,17 +91,21 @@ pub async fn examine(station: Station<'_>, bus: Bus, clock: &Clock) -> Vec<Check
             checks.push(check);
             attached
         }
-        None => None,
+        None => {
+            checks.push(Check::good("mux", "the station's own, over the USB bus"));
+            None
+        }
     };
     // Without a mux that answers, the bus is the way, and needs what a way needs.
-    let over_bus = attached.is_none() && (station.mux.is_none() || station.may_use_bus);
+    let bus_is_way = station.mux.is_none() || station.may_use_bus && bus.devices.is_ok();
+    let over_bus = attached.is_none() && bus_is_way;
     let devices = bus.devices.as_deref().unwrap_or_default();
     if cfg!(target_os = "linux") {
         checks.extend(udev::examine(root, devices, over_bus));
         checks.extend(rivals::examine(root, devices, over_bus));
     }
     let listed = attached.as_deref().unwrap_or_default();
-    checks.extend(bus::devices(&bus.devices, listed, station.mux.is_some()));
+    checks.extend(bus::devices(&bus.devices, listed, !over_bus));
     checks.extend(bus::loads(&bus.loads));
     checks.extend(limits::open_files(root));
     checks.push(time(clock));

@@ -3,6 +3,7 @@
 use super::Check;
 use super::udev::node_of;
 use crate::transport::UsbDevice;
+use crate::wire::printable::printable;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -71,11 +72,8 @@ pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec
         }
     }
     for (who, ports) in held {
-        let found = format!(
-            "{} holds the device at port {}",
-            crate::wire::printable::printable(&who),
-            ports.join(", ")
-        );
+        let what = if ports.len() == 1 { "the device at port" } else { "the devices at ports" };
+        let found = format!("{} holds {what} {}", printable(&who), ports.join(", "));
         checks.push(Check::warning(NAME, found, "Stop that program, unless it is the mux in use"));
     }
     if checks.is_empty() {

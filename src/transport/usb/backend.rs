@@ -191,8 +191,7 @@ impl Backend for UsbBackend {
     async fn unserved(&self) -> Vec<Unserved> {
         let mut presence = self.site.presence.subscribe();
         _ = timeout(LIST_SETTLE, presence.wait_for(super::presence::Presence::settled)).await;
-        let unserved = presence.borrow().unserved.values().cloned().collect();
-        unserved
+        presence.borrow().unserved.values().cloned().collect()
     }
 
     async fn recover(&self, id: MuxId, rung: Rung) -> Result<(), RungError> {
