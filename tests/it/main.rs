@@ -21,6 +21,8 @@ mod support;
 #[cfg(target_os = "linux")]
 mod usb;
 #[cfg(target_os = "linux")]
+mod usb_client;
+#[cfg(target_os = "linux")]
 mod usb_mux;
 mod virtual_time;
 mod written_down;

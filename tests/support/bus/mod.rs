@@ -51,6 +51,7 @@ pub mod usbmuxd;
 use device::VirtualDevice;
 use enlist::sim::{Fleet, FleetOptions};
 use fleet::PluggedFleet;
+use hub::Hub;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -118,6 +119,11 @@ impl Bus {
         let name = if port.contains('-') { port.to_owned() } else { format!("1-{port}") };
         plug(&self.topology, &name, Box::new(device));
         Plugged { topology: Arc::clone(&self.topology), name }
+    }
+
+    /// Plugs in a hub that is not like the others.
+    pub fn plug_hub(&self, port: &str, hub: Hub) {
+        self.topology.add_hub(&format!("1-{port}"), hub).unwrap();
     }
 
     /// Plugs in the simulator's devices, sixteen on a hub: those of `options`, and follows
