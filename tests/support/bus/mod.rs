@@ -52,6 +52,8 @@ use device::VirtualDevice;
 use enlist::sim::{Fleet, FleetOptions};
 use fleet::PluggedFleet;
 use hub::Hub;
+pub use namespace::Inside;
+pub use node::Cure;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -81,17 +83,30 @@ pub enum Answer {
 }
 
 /// Runs a test on a bus of its own. `name` is the test's full name: it is run again by it.
+/// Where that is impossible it says so loudly and passes; the file that `ENLIST_SKIPPED` names
+/// gets a line.
 #[track_caller]
 pub fn on_bus(name: &str, test: impl FnOnce(&Bus)) {
-    if namespace::is_inside() {
-        test(&Bus::start());
-        return;
-    }
     let arguments = ["--exact", name, "--nocapture", "--test-threads=1"];
-    let Some(inside) = namespace::run_inside(&arguments, PATIENCE).unwrap() else { return };
+    let Some(inside) = program_on_bus(&arguments, PATIENCE, test) else { return };
     println!("{}", inside.output);
     assert!(inside.success, "failed on the bus; see the output above");
     assert!(inside.output.contains("test result: ok. 1 passed"), "there is no test {name}");
+}
+
+/// Runs this program again with other arguments, which must lead it to this call again; there,
+/// does `work` on a bus. Gives how that ended; `None` inside, and where it is impossible.
+pub fn program_on_bus(arguments: &[&str], patience: Duration, work: impl FnOnce(&Bus)) -> Option<Inside> {
+    if !namespace::is_inside() {
+        return namespace::run_inside(arguments, patience).unwrap();
+    }
+    let bus = Bus::start();
+    // The first thing that would fail where system calls cannot be answered by others.
+    match bus.command("true").status() {
+        Ok(_) => work(&bus),
+        Err(error) => namespace::skip(&format!("no seccomp listener: {error}")),
+    }
+    None
 }
 
 /// A computer's USB.
@@ -195,6 +210,11 @@ impl Plugged {
     /// Switches the port's power, whatever hub it is on.
     pub fn power(&self, on: bool) {
         self.topology.set_power(&self.name, on).unwrap();
+    }
+
+    /// The device stops answering, until the cure.
+    pub fn hang(&self, cure: Cure) {
+        self.topology.node(&self.name).into_iter().for_each(|node| node.hang(cure));
     }
 
     /// Lets programs open it, or gives EACCES, until the next replug.

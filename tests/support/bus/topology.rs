@@ -190,10 +190,10 @@ impl Topology {
         }
         let device = Arc::clone(&port.device);
         let place = inner.place(name);
-        let node = Arc::new(Node::new(place, Arc::clone(&device), Arc::new(self.sysfs.clone())));
+        let node = Arc::new(Node::new(place, device, Arc::new(self.sysfs.clone())));
         self.sysfs.add(&node.place, &node.descriptors, node.configuration())?;
         let wire = Wire { node: Arc::downgrade(&node), name: name.to_owned(), jobs: self.jobs.clone() };
-        device.lock().unwrap_or_else(PoisonError::into_inner).attached(Arc::new(wire));
+        node.attach(Arc::new(wire));
         if let Some(port) = inner.ports.get_mut(name) {
             port.node = Some(Arc::clone(&node));
         }
