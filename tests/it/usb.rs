@@ -8,7 +8,7 @@ use crate::support::bus::hub::{Hub, Switching};
 use crate::support::bus::iphone::{IPhone, Mode};
 use crate::support::bus::others::{self, Habit, Hostile, Lie};
 use crate::support::bus::ports::{ECHO, SOURCE, pattern};
-use crate::support::bus::{Bus, Cure, on_bus};
+use crate::support::bus::{Bus, Cure, on_bus, on_bus_by_preload};
 use crate::usb_client::Client;
 use enlist::sim::{DeviceSpec, FleetOptions, Persona};
 use enlist::transport::Backend;
@@ -92,16 +92,23 @@ fn libusb_sees_the_hub_tree_and_every_mode() {
 
 #[test]
 fn tools_list_and_read_a_device_through_usbmuxd() {
-    on_bus("usb::tools_list_and_read_a_device_through_usbmuxd", |bus| {
-        let plugged = bus.fleet(fleet_of(1));
-        let udid = plugged.fleet.udids()[0].to_string();
-        let _usbmuxd = bus.usbmuxd(&[]);
-        assert_eq!(until_listed(bus, 1), std::slice::from_ref(&udid));
-        let info = said(bus, "ideviceinfo", &["-s", "-u", &udid]);
-        assert!(info.contains(&format!("UniqueDeviceID: {udid}")), "{info}");
-        let port = plugged.plugged(&plugged.fleet.udids()[0]).unwrap();
-        assert_eq!((port.name(), port.configuration(), port.is_claimed(1)), ("1-1.1", Some(4), true));
-    });
+    on_bus("usb::tools_list_and_read_a_device_through_usbmuxd", lists_and_reads);
+}
+
+#[test]
+fn the_second_way_onto_the_bus_works_too() {
+    on_bus_by_preload("usb::the_second_way_onto_the_bus_works_too", lists_and_reads);
+}
+
+fn lists_and_reads(bus: &Bus) {
+    let plugged = bus.fleet(fleet_of(1));
+    let udid = plugged.fleet.udids()[0].to_string();
+    let _usbmuxd = bus.usbmuxd(&[]);
+    assert_eq!(until_listed(bus, 1), std::slice::from_ref(&udid));
+    let info = said(bus, "ideviceinfo", &["-s", "-u", &udid]);
+    assert!(info.contains(&format!("UniqueDeviceID: {udid}")), "{info}");
+    let port = plugged.plugged(&plugged.fleet.udids()[0]).unwrap();
+    assert_eq!((port.name(), port.configuration(), port.is_claimed(1)), ("1-1.1", Some(4), true));
 }
 
 #[test]

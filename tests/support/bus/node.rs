@@ -1,9 +1,9 @@
 //! A device on the bus as the kernel holds it: configuration, claims, transfers under way, and
 //! the programs that have it open (usbfs; virtual-usb.md "usbdevfs ioctls").
 
-use super::Errno;
 use super::descriptors::{Configuration, Descriptors};
 use super::device::{Control, In, Out, Setup, Upstream, VirtualDevice};
+use super::kernel::Errno;
 use super::readiness::{PipeId, Readiness};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -374,11 +374,12 @@ impl Node {
         let mut state = self.lock();
         let nothing = Errno(if state.gone { libc::ENODEV } else { libc::EAGAIN });
         let opened = state.opened.get_mut(&who).ok_or(Errno(libc::ENODEV))?;
-        let urb = opened.done.pop_front().ok_or(nothing)?;
-        if opened.done.is_empty() {
+        let urb = opened.done.pop_front();
+        // Not before: programs ask until there is nothing, and under load more is there then.
+        if urb.is_none() {
             opened.show(false);
         }
-        Ok(urb)
+        urb.ok_or(nothing)
     }
 
     /// The device has news: moves what can be moved.
