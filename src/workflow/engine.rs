@@ -183,7 +183,7 @@ impl Run {
             // Handed out while its policies were followed: it is enrolled all the same.
             return Ok(Err(Outcome::Enrolled.into()));
         }
-        let mut deadline = after(self.job.policy.replug_within);
+        let mut deadline = moment_after(self.job.policy.replug_within);
         let mut links = self.job.links.clone();
         let (mut detach_told, mut quarantine_told) = (false, false);
         loop {
@@ -197,7 +197,7 @@ impl Run {
                 Presence::Quarantined(bay) if !quarantine_told => {
                     quarantine_told = true;
                     self.emit(EventKind::Quarantined { bay }).await.map_err(journal_reason)?;
-                    deadline = deadline.max(after(FLAP_PATIENCE));
+                    deadline = deadline.max(moment_after(FLAP_PATIENCE));
                 }
                 Presence::Unplugged | Presence::MuxLost(_) if !detach_told => {
                     detach_told = true;
@@ -450,7 +450,7 @@ fn journal_reason(broken: Break) -> String {
 }
 
 /// The moment `wait` from now; years away if it cannot be counted.
-fn after(wait: Duration) -> Instant {
+fn moment_after(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait).unwrap_or(now + Duration::from_secs(30 * 365 * 86_400))
 }

@@ -264,3 +264,19 @@ async fn a_device_that_may_be_installing_is_never_reset_unseen() {
     ear.await.unwrap();
     assert_eq!((ran.outcome(), bus.taken()), ("failed", vec![]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unplug_that_a_dead_mux_cannot_tell_is_seen_on_the_bus() {
+    let (world, bus) = world(open_for_long());
+    let serial = world.udid().as_str().replace('-', "");
+    let ran = serve(&world, &bus, async {
+        sleep(20 * SECOND).await;
+        bus.lose_mux();
+        bus.show(&unserved(1, UsbMode::Normal, &serial, UnservedReason::MuxDead));
+        sleep(SECOND).await;
+        bus.hide(&port(1));
+        sleep(SECOND).await;
+    })
+    .await;
+    assert_eq!((ran.outcome(), ran.bay().attached), ("detached-midway", false));
+}

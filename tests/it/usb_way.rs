@@ -108,8 +108,11 @@ fn auto_takes_usbmuxd_if_it_answers_and_else_the_bus() {
         let bench = Bench::on(bus);
         let fleet = in_setup(bus, 1);
         let _recovery = bus.plug("2", recovery(0x1A2B, None));
-        let listed = bench.run(&["devices", "--json"]).json();
-        assert_eq!(of(&listed, "usb-1-1.1")["outcome"], "attached");
+        let done = bench.run(&["devices", "--json"]);
+        assert_eq!(of(&done.json(), "usb-1-1.1")["outcome"], "attached");
+        // The computer's own rules hold here too: they would start usbmuxd at the next plug.
+        let rule = std::path::Path::new("/usr/lib/udev/rules.d/39-usbmuxd.rules").exists();
+        assert_eq!(done.stderr.contains("sudo install -m 644 udev/39-usbmuxd.rules"), rule, "{done}");
         let usbmuxd = bus.usbmuxd(&["-p"]);
         let plugged = fleet.plugged(&fleet.fleet.udids()[0]).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -188,5 +191,15 @@ fn bays_are_learned_by_plugging_any_device() {
         let ports = bench.run(&["--mux", "usb", "bays", "list", "--json"]).exits(0).json();
         assert_eq!(of(&ports, "Left")["named_by"], "learned");
         assert_eq!(of(&ports, "Right")["devices"], Value::Array(Vec::new()));
+        // Ended by hand, what was learned counts, and the round before is kept.
+        let mut learning = Running::start(bench.command(&["--mux", "usb", "bays", "learn", "--json"]));
+        std::thread::sleep(Duration::from_millis(1500));
+        let _new = bus.plug("4.3", recovery(0x1A2B, None));
+        assert!(learning.line().unwrap().contains("Bay 1"));
+        learning.terminate();
+        learning.finish().exits(0);
+        let kept = |name: &str| std::fs::read_to_string(bench.path("state").join(name)).unwrap();
+        assert!(kept("bays.toml").contains("\"0000:00:14.0/4.3\" = \"Bay 1\""));
+        assert!(kept("bays.toml.old").contains("Left"));
     });
 }

@@ -101,6 +101,11 @@ impl FakeBus {
         let _ = self.events.send(BackendEvent::Unserved(unserved.clone()));
     }
 
+    /// The mux dies.
+    pub(crate) fn lose_mux(&self) {
+        let _ = self.events.send(BackendEvent::Lost { reason: "this is a test".into() });
+    }
+
     pub(crate) fn hide(&self, port: &PortPath) {
         self.state.lock().unwrap().unserved.retain(|u| u.device.port != *port);
         let _ = self.events.send(BackendEvent::UnservedLeft(port.clone()));
