@@ -203,3 +203,41 @@ fn bays_are_learned_by_plugging_any_device() {
         assert!(kept("bays.toml.old").contains("Left"));
     });
 }
+
+#[test]
+fn a_loose_contact_is_quarantined_by_the_name_of_its_bay() {
+    on_bus("usb_way::a_loose_contact_is_quarantined_by_the_name_of_its_bay", |bus| {
+        let bench = Bench::on(bus);
+        let fleet = bus.fleet(FleetOptions { devices: 1, ..FleetOptions::default() });
+        let udid = fleet.fleet.udids()[0].clone();
+        let config = bench.path("enlist.toml");
+        std::fs::write(&config, "[bays]\n'1-1.1' = 'Bay 7'\n").unwrap();
+        let (config, file) = (text_of(&config), bench.profile());
+        let args = ["--config", &config, "--mux", "usb", "serve", "--json", &file];
+        let mut station = Running::start(bench.command(&args));
+        let mut until = |is_so: &dyn Fn(&Value) -> bool| loop {
+            let change: Value = serde_json::from_str(&station.line().unwrap()).unwrap();
+            if is_so(&change) {
+                return change;
+            }
+        };
+        let _inside = bus.runtime().enter();
+        let quarantined = |change: &Value| change["outcome"] == "quarantined";
+        until(&|change| change["attached"] == true);
+        for time in 1..=5 {
+            fleet.fleet.detach(&udid).unwrap();
+            let change = until(&|change| change["attached"] == false);
+            if time == 5 && !quarantined(&change) {
+                until(&quarantined);
+            }
+            fleet.fleet.attach(&udid).unwrap();
+            let change = until(&|change| change["attached"] == true);
+            if time == 5 {
+                assert_eq!(change["sentence"], "The device keeps disappearing from Bay 7.");
+                assert_eq!(change["port"], "1-1.1");
+            }
+        }
+        station.terminate();
+        station.finish();
+    });
+}
