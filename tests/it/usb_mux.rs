@@ -5,7 +5,7 @@
 
 use crate::support::bus::iphone::{IPhone, Mode};
 use crate::support::bus::others::{self, Habit, Hostile, Lie};
-use crate::support::bus::{Bus, Plugged, on_bus};
+use crate::support::bus::{Bus, on_bus};
 use crate::support::usb_station::{self, Role, Station};
 use std::time::{Duration, Instant};
 
@@ -118,9 +118,7 @@ fn a_device_that_another_program_holds_or_that_is_forbidden() {
     on_bus("usb_mux::a_device_that_another_program_holds_or_that_is_forbidden", |bus| {
         let held = bus.plug("1", phone(bus, A));
         let usbmuxd = bus.usbmuxd(&["-p"]);
-        while !held.is_claimed(1) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("usbmuxd holds it", || held.is_claimed(1));
         let mut station = station_on(bus, Role::Usb);
         assert!(station.event("unserved").contains("1-1 Normal OtherOwner(Some(\"usbmuxd\"))"));
         drop(usbmuxd);
@@ -145,14 +143,12 @@ fn everything_is_given_back_at_the_end() {
         std::thread::sleep(Duration::from_millis(200));
         let closed = station.ask("close");
         println!("{closed}");
-        wait_until_closed(&plugged);
+        wait_until("it is closed", || plugged.openers() == 0);
         assert_eq!(station.answer(open), "ended");
         assert!(station.answer(busy).contains("ended after"));
         assert!(!plugged.is_claimed(1));
         let usbmuxd = bus.usbmuxd(&["-p"]);
-        while !plugged.is_claimed(1) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("usbmuxd holds it", || plugged.is_claimed(1));
         drop(usbmuxd);
     });
 }
@@ -169,12 +165,9 @@ fn a_backend_that_is_dropped_gives_everything_back_too() {
         assert_eq!(station.ask("drop"), "dropped");
         station.event("detached");
         assert!(station.answer(busy).contains("ended after"));
-        let until = Instant::now() + Duration::from_secs(10);
+        wait_until("the device is closed", || plugged.openers() == 0);
         // The bus' two threads and libusb's own end with it.
-        while plugged.openers() > 0 || use_of(station.id()).0 + 3 > threads {
-            assert!(Instant::now() < until, "{} threads of {threads}", use_of(station.id()).0);
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("its threads have ended", || use_of(station.id()).0 + 3 <= threads);
     });
 }
 
@@ -379,15 +372,15 @@ fn a_hundred_devices_at_once_and_a_bus_that_is_shaken() {
         assert!(idle <= 3, "{idle} ticks");
         let closed = station.ask("close");
         println!("{closed}");
-        plugged.iter().for_each(wait_until_closed);
+        wait_until("all are closed", || plugged.iter().all(|device| device.openers() == 0));
     });
 }
 
-/// The bus learns of closed files a moment later.
-fn wait_until_closed(device: &Plugged) {
-    let until = Instant::now() + Duration::from_secs(5);
-    while device.openers() > 0 {
-        assert!(Instant::now() < until, "{} is open", device.name());
+/// Waits for something the bus or another program does in its own time.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < until, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
