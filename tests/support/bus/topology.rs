@@ -2,13 +2,13 @@
 
 use super::device::{Upstream, VirtualDevice};
 use super::hub::{Connected, Hub, Switching};
+use super::kernel::{Answer, Errno, Kernel};
 use super::memory::Memory;
 use super::node::{Node, Place, SharedDevice};
 use super::readiness::{ClosedFiles, PipeId, Readiness, pipe_of};
-use super::seccomp::Kernel;
 use super::sysfs::Sysfs;
 use super::uevent::Uevents;
-use super::{Answer, Errno, usbfs};
+use super::usbfs;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Result;
 use std::os::fd::OwnedFd;
@@ -16,11 +16,16 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread;
+use std::time::Duration;
 
 /// Ports of a root hub.
 const ROOT_PORTS: u8 = 16;
 /// Highest address on a bus.
 const LAST_ADDRESS: u8 = 127;
+/// Time between the first transfer that fails at an unplug and the system's notice of it, as
+/// long as a hub takes to report. A usbmuxd that cannot submit a transfer again before it saw
+/// one fail hangs for ever.
+const NOTICE: Duration = Duration::from_millis(20);
 /// Where nodes are.
 const NODES: &str = "/dev/bus/usb/";
 
@@ -115,6 +120,24 @@ impl Topology {
 
     /// Pulls the plug; what hangs on a hub goes with it and is forgotten.
     pub fn unplug(&self, name: &str) -> Result<()> {
+        self.fail(|port| port == name || is_below(port, name));
+        self.unplug_at_once(name)
+    }
+
+    /// Transfers of these devices fail from now on.
+    fn fail(&self, is_meant: impl Fn(&str) -> bool) {
+        let inner = self.lock();
+        let dying = inner.ports.iter().filter(|(port, _)| is_meant(port));
+        let nodes: Vec<_> = dying.filter_map(|(_, port)| port.node.clone()).collect();
+        drop(inner);
+        nodes.iter().for_each(|node| node.fail());
+        if !nodes.is_empty() {
+            thread::sleep(NOTICE);
+        }
+    }
+
+    /// Like [`Self::unplug`], but the system notices before any transfer failed.
+    pub fn unplug_at_once(&self, name: &str) -> Result<()> {
         let mut inner = self.lock();
         self.vanish(&mut inner, name)?;
         inner.show_connected(name, false);
@@ -136,6 +159,9 @@ impl Topology {
 
     /// Switches power of a port.
     pub fn set_power(&self, name: &str, on: bool) -> Result<()> {
+        if !on {
+            self.fail(|port| port == name || is_below(port, name));
+        }
         let mut inner = self.lock();
         let Some(port) = inner.ports.get_mut(name) else { return Ok(()) };
         port.powered = on;
@@ -144,9 +170,19 @@ impl Topology {
 
     /// Takes a device off the bus and puts it back, at another address.
     pub fn reenumerate(&self, name: &str) -> Result<()> {
+        self.fail(|port| port == name || is_below(port, name));
         let mut inner = self.lock();
         self.vanish(&mut inner, name)?;
         self.enumerate(&mut inner, name)
+    }
+
+    /// Like [`Self::reenumerate`], for all that are no hubs.
+    pub fn reenumerate_all(&self) -> Result<()> {
+        let devices = self.devices();
+        self.fail(|port| devices.iter().any(|device| device == port));
+        let mut inner = self.lock();
+        devices.iter().try_for_each(|device| self.vanish(&mut inner, device))?;
+        devices.iter().try_for_each(|device| self.enumerate(&mut inner, device))
     }
 
     /// Lets programs open the node, or refuses them as missing rights do.
@@ -163,10 +199,10 @@ impl Topology {
         }
         let device = Arc::clone(&port.device);
         let place = inner.place(name);
-        let node = Arc::new(Node::new(place, Arc::clone(&device), Arc::new(self.sysfs.clone())));
+        let node = Arc::new(Node::new(place, device, Arc::new(self.sysfs.clone())));
         self.sysfs.add(&node.place, &node.descriptors, node.configuration())?;
         let wire = Wire { node: Arc::downgrade(&node), name: name.to_owned(), jobs: self.jobs.clone() };
-        device.lock().unwrap_or_else(PoisonError::into_inner).attached(Arc::new(wire));
+        node.attach(Arc::new(wire));
         if let Some(port) = inner.ports.get_mut(name) {
             port.node = Some(Arc::clone(&node));
         }
