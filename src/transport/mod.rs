@@ -67,6 +67,19 @@ impl Attachment {
             simulated: device.simulated,
         })
     }
+
+    /// The attachment as a mux describes it to its clients.
+    pub fn to_mux(&self) -> AttachedDevice {
+        AttachedDevice {
+            id: self.id,
+            serial: self.udid.to_string(),
+            connection: ConnectionType::Usb,
+            location: self.location,
+            product_id: self.product_id,
+            speed: self.speed,
+            simulated: self.simulated,
+        }
+    }
 }
 
 /// What a backend reports while it is watched.
