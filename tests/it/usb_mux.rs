@@ -3,9 +3,10 @@
 #![allow(clippy::disallowed_methods)] // real processes, real time
 #![allow(clippy::print_stdout)] // figures, shown with --nocapture
 
+use crate::support::bus::hub::{Hub, Switching};
 use crate::support::bus::iphone::{IPhone, Mode};
 use crate::support::bus::others::{self, Habit, Hostile, Lie};
-use crate::support::bus::{Bus, on_bus};
+use crate::support::bus::{Bus, Cure, on_bus};
 use crate::support::usb_station::{self, Role, Station};
 use std::time::{Duration, Instant};
 
@@ -373,6 +374,62 @@ fn a_hundred_devices_at_once_and_a_bus_that_is_shaken() {
         let closed = station.ask("close");
         println!("{closed}");
         wait_until("all are closed", || plugged.iter().all(|device| device.openers() == 0));
+    });
+}
+
+#[test]
+fn a_device_that_hangs_is_brought_back_by_the_rung_that_helps() {
+    on_bus("usb_mux::a_device_that_hangs_is_brought_back_by_the_rung_that_helps", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let plugged = bus.plug("4.2", phone(bus, A));
+        station.event("attached #1");
+        plugged.hang(Cure::Reset);
+        assert_eq!(station.ask(&format!("reset {A}")), "done");
+        station.event("detached #1");
+        station.event("attached #2");
+        assert!(station.ask(&format!("echo {A} 1000")).starts_with("echoed"));
+        plugged.hang(Cure::PowerLoss);
+        println!("{}", station.ask(&format!("reset {A}")));
+        station.event("detached #2");
+        assert_eq!(station.ask("power-id 2"), "done", "detached, and still meant");
+        station.event("attached #3");
+        assert!(station.ask(&format!("echo {A} 1000")).starts_with("echoed"));
+    });
+}
+
+#[test]
+fn a_hub_that_cannot_switch_single_ports_says_so() {
+    on_bus("usb_mux::a_hub_that_cannot_switch_single_ports_says_so", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        bus.plug_hub("4", Hub::new(4, Switching::Ganged));
+        bus.plug("4.2", phone(bus, A));
+        station.event("attached");
+        let said = station.ask(&format!("power {A}"));
+        assert!(said.contains("the hub at 1-4 cannot switch single ports"), "{said}");
+        assert_eq!(station.events("detached"), 0);
+    });
+}
+
+#[test]
+fn the_whole_bus_falls_away_and_comes_back() {
+    on_bus("usb_mux::the_whole_bus_falls_away_and_comes_back", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let name = |n: usize| format!("00008110-0000000000000{n:03}");
+        let plugged: Vec<_> = (0..20)
+            .map(|n| bus.plug(&format!("{}.{}", n / 10 + 1, n % 10 + 1), phone(bus, &name(n))))
+            .collect();
+        station.wait_for_events("attached", 20);
+        let busy: Vec<_> = (0..20).map(|n| station.tell(&format!("take {} 99000000000", name(n)))).collect();
+        // All are in full flow.
+        std::thread::sleep(Duration::from_millis(300));
+        bus.replug_all();
+        busy.into_iter().for_each(|order| assert!(station.answer(order).contains("ended after")));
+        station.wait_for_events("attached", 40);
+        assert_eq!(station.events("detached"), 20);
+        assert_eq!(station.events("unserved"), 0);
+        plugged.into_iter().for_each(|device| device.unplug_at_once());
+        station.wait_for_events("detached", 40);
+        assert_eq!(station.ask("list"), "");
     });
 }
 
