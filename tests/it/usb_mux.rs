@@ -433,8 +433,53 @@ fn the_whole_bus_falls_away_and_comes_back() {
     });
 }
 
+#[test]
+fn cables_that_slip_at_any_moment_leave_nothing_behind() {
+    on_bus("usb_mux::cables_that_slip_at_any_moment_leave_nothing_behind", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let name = |n: usize| format!("00008110-0000000000000{n:03}");
+        let mut plugged: Vec<_> =
+            (0..6).map(|n| Some(bus.plug(&format!("4.{}", n + 1), phone(bus, &name(n))))).collect();
+        station.wait_for_events("attached", 6);
+        let before = use_of(station.id());
+        let mut seed = 20_261_122_u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for _ in 0..120 {
+            let n = usize::try_from(random(6)).unwrap();
+            match (plugged[n].take(), random(3)) {
+                (Some(device), 0) => device.unplug(),
+                (Some(device), 1) => device.unplug_at_once(),
+                (Some(device), _) => {
+                    device.replug();
+                    plugged[n] = Some(device);
+                }
+                (None, _) => plugged[n] = Some(bus.plug(&format!("4.{}", n + 1), phone(bus, &name(n)))),
+            }
+            // Around the moments of the bring-up: settling, claiming, greeting.
+            std::thread::sleep(Duration::from_millis(random(120)));
+            if random(4) == 0 {
+                station.tell(&format!("echo {} 100000", name(n)));
+            }
+        }
+        let here: Vec<String> = (0..6).filter(|n| plugged[*n].is_some()).map(name).collect();
+        wait_until("the list is right", || {
+            let listed = station.ask("list");
+            listed.matches('@').count() == here.len() && here.iter().all(|udid| listed.contains(udid))
+        });
+        assert_eq!(station.events("unserved"), 0, "no cable that slips is a fault");
+        assert_eq!(station.events("attached") - station.events("detached"), here.len());
+        let missing = (0..6).filter(|n| plugged[*n].is_none());
+        missing.for_each(|n| _ = bus.plug(&format!("4.{}", n + 1), phone(bus, &name(n))));
+        wait_until("all are there", || station.ask("list").matches('@').count() == 6);
+        wait_until("nothing is left behind", || use_of(station.id()).1 <= before.1);
+    });
+}
+
 /// Waits for something the bus or another program does in its own time.
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(10);
     while !is_so() {
         assert!(Instant::now() < until, "never: {what}");
