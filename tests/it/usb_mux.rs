@@ -3,9 +3,10 @@
 #![allow(clippy::disallowed_methods)] // real processes, real time
 #![allow(clippy::print_stdout)] // figures, shown with --nocapture
 
+use crate::support::bus::hub::{Hub, Switching};
 use crate::support::bus::iphone::{IPhone, Mode};
 use crate::support::bus::others::{self, Habit, Hostile, Lie};
-use crate::support::bus::{Bus, Plugged, on_bus};
+use crate::support::bus::{Bus, Cure, on_bus};
 use crate::support::usb_station::{self, Role, Station};
 use std::time::{Duration, Instant};
 
@@ -118,9 +119,7 @@ fn a_device_that_another_program_holds_or_that_is_forbidden() {
     on_bus("usb_mux::a_device_that_another_program_holds_or_that_is_forbidden", |bus| {
         let held = bus.plug("1", phone(bus, A));
         let usbmuxd = bus.usbmuxd(&["-p"]);
-        while !held.is_claimed(1) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("usbmuxd holds it", || held.is_claimed(1));
         let mut station = station_on(bus, Role::Usb);
         assert!(station.event("unserved").contains("1-1 Normal OtherOwner(Some(\"usbmuxd\"))"));
         drop(usbmuxd);
@@ -145,14 +144,12 @@ fn everything_is_given_back_at_the_end() {
         std::thread::sleep(Duration::from_millis(200));
         let closed = station.ask("close");
         println!("{closed}");
-        wait_until_closed(&plugged);
+        wait_until("it is closed", || plugged.openers() == 0);
         assert_eq!(station.answer(open), "ended");
         assert!(station.answer(busy).contains("ended after"));
         assert!(!plugged.is_claimed(1));
         let usbmuxd = bus.usbmuxd(&["-p"]);
-        while !plugged.is_claimed(1) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("usbmuxd holds it", || plugged.is_claimed(1));
         drop(usbmuxd);
     });
 }
@@ -169,12 +166,9 @@ fn a_backend_that_is_dropped_gives_everything_back_too() {
         assert_eq!(station.ask("drop"), "dropped");
         station.event("detached");
         assert!(station.answer(busy).contains("ended after"));
-        let until = Instant::now() + Duration::from_secs(10);
+        wait_until("the device is closed", || plugged.openers() == 0);
         // The bus' two threads and libusb's own end with it.
-        while plugged.openers() > 0 || use_of(station.id()).0 + 3 > threads {
-            assert!(Instant::now() < until, "{} threads of {threads}", use_of(station.id()).0);
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("its threads have ended", || use_of(station.id()).0 + 3 <= threads);
     });
 }
 
@@ -379,15 +373,116 @@ fn a_hundred_devices_at_once_and_a_bus_that_is_shaken() {
         assert!(idle <= 3, "{idle} ticks");
         let closed = station.ask("close");
         println!("{closed}");
-        plugged.iter().for_each(wait_until_closed);
+        wait_until("all are closed", || plugged.iter().all(|device| device.openers() == 0));
     });
 }
 
-/// The bus learns of closed files a moment later.
-fn wait_until_closed(device: &Plugged) {
-    let until = Instant::now() + Duration::from_secs(5);
-    while device.openers() > 0 {
-        assert!(Instant::now() < until, "{} is open", device.name());
+#[test]
+fn a_device_that_hangs_is_brought_back_by_the_rung_that_helps() {
+    on_bus("usb_mux::a_device_that_hangs_is_brought_back_by_the_rung_that_helps", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let plugged = bus.plug("4.2", phone(bus, A));
+        station.event("attached #1");
+        plugged.hang(Cure::Reset);
+        assert_eq!(station.ask(&format!("reset {A}")), "done");
+        station.event("detached #1");
+        station.event("attached #2");
+        assert!(station.ask(&format!("echo {A} 1000")).starts_with("echoed"));
+        plugged.hang(Cure::PowerLoss);
+        println!("{}", station.ask(&format!("reset {A}")));
+        station.event("detached #2");
+        assert_eq!(station.ask("power-id 2"), "done", "detached, and still meant");
+        station.event("attached #3");
+        assert!(station.ask(&format!("echo {A} 1000")).starts_with("echoed"));
+    });
+}
+
+#[test]
+fn a_hub_that_cannot_switch_single_ports_says_so() {
+    on_bus("usb_mux::a_hub_that_cannot_switch_single_ports_says_so", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        bus.plug_hub("4", Hub::new(4, Switching::Ganged));
+        bus.plug("4.2", phone(bus, A));
+        station.event("attached");
+        let said = station.ask(&format!("power {A}"));
+        assert!(said.contains("the hub at 1-4 cannot switch single ports"), "{said}");
+        assert_eq!(station.events("detached"), 0);
+    });
+}
+
+#[test]
+fn the_whole_bus_falls_away_and_comes_back() {
+    on_bus("usb_mux::the_whole_bus_falls_away_and_comes_back", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let name = |n: usize| format!("00008110-0000000000000{n:03}");
+        let plugged: Vec<_> = (0..20)
+            .map(|n| bus.plug(&format!("{}.{}", n / 10 + 1, n % 10 + 1), phone(bus, &name(n))))
+            .collect();
+        station.wait_for_events("attached", 20);
+        let busy: Vec<_> = (0..20).map(|n| station.tell(&format!("take {} 99000000000", name(n)))).collect();
+        // All are in full flow.
+        std::thread::sleep(Duration::from_millis(300));
+        bus.replug_all();
+        busy.into_iter().for_each(|order| assert!(station.answer(order).contains("ended after")));
+        station.wait_for_events("attached", 40);
+        assert_eq!(station.events("detached"), 20);
+        assert_eq!(station.events("unserved"), 0);
+        plugged.into_iter().for_each(|device| device.unplug_at_once());
+        station.wait_for_events("detached", 40);
+        assert_eq!(station.ask("list"), "");
+    });
+}
+
+#[test]
+fn cables_that_slip_at_any_moment_leave_nothing_behind() {
+    on_bus("usb_mux::cables_that_slip_at_any_moment_leave_nothing_behind", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let name = |n: usize| format!("00008110-0000000000000{n:03}");
+        let mut plugged: Vec<_> =
+            (0..6).map(|n| Some(bus.plug(&format!("4.{}", n + 1), phone(bus, &name(n))))).collect();
+        station.wait_for_events("attached", 6);
+        let before = use_of(station.id());
+        let mut seed = 20_261_122_u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for _ in 0..120 {
+            let n = usize::try_from(random(6)).unwrap();
+            match (plugged[n].take(), random(3)) {
+                (Some(device), 0) => device.unplug(),
+                (Some(device), 1) => device.unplug_at_once(),
+                (Some(device), _) => {
+                    device.replug();
+                    plugged[n] = Some(device);
+                }
+                (None, _) => plugged[n] = Some(bus.plug(&format!("4.{}", n + 1), phone(bus, &name(n)))),
+            }
+            // Around the moments of the bring-up: settling, claiming, greeting.
+            std::thread::sleep(Duration::from_millis(random(120)));
+            if random(4) == 0 {
+                station.tell(&format!("echo {} 100000", name(n)));
+            }
+        }
+        let here: Vec<String> = (0..6).filter(|n| plugged[*n].is_some()).map(name).collect();
+        wait_until("the list is right", || {
+            let listed = station.ask("list");
+            listed.matches('@').count() == here.len() && here.iter().all(|udid| listed.contains(udid))
+        });
+        assert_eq!(station.events("unserved"), 0, "no cable that slips is a fault");
+        assert_eq!(station.events("attached") - station.events("detached"), here.len());
+        let missing = (0..6).filter(|n| plugged[*n].is_none());
+        missing.for_each(|n| _ = bus.plug(&format!("4.{}", n + 1), phone(bus, &name(n))));
+        wait_until("all are there", || station.ask("list").matches('@').count() == 6);
+        wait_until("nothing is left behind", || use_of(station.id()).1 <= before.1);
+    });
+}
+
+/// Waits for something the bus or another program does in its own time.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < until, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -216,9 +216,11 @@ fn words(event: &BackendEvent) -> String {
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 type Done = Result<String, Failed>;
 
+/// The backend, and the built-in mux again if it is one.
+type Held = (Arc<dyn Backend>, Option<Arc<UsbBackend>>);
+
 struct Hand {
-    /// The backend, and the built-in mux again if it is one.
-    held: Mutex<Option<(Arc<dyn Backend>, Option<Arc<UsbBackend>>)>>,
+    held: Mutex<Option<Held>>,
     kept: Mutex<Vec<BoxChannel>>,
 }
 
@@ -251,6 +253,12 @@ impl Hand {
                 let stream = self.source(words[1]).await?;
                 self.kept.lock().unwrap().push(stream);
                 Ok("stalled".to_owned())
+            }
+            // By number, because a device that hangs may be listed no more.
+            "power-id" => {
+                let id = MuxId(words[1].parse()?);
+                self.backend().recover(id, Rung::PowerCyclePort).await?;
+                Ok("done".to_owned())
             }
             "reset" => self.recover(words[1], Rung::ResetDevice).await,
             "power" => self.recover(words[1], Rung::PowerCyclePort).await,
