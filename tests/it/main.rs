@@ -17,6 +17,16 @@ mod lint;
 mod main_job;
 mod mux;
 mod outcomes;
+mod ports;
 mod support;
+mod udev;
+#[cfg(target_os = "linux")]
+mod usb;
+#[cfg(target_os = "linux")]
+mod usb_client;
+#[cfg(target_os = "linux")]
+mod usb_mux;
+#[cfg(target_os = "linux")]
+mod usb_way;
 mod virtual_time;
 mod written_down;
