@@ -25,6 +25,8 @@
 //! device as the kernel holds it, which passes transfers to a [`device::VirtualDevice`].
 
 #![allow(dead_code)] // tests and benchmarks each use a part
+#![allow(unreachable_pub)] // and nothing outside reaches into either
+#![allow(clippy::unwrap_used)] // what fails here fails the test
 #![allow(clippy::disallowed_methods)] // real processes, real time, a real environment
 #![allow(clippy::print_stdout)] // a skipped test must be seen
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)] // kernel layouts
@@ -244,7 +246,7 @@ impl Plugged {
         self.topology.set_power(&self.name, on).unwrap();
     }
 
-    /// The device stops answering, until the cure.
+    /// The device takes everything and answers nothing any more, until the cure.
     pub fn hang(&self, cure: Cure) {
         self.topology.node(&self.name).into_iter().for_each(|node| node.hang(cure));
     }
