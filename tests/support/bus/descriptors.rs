@@ -40,6 +40,8 @@ pub struct Descriptors {
     /// Configuration descriptors, whole; broken ones are given to the host as they are.
     pub configurations: Vec<Vec<u8>>,
     pub strings: BTreeMap<u8, String>,
+    /// Ports of a hub.
+    pub ports: u8,
 }
 
 impl Descriptors {
@@ -57,6 +59,7 @@ impl Descriptors {
             class: (0, 0, 0),
             configurations: Vec::new(),
             strings,
+            ports: 0,
         }
     }
 

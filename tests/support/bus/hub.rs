@@ -113,6 +113,7 @@ impl VirtualDevice for Hub {
             class: (9, 0, 1),
             configurations: Vec::new(),
             strings: [(MANUFACTURER, "Enlist tests".to_owned()), (PRODUCT, "USB 2.0 hub".to_owned())].into(),
+            ports: self.ports,
         }
         .with(configuration)
     }

@@ -96,11 +96,7 @@ impl IPhone {
 
     /// With another product id; that of an iPad changes its name too.
     pub fn with_product_id(self, product_id: u16) -> Self {
-        let product = if matches!(product_id, 0x129a | 0x129f | 0x12a2..=0x12a6 | 0x12a9 | 0x12ab) {
-            "iPad"
-        } else {
-            "iPhone"
-        };
+        let product = if product_id == 0x12ab { "iPad" } else { "iPhone" };
         Self { product_id, product, ..self }
     }
 

@@ -8,25 +8,47 @@
 //! #[test]
 //! fn usbmuxd_lists_a_device() {
 //!     on_bus("usb::usbmuxd_lists_a_device", |bus| {
-//!         let plugged = bus.plug("1", IPhone::new("0000811000112233445566AA"));
+//!         let plugged = bus.fleet(FleetOptions { devices: 1, ..FleetOptions::default() });
+//!         let usbmuxd = bus.usbmuxd(&[]);
 //!         let listed = bus.command("idevice_id").arg("-l").output().unwrap();
 //!     });
 //! }
 //! ```
 //!
 //! [`on_bus`] runs the test program again inside new namespaces, where the closure gets the
-//! [`Bus`]. Only programs started with [`Bus::command`], and what they start, reach the bus.
+//! [`Bus`]. Only programs started with [`Bus::command`] or [`Bus::adopt`], and what they start,
+//! can open devices; the test itself can list them. A program that is not a test, such as a
+//! benchmark, uses [`program_on_bus`].
+//!
+//! | to plug in | with |
+//! |---|---|
+//! | the simulator's devices, sixteen on a hub | [`Bus::fleet`]; attach and detach in its fleet |
+//! | one phone with [`ports::ECHO`], [`ports::DISCARD`], [`ports::SOURCE`] | [`iphone::IPhone`] |
+//! | recovery, DFU, debug USB, a Mac, charging only | [`others`] |
+//! | phones whose descriptors or mux lie | [`others::lying`], [`others::Hostile`] |
+//! | a hub that switches power otherwise | [`Bus::plug_hub`] |
+//!
+//! Fleet phones have the ports of [`ports`] too. [`Plugged`] unplugs, replugs, switches power,
+//! takes rights away, and makes a device hang. Phones want a tokio runtime around them:
+//! `let _inside = bus.runtime().enter();`.
+//!
+//! A usbmuxd without `-p` lists a device only after it has paired with it, which takes the
+//! person of a simulated device a second, and usbmuxd's processor time for each.
 //!
 //! # How it works
 //!
 //! [`namespace`] makes the place and its mounts. [`topology`] holds ports and what hangs there;
-//! plugging shows a device in [`sysfs`] and sends [`uevent`]s. A [`seccomp`] filter hands
-//! over a program's opens and ioctls of USB nodes; [`usbfs`] decodes them for [`node`], the
+//! plugging shows a device in [`sysfs`] and sends [`uevent`]s. A [`seccomp`] filter, or
+//! [`preload`] where there can be none, hands over a program's opens and ioctls of USB nodes
+//! to a [`kernel::Kernel`], which is the topology; [`usbfs`] decodes them for [`node`], the
 //! device as the kernel holds it, which passes transfers to a [`device::VirtualDevice`].
+//! [`readiness`] makes the files that programs wait on.
 
 #![allow(dead_code)] // tests and benchmarks each use a part
+#![allow(unreachable_pub)] // and nothing outside reaches into either
+#![allow(clippy::unwrap_used)] // what fails here fails the test
 #![allow(clippy::disallowed_methods)] // real processes, real time, a real environment
-#![allow(clippy::print_stdout)] // a skipped test must be seen
+#![allow(clippy::print_stdout)] // what programs said must be seen
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)] // kernel layouts
 
 pub mod descriptors;
@@ -244,7 +266,7 @@ impl Plugged {
         self.topology.set_power(&self.name, on).unwrap();
     }
 
-    /// The device stops answering, until the cure.
+    /// The device takes everything and answers nothing any more, until the cure.
     pub fn hang(&self, cure: Cure) {
         self.topology.node(&self.name).into_iter().for_each(|node| node.hang(cure));
     }

@@ -74,7 +74,7 @@ pub struct Node {
 struct State {
     /// It does not answer any more, which the system has not noticed yet.
     failing: bool,
-    /// It takes nothing and gives nothing, until this.
+    /// It takes everything and answers nothing, until this.
     hung: Option<Cure>,
     gone: bool,
     configuration: Option<u8>,
@@ -393,13 +393,13 @@ impl Node {
     }
 
     fn work(&self, state: &mut State, endpoint: u8) {
-        if state.hung.is_some() {
-            return;
-        }
         let Some(mut queue) = state.pending.remove(&endpoint) else { return };
         let mut device = self.device();
         while let Some((who, mut urb)) = queue.pop_front() {
-            let moved = if endpoint & 0x80 == 0 {
+            let moved = if state.hung.is_some() {
+                urb.actual = urb.data.len();
+                endpoint & 0x80 == 0
+            } else if endpoint & 0x80 == 0 {
                 send(&mut **device, &mut urb)
             } else {
                 receive(&mut **device, &mut urb)

@@ -10,23 +10,18 @@ use std::sync::Arc;
 /// A device that is nothing but its descriptors.
 pub struct Plain {
     descriptors: Descriptors,
-    first_configuration: Option<u8>,
 }
 
 impl Plain {
     /// Configured, as most devices are.
     pub fn new(descriptors: Descriptors) -> Self {
-        Self { descriptors, first_configuration: Some(1) }
+        Self { descriptors }
     }
 }
 
 impl VirtualDevice for Plain {
     fn descriptors(&self) -> Descriptors {
         self.descriptors.clone()
-    }
-
-    fn first_configuration(&self) -> Option<u8> {
-        self.first_configuration
     }
 
     /// Commands of recovery (8.3) are taken.

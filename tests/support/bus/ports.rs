@@ -5,7 +5,7 @@ use enlist::ids::MuxId;
 use enlist::transport::{Backend, BoxChannel, TransportError};
 use std::io::Result;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -67,10 +67,16 @@ impl Ports for FleetPorts {
     }
 }
 
+/// A prime, so that no size of packets or transfers divides it.
+const PERIOD: u64 = 251;
+
 /// The byte at a place of what [`SOURCE`] sends.
 pub fn pattern(at: u64) -> u8 {
-    (at % 251) as u8
+    (at % PERIOD) as u8
 }
+
+/// Many periods, to be copied from.
+static PATTERN: OnceLock<Vec<u8>> = OnceLock::new();
 
 #[derive(Debug)]
 struct Source {
@@ -89,10 +95,11 @@ impl AsyncRead for Source {
             self.waiting = Some(context.waker().clone());
             return Poll::Pending;
         };
-        let count = buffer.remaining();
-        buffer.initialize_unfilled().iter_mut().zip(at..).for_each(|(byte, at)| *byte = pattern(at));
-        buffer.advance(count);
-        self.at = Some(at + count as u64);
+        let ready = PATTERN.get_or_init(|| (0..PERIOD * 1024).map(pattern).collect());
+        let piece = &ready[(at % PERIOD) as usize..];
+        let piece = &piece[..piece.len().min(buffer.remaining())];
+        buffer.put_slice(piece);
+        self.at = Some(at + piece.len() as u64);
         Poll::Ready(Ok(()))
     }
 }

@@ -21,7 +21,8 @@ use std::thread;
 /// Which pipe a file is; the same for all copies of it.
 pub type PipeId = u64;
 
-/// Our end. Dropping it shows the program an error.
+/// Our end. Dropping it shows the program an error, and nobody hears of the program's close
+/// any more.
 #[derive(Debug)]
 pub struct Readiness {
     reader: File,

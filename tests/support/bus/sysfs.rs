@@ -53,7 +53,6 @@ impl Sysfs {
         std::fs::create_dir_all(&folder)?;
         let id = descriptors.id;
         let text = |of: u8| descriptors.strings.get(&of).cloned();
-        let hub_ports = if descriptors.class.0 == 9 { 16 } else { 0 };
         let attributes = [
             ("busnum", Some(place.bus.to_string())),
             ("devnum", Some(place.address.to_string())),
@@ -68,7 +67,7 @@ impl Sysfs {
             ("bDeviceProtocol", Some(format!("{:02x}", descriptors.class.2))),
             ("bNumConfigurations", Some(descriptors.configurations.len().to_string())),
             ("version", Some(" 2.00".to_owned())),
-            ("maxchild", Some(hub_ports.to_string())),
+            ("maxchild", Some(descriptors.ports.to_string())),
             ("authorized", Some("1".to_owned())),
             ("manufacturer", text(MANUFACTURER)),
             ("product", text(PRODUCT)),

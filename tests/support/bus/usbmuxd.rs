@@ -5,6 +5,7 @@
 use super::Bus;
 use enlist::transport::usbmuxd::{MuxAddress, UsbmuxdBackend};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,13 +21,9 @@ pub struct Usbmuxd {
     child: Child,
 }
 
-/// True if there is one to be run.
-pub fn is_installed() -> bool {
-    std::path::Path::new(PROGRAM).exists()
-}
-
 impl Usbmuxd {
     pub(super) fn start(bus: &Bus, arguments: &[&str]) -> Self {
+        assert!(Path::new(PROGRAM).exists(), "{PROGRAM} is missing: install usbmuxd");
         let log = std::fs::File::create(LOG).unwrap();
         let mut command = bus.command(PROGRAM);
         command.args(["-f", "-v"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
