@@ -9,6 +9,7 @@ pub mod fields;
 pub mod lockdown;
 pub mod mcinstall;
 pub mod mcinstall_error;
+pub mod mux_packet;
 pub mod notification_proxy;
 pub mod pair_record;
 pub mod plist_frame;

@@ -18,5 +18,7 @@ mod main_job;
 mod mux;
 mod outcomes;
 mod support;
+#[cfg(target_os = "linux")]
+mod usb;
 mod virtual_time;
 mod written_down;

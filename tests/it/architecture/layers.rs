@@ -199,7 +199,9 @@ fn codecs_and_decisions_do_no_io_and_crates_stay_where_they_belong() {
         for (word, line) in source.words() {
             let crates = CRATES.iter().find(|(name, _)| *name == word);
             let misplaced = crates.is_some_and(|(_, homes)| !homes.iter().any(|home| within(&module, home)));
-            if misplaced || pure && NO_IO.contains(&word.as_str()) {
+            // The mux has deadlines; it is told the time, and clippy forbids asking for it.
+            let told = word == "Instant" && within(&module, "proto::mux");
+            if misplaced || pure && !told && NO_IO.contains(&word.as_str()) {
                 wrong.push(format!("{}:{line}: {word}", source.path));
             }
         }

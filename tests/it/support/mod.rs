@@ -1,6 +1,9 @@
 //! Helpers shared by all topics.
 
 pub(crate) mod binary;
+#[cfg(target_os = "linux")]
+#[path = "../../support/bus/mod.rs"]
+pub(crate) mod bus;
 pub(crate) mod fleet;
 pub(crate) mod mux_proxy;
 pub(crate) mod profile;

@@ -1,0 +1,216 @@
+//! A virtual USB bus: unmodified programs (Debian's usbmuxd, libusb, libimobiledevice's tools,
+//! our own binary) see hubs and devices that are made here, without any privilege. It is way A
+//! of virtual-usb.md; Linux only.
+//!
+//! # Use
+//!
+//! ```ignore
+//! #[test]
+//! fn usbmuxd_lists_a_device() {
+//!     on_bus("usb::usbmuxd_lists_a_device", |bus| {
+//!         let plugged = bus.plug("1", IPhone::new("0000811000112233445566AA"));
+//!         let listed = bus.command("idevice_id").arg("-l").output().unwrap();
+//!     });
+//! }
+//! ```
+//!
+//! [`on_bus`] runs the test program again inside new namespaces, where the closure gets the
+//! [`Bus`]. Only programs started with [`Bus::command`], and what they start, reach the bus.
+//!
+//! # How it works
+//!
+//! [`namespace`] makes the place and its mounts. [`topology`] holds ports and what hangs there;
+//! plugging shows a device in [`sysfs`] and sends [`uevent`]s. A [`seccomp`] filter hands
+//! over a program's opens and ioctls of USB nodes; [`usbfs`] decodes them for [`node`], the
+//! device as the kernel holds it, which passes transfers to a [`device::VirtualDevice`].
+
+#![allow(dead_code)] // tests and benchmarks each use a part
+#![allow(clippy::disallowed_methods)] // real processes, real time, a real environment
+#![allow(clippy::print_stdout)] // a skipped test must be seen
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)] // kernel layouts
+
+pub mod descriptors;
+pub mod device;
+pub mod fleet;
+pub mod hub;
+pub mod iphone;
+mod memory;
+mod namespace;
+mod node;
+pub mod others;
+mod phone_mux;
+pub mod ports;
+mod readiness;
+mod seccomp;
+mod sysfs;
+mod topology;
+mod uevent;
+mod usbfs;
+pub mod usbmuxd;
+
+use device::VirtualDevice;
+use enlist::sim::{Fleet, FleetOptions};
+use fleet::PluggedFleet;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Handle, Runtime};
+use topology::Topology;
+use usbmuxd::Usbmuxd;
+
+/// Time a test on the bus may take, programs included.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// A kernel's error number, positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// What a system call gives back.
+#[derive(Debug)]
+pub enum Answer {
+    /// The kernel shall do it.
+    Kernel,
+    Value(i64),
+    Error(Errno),
+    /// An open file, for the caller to keep.
+    File(OwnedFd),
+}
+
+/// Runs a test on a bus of its own. `name` is the test's full name: it is run again by it.
+#[track_caller]
+pub fn on_bus(name: &str, test: impl FnOnce(&Bus)) {
+    if namespace::is_inside() {
+        test(&Bus::start());
+        return;
+    }
+    let arguments = ["--exact", name, "--nocapture", "--test-threads=1"];
+    let Some(inside) = namespace::run_inside(&arguments, PATIENCE).unwrap() else { return };
+    println!("{}", inside.output);
+    assert!(inside.success, "failed on the bus; see the output above");
+    assert!(inside.output.contains("test result: ok. 1 passed"), "there is no test {name}");
+}
+
+/// A computer's USB.
+pub struct Bus {
+    topology: Arc<Topology>,
+    /// What devices do besides answering the bus.
+    runtime: Runtime,
+}
+
+impl Bus {
+    /// Prepares the place, and a bus with an empty root hub.
+    fn start() -> Self {
+        namespace::prepare().unwrap();
+        let root = Path::new(namespace::ROOT);
+        let topology = Topology::new(root).unwrap();
+        topology.add_bus(1).unwrap();
+        namespace::show(root).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        Self { topology, runtime: runtime.unwrap() }
+    }
+
+    /// Plugs a device in: `1` is a port of the first bus' root hub, `4.2` one of the hub
+    /// there (hubs that are missing come with it), `2-4.2` of the second bus.
+    pub fn plug(&self, port: &str, device: impl VirtualDevice + 'static) -> Plugged {
+        let name = if port.contains('-') { port.to_owned() } else { format!("1-{port}") };
+        plug(&self.topology, &name, Box::new(device));
+        Plugged { topology: Arc::clone(&self.topology), name }
+    }
+
+    /// Plugs in the simulator's devices, sixteen on a hub: those of `options`, and follows
+    /// what attaches and detaches.
+    pub fn fleet(&self, options: FleetOptions) -> PluggedFleet {
+        let _inside = self.runtime.enter();
+        let expected = if options.attached { options.devices } else { 0 };
+        let before = self.topology.devices().len();
+        let fleet = PluggedFleet::new(&self.topology, self.runtime.handle(), Fleet::new(options).unwrap());
+        while self.topology.devices().len() < before + expected {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        fleet
+    }
+
+    /// Where devices live.
+    pub fn runtime(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    /// Starts Debian's usbmuxd; `arguments` come after its usual ones.
+    pub fn usbmuxd(&self, arguments: &[&str]) -> Usbmuxd {
+        Usbmuxd::start(self, arguments)
+    }
+
+    /// A program that sees the bus. The filter stays with all it starts.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let kernel = Arc::clone(&self.topology);
+        let mut command = seccomp::watched(program.as_ref(), kernel).unwrap();
+        // libudev takes only the real sysfs otherwise.
+        command.env("SYSTEMD_DEVICE_VERIFY_SYSFS", "0");
+        command
+    }
+}
+
+/// A device in a port. Dropping this leaves it there.
+#[derive(Clone)]
+pub struct Plugged {
+    topology: Arc<Topology>,
+    name: String,
+}
+
+impl Plugged {
+    /// Linux' name of the port: `1-4.2`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Address on the bus; `None` while it is not on it.
+    pub fn address(&self) -> Option<u8> {
+        Some(self.topology.node(&self.name)?.place.address)
+    }
+
+    /// Pulls the plug.
+    pub fn unplug(self) {
+        self.topology.unplug(&self.name).unwrap();
+    }
+
+    /// Takes the device off the bus and puts it back.
+    pub fn replug(&self) {
+        self.topology.reenumerate(&self.name).unwrap();
+    }
+
+    /// Switches the port's power, whatever hub it is on.
+    pub fn power(&self, on: bool) {
+        self.topology.set_power(&self.name, on).unwrap();
+    }
+
+    /// Lets programs open it, or gives EACCES, until the next replug.
+    pub fn allow(&self, allowed: bool) {
+        self.topology.set_access(&self.name, allowed);
+    }
+
+    /// Open files on it, of all programs.
+    pub fn openers(&self) -> usize {
+        self.topology.node(&self.name).map_or(0, |node| node.openers())
+    }
+
+    /// Configuration in use.
+    pub fn configuration(&self) -> Option<u8> {
+        self.topology.node(&self.name)?.configuration()
+    }
+
+    /// True while a program holds the interface.
+    pub fn is_claimed(&self, interface: u8) -> bool {
+        self.topology.node(&self.name).is_some_and(|node| node.is_claimed(interface) == Ok(true))
+    }
+}
+
+fn plug(topology: &Topology, name: &str, device: Box<dyn VirtualDevice>) {
+    let bus = name.split('-').next().and_then(|bus| bus.parse().ok());
+    topology.add_bus(bus.unwrap_or_else(|| panic!("{name} is no port"))).unwrap();
+    let hubs = name.match_indices('.').map(|(at, _)| &name[..at]);
+    hubs.filter(|hub| !topology.is_taken(hub)).for_each(|hub| topology.add_large_hub(hub).unwrap());
+    topology.plug(name, device).unwrap();
+}

@@ -1,0 +1,132 @@
+//! What listens at a device's ports: services for tests, and the simulator's devices.
+
+use async_trait::async_trait;
+use enlist::ids::MuxId;
+use enlist::transport::{Backend, BoxChannel, TransportError};
+use std::io::Result;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Sends back what it gets.
+pub const ECHO: u16 = 7;
+/// Takes everything, sends nothing.
+pub const DISCARD: u16 = 9;
+/// Sends for ever, as fast as it may: [`pattern`].
+pub const SOURCE: u16 = 19;
+
+/// Bytes on the way through [`ECHO`].
+const ECHO_BYTES: usize = 256 << 10;
+
+/// Opens streams to a device's ports.
+#[async_trait]
+pub trait Ports: Send + Sync {
+    /// A stream to `port`, or the reason of a refusal.
+    async fn connect(&self, port: u16) -> std::result::Result<BoxChannel, String>;
+}
+
+/// [`ECHO`], [`DISCARD`] and [`SOURCE`]; everything else is refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TestServices;
+
+#[async_trait]
+impl Ports for TestServices {
+    async fn connect(&self, port: u16) -> std::result::Result<BoxChannel, String> {
+        match port {
+            ECHO => {
+                let (ours, theirs) = tokio::io::duplex(ECHO_BYTES);
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = tokio::io::split(theirs);
+                    // Ends with the stream.
+                    let _ = tokio::io::copy(&mut reader, &mut writer).await;
+                });
+                Ok(Box::new(ours))
+            }
+            DISCARD => Ok(Box::new(Sink)),
+            SOURCE => Ok(Box::new(Source { at: 0 })),
+            _ => Err(format!("nothing listens at port {port}\n")),
+        }
+    }
+}
+
+/// A device of the simulator, which has the test services besides its own.
+#[derive(Debug, Clone)]
+pub struct FleetPorts {
+    pub backend: Arc<dyn Backend>,
+    pub id: MuxId,
+}
+
+#[async_trait]
+impl Ports for FleetPorts {
+    async fn connect(&self, port: u16) -> std::result::Result<BoxChannel, String> {
+        if matches!(port, ECHO | DISCARD | SOURCE) {
+            return TestServices.connect(port).await;
+        }
+        self.backend.connect(self.id, port).await.map_err(|error: TransportError| error.to_string())
+    }
+}
+
+/// The byte at a place of what [`SOURCE`] sends.
+pub fn pattern(at: u64) -> u8 {
+    (at % 251) as u8
+}
+
+#[derive(Debug)]
+struct Source {
+    at: u64,
+}
+
+impl AsyncRead for Source {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        let count = buffer.remaining();
+        let at = self.at;
+        buffer.initialize_unfilled().iter_mut().zip(at..).for_each(|(byte, at)| *byte = pattern(at));
+        buffer.advance(count);
+        self.at += count as u64;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Listens to nobody.
+impl AsyncWrite for Source {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[derive(Debug)]
+struct Sink;
+
+/// Never has anything, and never ends by itself.
+impl AsyncRead for Sink {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Sink {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
