@@ -17,6 +17,8 @@ mod lint;
 mod main_job;
 mod mux;
 mod outcomes;
+#[cfg(target_os = "linux")]
+mod qemu;
 mod support;
 #[cfg(target_os = "linux")]
 mod usb;
