@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | [`ids`] [`limits`] [`clock`] [`secret`] | base: names, every bound with its reason, time, redaction | policy |
 //! | [`wire`] | codecs, bytes to messages and back, for both sides; the profile file | IO, async, a clock |
-//! | [`proto`] | what an answer means: pairing, sessions | IO, async, real time |
+//! | [`proto`] | what an answer means: the USB mux, pairing, sessions | IO, async, real time |
 //! | [`transport`] | ways to devices ([`transport::Backend`]), streams, TLS | services, workflows |
 //! | [`device`] | one device: facts, trust, service clients | order of steps, retries, texts for people |
 //! | [`workflow`] | the pure plan, the engine, steps, outcomes, events | SQL, HTTP, USB, printing |

@@ -196,6 +196,35 @@ pub const RECONNECT_PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
+/// A device that comes back to its port within this time was plugged in once: devices
+/// enumerate several times in their first seconds (1.12).
+pub const REPLUG_DEBOUNCE: Duration = Duration::from_secs(3);
+
+/// Detaches of a device from one bay within [`FLAP_WINDOW`] that quarantine it: a person
+/// who tries a cable twice makes fewer, a loose contact makes more.
+pub const FLAP_DETACHES: usize = 5;
+
+/// See [`FLAP_DETACHES`].
+pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
+
+/// A quarantined device that stays attached this long is let in again.
+pub const FLAP_CALM: Duration = Duration::from_secs(30);
+
+/// A job whose device is quarantined waits at least this long: time for a calm stay after
+/// somebody took another cable.
+pub const FLAP_PATIENCE: Duration = Duration::from_secs(90);
+
+/// A rung of the recovery ladder may take this long: a port's power stays off for seconds,
+/// and a hub may take its time.
+pub const RUNG_TAKES: Duration = Duration::from_secs(20);
+
+/// A rung that is impossible says so at once; one that takes longer is shown.
+pub const RUNG_NOTICE: Duration = Duration::from_millis(50);
+
+/// The detach and the attach that prove that a rung was taken. A device enumerates within a
+/// second or two of a reset; a phone that boots would take longer, but nothing boots it.
+pub const RUNG_PROOF: Duration = Duration::from_secs(10);
+
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);
 

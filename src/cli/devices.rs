@@ -12,7 +12,7 @@ pub(super) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     let listed = operations.devices().await?;
     for device in &listed {
         if output.json {
@@ -43,7 +43,7 @@ fn row(listed: &ListedDevice, output: &Output) -> String {
         "{} {:<10} {}  {}  {}  {}  {}{mark}{trouble}",
         output.toned(tone, tone.shape()),
         device.bay.to_string(),
-        device.udid,
+        device.known_as(),
         text(&device.name),
         text(&device.product_type),
         text(&device.os_version),

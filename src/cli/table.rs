@@ -39,7 +39,7 @@ impl Table {
             text.push(self.output.toned(Tone::Strong, head));
             text.extend(CARD.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
         }
-        if !self.once && !bays.is_empty() && bays.iter().all(|b| b.ended) {
+        if !self.once && bays.iter().any(|b| b.ended) && !bays.iter().any(BayView::is_open) {
             let rest = "All done. Plug in more devices, or end with Ctrl-C.";
             text.push(self.output.toned(Tone::Quiet, rest));
         }
@@ -79,7 +79,7 @@ impl Table {
             return self.output.toned(Tone::Bad, format!("✖ no way to the devices: {trouble}; trying again"));
         }
         let good = bays.iter().filter(|b| b.ended && b.device.outcome.is_success()).count();
-        let hand = bays.iter().filter(|b| Tone::of(&b.device, b.ended) == Tone::Person).count();
+        let hand = bays.iter().filter(|b| Tone::of_bay(b) == Tone::Person).count();
         let simulated = if bays.iter().any(|b| b.device.simulated) { "  SIMULATED DEVICES" } else { "" };
         let text = format!("{} devices, {good} done, {hand} need a hand{simulated}", bays.len());
         self.output.toned(Tone::Strong, text)
@@ -87,8 +87,8 @@ impl Table {
 
     fn row(&self, bay: &BayView, live: &Live, width: usize) -> String {
         let device = &bay.device;
-        let tone = Tone::of(device, bay.ended);
-        let name = device.name.clone().unwrap_or_else(|| device.udid.to_string());
+        let tone = Tone::of_bay(bay);
+        let name = device.name.clone().unwrap_or_else(|| device.known_as());
         let left = match bay.until {
             Some(until) if !bay.ended => {
                 let seconds = live.seconds_until(until);
@@ -108,7 +108,7 @@ impl Table {
 
 /// Lower is more urgent.
 fn urgency(bay: &BayView) -> u8 {
-    match Tone::of(&bay.device, bay.ended) {
+    match Tone::of_bay(bay) {
         Tone::Bad => 0,
         Tone::Person => 1,
         Tone::Good => 3,

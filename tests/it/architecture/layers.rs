@@ -73,9 +73,11 @@ const LAYERS: &[Layer] = &[
             "transport::TransportError",
             // What the bus shows, as data.
             "transport::UsbDevice",
+            "transport::BusLoad",
             "transport::UsbMode",
             "transport::Unserved",
             "transport::UnservedReason",
+            "transport::BootIdentity",
             "transport::Rung",
             "transport::RungError",
             "device",
@@ -106,7 +108,7 @@ const LAYERS: &[Layer] = &[
 const BESIDE: &[Layer] = &[
     layer("", &[]),
     layer("main", &[]),
-    layer("config", &["limits", "wire::printable", "transport::usbmuxd", "workflow::policy"]),
+    layer("config", &["ids", "limits", "wire::printable", "transport::usbmuxd", "workflow::policy"]),
     // The composition roots.
     layer("cli::compose", ANYTHING),
     layer("cli::serve", ANYTHING),

@@ -52,6 +52,7 @@ pub mod vhci;
 use device::VirtualDevice;
 use enlist::sim::{Fleet, FleetOptions};
 use fleet::PluggedFleet;
+use hub::Hub;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -121,6 +122,11 @@ impl Bus {
         Plugged { topology: Arc::clone(&self.topology), name }
     }
 
+    /// Plugs in a hub that is not like the others.
+    pub fn plug_hub(&self, port: &str, hub: Hub) {
+        self.topology.add_hub(&format!("1-{port}"), hub).unwrap();
+    }
+
     /// Plugs in the simulator's devices, sixteen on a hub: those of `options`, and follows
     /// what attaches and detaches.
     pub fn fleet(&self, options: FleetOptions) -> PluggedFleet {
@@ -175,6 +181,11 @@ impl Plugged {
     /// Pulls the plug.
     pub fn unplug(self) {
         self.topology.unplug(&self.name).unwrap();
+    }
+
+    /// Pulls the plug, which the system notices before any transfer failed.
+    pub fn unplug_at_once(self) {
+        self.topology.unplug_at_once(&self.name).unwrap();
     }
 
     /// Takes the device off the bus and puts it back.

@@ -71,6 +71,8 @@ pub struct Node {
 
 #[derive(Default)]
 struct State {
+    /// It does not answer any more, which the system has not noticed yet.
+    failing: bool,
     gone: bool,
     configuration: Option<u8>,
     layout: Configuration,
@@ -251,6 +253,10 @@ impl Node {
     /// Starts a transfer.
     pub fn submit(&self, who: PipeId, mut urb: Urb) -> Done<()> {
         let mut state = self.live()?;
+        if state.failing {
+            state.abandon(who, urb, -libc::EPROTO);
+            return Ok(());
+        }
         if urb.kind == CONTROL {
             self.control_in(&mut state, who, urb);
             return Ok(());
@@ -375,7 +381,14 @@ impl Node {
         }
     }
 
-    /// It was unplugged.
+    /// The plug is being pulled: transfers fail, new ones too.
+    pub fn fail(&self) {
+        let mut state = self.lock();
+        state.failing = true;
+        state.cancel_all(-libc::EPROTO);
+    }
+
+    /// The system noticed that it was unplugged.
     pub fn go(&self) {
         let mut state = self.lock();
         state.gone = true;

@@ -6,14 +6,14 @@ use enlist::transport::{Backend, BoxChannel, TransportError};
 use std::io::Result;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Sends back what it gets.
 pub const ECHO: u16 = 7;
 /// Takes everything, sends nothing.
 pub const DISCARD: u16 = 9;
-/// Sends for ever, as fast as it may: [`pattern`].
+/// Once it got a byte, sends [`pattern`] for ever, as fast as it may.
 pub const SOURCE: u16 = 19;
 
 /// Bytes on the way through [`ECHO`].
@@ -44,7 +44,7 @@ impl Ports for TestServices {
                 Ok(Box::new(ours))
             }
             DISCARD => Ok(Box::new(Sink)),
-            SOURCE => Ok(Box::new(Source { at: 0 })),
+            SOURCE => Ok(Box::new(Source { at: None, waiting: None })),
             _ => Err(format!("nothing listens at port {port}\n")),
         }
     }
@@ -74,27 +74,33 @@ pub fn pattern(at: u64) -> u8 {
 
 #[derive(Debug)]
 struct Source {
-    at: u64,
+    /// Where it is; `None` before the first byte came.
+    at: Option<u64>,
+    waiting: Option<Waker>,
 }
 
 impl AsyncRead for Source {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
+        let Some(at) = self.at else {
+            self.waiting = Some(context.waker().clone());
+            return Poll::Pending;
+        };
         let count = buffer.remaining();
-        let at = self.at;
         buffer.initialize_unfilled().iter_mut().zip(at..).for_each(|(byte, at)| *byte = pattern(at));
         buffer.advance(count);
-        self.at += count as u64;
+        self.at = Some(at + count as u64);
         Poll::Ready(Ok(()))
     }
 }
 
-/// Listens to nobody.
 impl AsyncWrite for Source {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        self.at.get_or_insert(0);
+        self.waiting.take().into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(bytes.len()))
     }
 

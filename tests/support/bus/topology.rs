@@ -16,11 +16,16 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread;
+use std::time::Duration;
 
 /// Ports of a root hub.
 const ROOT_PORTS: u8 = 16;
 /// Highest address on a bus.
 const LAST_ADDRESS: u8 = 127;
+/// Time between the first transfer that fails at an unplug and the system's notice of it, as
+/// long as a hub takes to report. A usbmuxd that cannot submit a transfer again before it saw
+/// one fail hangs for ever.
+const NOTICE: Duration = Duration::from_millis(20);
 /// Where nodes are.
 const NODES: &str = "/dev/bus/usb/";
 
@@ -115,6 +120,24 @@ impl Topology {
 
     /// Pulls the plug; what hangs on a hub goes with it and is forgotten.
     pub fn unplug(&self, name: &str) -> Result<()> {
+        self.fail(name);
+        self.unplug_at_once(name)
+    }
+
+    /// Transfers of a device, and of those behind it, fail from now on.
+    fn fail(&self, name: &str) {
+        let inner = self.lock();
+        let dying = inner.ports.iter().filter(|(port, _)| *port == name || is_below(port, name));
+        let nodes: Vec<_> = dying.filter_map(|(_, port)| port.node.clone()).collect();
+        drop(inner);
+        nodes.iter().for_each(|node| node.fail());
+        if !nodes.is_empty() {
+            thread::sleep(NOTICE);
+        }
+    }
+
+    /// Like [`Self::unplug`], but the system notices before any transfer failed.
+    pub fn unplug_at_once(&self, name: &str) -> Result<()> {
         let mut inner = self.lock();
         self.vanish(&mut inner, name)?;
         inner.show_connected(name, false);
@@ -136,6 +159,9 @@ impl Topology {
 
     /// Switches power of a port.
     pub fn set_power(&self, name: &str, on: bool) -> Result<()> {
+        if !on {
+            self.fail(name);
+        }
         let mut inner = self.lock();
         let Some(port) = inner.ports.get_mut(name) else { return Ok(()) };
         port.powered = on;
@@ -144,6 +170,7 @@ impl Topology {
 
     /// Takes a device off the bus and puts it back, at another address.
     pub fn reenumerate(&self, name: &str) -> Result<()> {
+        self.fail(name);
         let mut inner = self.lock();
         self.vanish(&mut inner, name)?;
         self.enumerate(&mut inner, name)

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // signals have no safe form in the standard library
 
 use super::Bus;
+use enlist::transport::usbmuxd::{MuxAddress, UsbmuxdBackend};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -44,6 +45,11 @@ impl Usbmuxd {
         std::fs::read_to_string(LOG).unwrap()
     }
 
+    /// The way through it.
+    pub fn backend(&self) -> UsbmuxdBackend {
+        UsbmuxdBackend::new(MuxAddress::Unix(SOCKET.into()))
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -58,6 +64,9 @@ impl Usbmuxd {
 
 impl Drop for Usbmuxd {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("usbmuxd's log:\n{}", self.log());
+        }
         // SAFETY: takes numbers; the child is not waited for yet, so the number is its own.
         unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
         let deadline = Instant::now() + PATIENCE;
