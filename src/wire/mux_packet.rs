@@ -17,6 +17,9 @@ pub const MAGIC: u32 = 0xfeed_face;
 /// Most data one packet of ours carries: 49116 bytes (1.9).
 pub const MOST_DATA: usize = limits::MUX_OUT_BYTES - LONG_HEADER - TCP_HEADER;
 
+/// Most data any packet can carry: what fits into the reassembly buffer (1.5).
+pub const DATA_LIMIT: usize = limits::MUX_PACKET_BYTES - LONG_HEADER - TCP_HEADER;
+
 /// TCP flags (1.7).
 pub mod flags {
     /// Opens a connection.
@@ -221,12 +224,11 @@ pub fn encode(form: Form, packet: Packet<'_>) -> Vec<u8> {
     }
 }
 
-/// Writes a segment whose data lies in two pieces, as a ring buffer has it. What does not fit
-/// into [`limits::MUX_PACKET_BYTES`] is cut off.
+/// Writes a segment whose data lies in two pieces, as a ring buffer has it. What is
+/// beyond [`DATA_LIMIT`] is cut off.
 pub fn encode_tcp(form: Form, header: TcpHeader, data: [&[u8]; 2]) -> Vec<u8> {
-    let room = limits::MUX_PACKET_BYTES - LONG_HEADER - TCP_HEADER;
-    let first = &data[0][..data[0].len().min(room)];
-    let second = &data[1][..data[1].len().min(room - first.len())];
+    let first = &data[0][..data[0].len().min(DATA_LIMIT)];
+    let second = &data[1][..data[1].len().min(DATA_LIMIT - first.len())];
     let mut bytes = begin(form, TCP, TCP_HEADER + first.len() + second.len());
     for port in [header.source, header.destination] {
         bytes.extend_from_slice(&port.to_be_bytes());

@@ -8,7 +8,7 @@ use crate::support::bus::hub::{Hub, Switching};
 use crate::support::bus::iphone::{IPhone, Mode};
 use crate::support::bus::others::{self, Habit, Hostile, Lie};
 use crate::support::bus::ports::{ECHO, SOURCE, pattern};
-use crate::support::bus::{Bus, on_bus};
+use crate::support::bus::{Bus, Cure, on_bus, on_bus_by_preload};
 use crate::usb_client::Client;
 use enlist::sim::{DeviceSpec, FleetOptions, Persona};
 use enlist::transport::Backend;
@@ -92,16 +92,23 @@ fn libusb_sees_the_hub_tree_and_every_mode() {
 
 #[test]
 fn tools_list_and_read_a_device_through_usbmuxd() {
-    on_bus("usb::tools_list_and_read_a_device_through_usbmuxd", |bus| {
-        let plugged = bus.fleet(fleet_of(1));
-        let udid = plugged.fleet.udids()[0].to_string();
-        let _usbmuxd = bus.usbmuxd(&[]);
-        assert_eq!(until_listed(bus, 1), [udid.clone()]);
-        let info = said(bus, "ideviceinfo", &["-s", "-u", &udid]);
-        assert!(info.contains(&format!("UniqueDeviceID: {udid}")), "{info}");
-        let port = plugged.plugged(&plugged.fleet.udids()[0]).unwrap();
-        assert_eq!((port.name(), port.configuration(), port.is_claimed(1)), ("1-1.1", Some(4), true));
-    });
+    on_bus("usb::tools_list_and_read_a_device_through_usbmuxd", lists_and_reads);
+}
+
+#[test]
+fn the_second_way_onto_the_bus_works_too() {
+    on_bus_by_preload("usb::the_second_way_onto_the_bus_works_too", lists_and_reads);
+}
+
+fn lists_and_reads(bus: &Bus) {
+    let plugged = bus.fleet(fleet_of(1));
+    let udid = plugged.fleet.udids()[0].to_string();
+    let _usbmuxd = bus.usbmuxd(&[]);
+    assert_eq!(until_listed(bus, 1), std::slice::from_ref(&udid));
+    let info = said(bus, "ideviceinfo", &["-s", "-u", &udid]);
+    assert!(info.contains(&format!("UniqueDeviceID: {udid}")), "{info}");
+    let port = plugged.plugged(&plugged.fleet.udids()[0]).unwrap();
+    assert_eq!((port.name(), port.configuration(), port.is_claimed(1)), ("1-1.1", Some(4), true));
 }
 
 #[test]
@@ -322,5 +329,57 @@ fn usbmuxd_survives_devices_that_lie() {
             said(bus, "idevice_id", &["-l"]).contains("00008120-0000000000000001").then_some(())
         });
         assert!(good.is_claimed(1), "after {:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_device_that_hangs_comes_back_by_its_cure_only() {
+    on_bus("usb::a_device_that_hangs_comes_back_by_its_cure_only", |bus| {
+        let _inside = bus.runtime().enter();
+        let plugged = bus.plug("1.2", IPhone::new(UDID));
+        let mode = || Client::run(bus, &["open 1-1.2", "mode"]).pop().unwrap();
+        assert_eq!(mode(), "[3, 3, 3, 0]");
+        plugged.hang(Cure::Reset);
+        let before = plugged.address();
+        assert_eq!(Client::run(bus, &["open 1-1.2", "mode", "reset"])[1], "Timeout");
+        poll("the device to come back", || plugged.address().filter(|now| Some(*now) != before));
+        assert_eq!(mode(), "[3, 3, 3, 0]");
+        plugged.hang(Cure::PowerLoss);
+        assert_eq!(Client::run(bus, &["open 1-1.2", "reset", "mode"])[1..], ["ok", "Timeout"]);
+        let before = plugged.address();
+        assert_eq!(Client::run(bus, &["open 1-1", "power 2 off", "power 2 on"]), ["ok", "ok", "ok"]);
+        poll("the device to come back", || plugged.address().filter(|now| Some(*now) != before));
+        assert_eq!(mode(), "[3, 3, 3, 0]");
+    });
+}
+
+/// Debian's libusb hears of devices from udev, which the tests with usbmuxd show.
+#[test]
+fn a_libusb_without_udev_hears_of_devices_from_the_kernel() {
+    struct Tell(std::sync::mpsc::Sender<(bool, u16)>);
+    impl rusb::Hotplug<rusb::Context> for Tell {
+        fn device_arrived(&mut self, device: rusb::Device<rusb::Context>) {
+            self.0.send((true, device.device_descriptor().unwrap().product_id())).unwrap();
+        }
+        fn device_left(&mut self, device: rusb::Device<rusb::Context>) {
+            self.0.send((false, device.device_descriptor().unwrap().product_id())).unwrap();
+        }
+    }
+    on_bus("usb::a_libusb_without_udev_hears_of_devices_from_the_kernel", |bus| {
+        let context = rusb::Context::new().unwrap();
+        let (sender, heard) = std::sync::mpsc::channel();
+        let registered =
+            rusb::HotplugBuilder::new().vendor_id(0x05ac).register(&context, Box::new(Tell(sender)));
+        let _registered: rusb::Registration<_> = registered.unwrap();
+        let next = || {
+            poll("an event", || {
+                context.handle_events(Some(Duration::from_millis(10))).unwrap();
+                heard.try_recv().ok()
+            })
+        };
+        let plugged = bus.plug("7", others::kis());
+        assert_eq!(next(), (true, 0x1881));
+        plugged.unplug();
+        assert_eq!(next(), (false, 0x1881));
     });
 }

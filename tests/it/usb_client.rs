@@ -2,6 +2,7 @@
 //! a script in its environment. Unlike the test itself it sees the bus as programs do.
 
 #![allow(clippy::disallowed_methods)] // a program of its own, with an environment
+#![allow(clippy::print_stdout)] // and an output
 
 use crate::support::binary::Running;
 use crate::support::bus::Bus;

@@ -1,8 +1,12 @@
 //! Our own mux, and the bus beside usbmuxd, on the virtual bus.
 
+#![allow(clippy::disallowed_methods)] // real processes, real time
+#![allow(clippy::print_stdout)] // figures, shown with --nocapture
+
+use crate::support::bus::hub::{Hub, Switching};
 use crate::support::bus::iphone::{IPhone, Mode};
 use crate::support::bus::others::{self, Habit, Hostile, Lie};
-use crate::support::bus::{Bus, on_bus};
+use crate::support::bus::{Bus, Cure, on_bus};
 use crate::support::usb_station::{self, Role, Station};
 use std::time::{Duration, Instant};
 
@@ -74,6 +78,7 @@ fn bulk_both_ways_and_a_slow_reader_beside_it() {
         for order in ["take", "give", "echo"] {
             println!("{}", station.ask(&format!("{order} {A} 20000000")));
         }
+        assert_eq!(station.events("detached"), 0);
         assert_eq!(station.ask(&format!("stall {A}")), "stalled");
         for order in ["take", "give", "echo"] {
             let done = station.ask(&format!("{order} {A} 5000000"));
@@ -114,9 +119,7 @@ fn a_device_that_another_program_holds_or_that_is_forbidden() {
     on_bus("usb_mux::a_device_that_another_program_holds_or_that_is_forbidden", |bus| {
         let held = bus.plug("1", phone(bus, A));
         let usbmuxd = bus.usbmuxd(&["-p"]);
-        while !held.is_claimed(1) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("usbmuxd holds it", || held.is_claimed(1));
         let mut station = station_on(bus, Role::Usb);
         assert!(station.event("unserved").contains("1-1 Normal OtherOwner(Some(\"usbmuxd\"))"));
         drop(usbmuxd);
@@ -141,15 +144,45 @@ fn everything_is_given_back_at_the_end() {
         std::thread::sleep(Duration::from_millis(200));
         let closed = station.ask("close");
         println!("{closed}");
-        assert!(closed.contains("0 nodes open"), "{closed}");
+        wait_until("it is closed", || plugged.openers() == 0);
         assert_eq!(station.answer(open), "ended");
         assert!(station.answer(busy).contains("ended after"));
         assert!(!plugged.is_claimed(1));
         let usbmuxd = bus.usbmuxd(&["-p"]);
-        while !plugged.is_claimed(1) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("usbmuxd holds it", || plugged.is_claimed(1));
         drop(usbmuxd);
+    });
+}
+
+#[test]
+fn a_backend_that_is_dropped_gives_everything_back_too() {
+    on_bus("usb_mux::a_backend_that_is_dropped_gives_everything_back_too", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let plugged = bus.plug("1", phone(bus, A));
+        station.event("attached");
+        let threads = use_of(station.id()).0;
+        let busy = station.tell(&format!("take {A} 99000000000"));
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(station.ask("drop"), "dropped");
+        station.event("detached");
+        assert!(station.answer(busy).contains("ended after"));
+        wait_until("the device is closed", || plugged.openers() == 0);
+        // The bus' two threads and libusb's own end with it.
+        wait_until("its threads have ended", || use_of(station.id()).0 + 3 <= threads);
+    });
+}
+
+#[test]
+fn the_load_of_a_bus() {
+    on_bus("usb_mux::the_load_of_a_bus", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let _phone = bus.plug("4.2", phone(bus, A));
+        station.event("attached");
+        let load = station.ask("load");
+        println!("{load}");
+        assert!(
+            load.contains("controller: Some(\"0000:00:14.0\"), devices: 2, hubs: 1, endpoints: 8, depth: 2")
+        );
     });
 }
 
@@ -184,8 +217,21 @@ fn ports_beside_usbmuxd_and_what_it_does_not_serve() {
         usbmuxd.kill();
         station.event("lost");
         assert!(station.event("unserved 1-4.2").contains("MuxDead"));
+        let usbmuxd = bus.usbmuxd(&["-p"]);
+        station.event("left 1-4.2");
+        station.event("attached");
+        println!("{}", station.ask(&format!("power {A}")));
+        station.event("detached");
+        station.event("attached");
+        drop(usbmuxd);
+        station.event("lost");
+        let mut thief = station_on(bus, Role::Usb);
+        thief.event("attached");
+        let usbmuxd = bus.usbmuxd(&["-p"]);
+        assert!(station.event("OtherOwner").contains("1-4.2"));
         plugged.unplug();
         station.event("left 1-4.2");
+        drop(usbmuxd);
     });
 }
 
@@ -327,8 +373,73 @@ fn a_hundred_devices_at_once_and_a_bus_that_is_shaken() {
         assert!(idle <= 3, "{idle} ticks");
         let closed = station.ask("close");
         println!("{closed}");
-        assert!(closed.contains("0 nodes open"));
+        wait_until("all are closed", || plugged.iter().all(|device| device.openers() == 0));
     });
+}
+
+#[test]
+fn a_device_that_hangs_is_brought_back_by_the_rung_that_helps() {
+    on_bus("usb_mux::a_device_that_hangs_is_brought_back_by_the_rung_that_helps", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let plugged = bus.plug("4.2", phone(bus, A));
+        station.event("attached #1");
+        plugged.hang(Cure::Reset);
+        assert_eq!(station.ask(&format!("reset {A}")), "done");
+        station.event("detached #1");
+        station.event("attached #2");
+        assert!(station.ask(&format!("echo {A} 1000")).starts_with("echoed"));
+        plugged.hang(Cure::PowerLoss);
+        println!("{}", station.ask(&format!("reset {A}")));
+        station.event("detached #2");
+        assert_eq!(station.ask("power-id 2"), "done", "detached, and still meant");
+        station.event("attached #3");
+        assert!(station.ask(&format!("echo {A} 1000")).starts_with("echoed"));
+    });
+}
+
+#[test]
+fn a_hub_that_cannot_switch_single_ports_says_so() {
+    on_bus("usb_mux::a_hub_that_cannot_switch_single_ports_says_so", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        bus.plug_hub("4", Hub::new(4, Switching::Ganged));
+        bus.plug("4.2", phone(bus, A));
+        station.event("attached");
+        let said = station.ask(&format!("power {A}"));
+        assert!(said.contains("the hub at 1-4 cannot switch single ports"), "{said}");
+        assert_eq!(station.events("detached"), 0);
+    });
+}
+
+#[test]
+fn the_whole_bus_falls_away_and_comes_back() {
+    on_bus("usb_mux::the_whole_bus_falls_away_and_comes_back", |bus| {
+        let mut station = station_on(bus, Role::Usb);
+        let name = |n: usize| format!("00008110-0000000000000{n:03}");
+        let plugged: Vec<_> = (0..20)
+            .map(|n| bus.plug(&format!("{}.{}", n / 10 + 1, n % 10 + 1), phone(bus, &name(n))))
+            .collect();
+        station.wait_for_events("attached", 20);
+        let busy: Vec<_> = (0..20).map(|n| station.tell(&format!("take {} 99000000000", name(n)))).collect();
+        // All are in full flow.
+        std::thread::sleep(Duration::from_millis(300));
+        bus.replug_all();
+        busy.into_iter().for_each(|order| assert!(station.answer(order).contains("ended after")));
+        station.wait_for_events("attached", 40);
+        assert_eq!(station.events("detached"), 20);
+        assert_eq!(station.events("unserved"), 0);
+        plugged.into_iter().for_each(|device| device.unplug_at_once());
+        station.wait_for_events("detached", 40);
+        assert_eq!(station.ask("list"), "");
+    });
+}
+
+/// Waits for something the bus or another program does in its own time.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < until, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Threads and open files of a process.

@@ -16,7 +16,7 @@ pub struct DeviceOptions {
     pub magic: u32,
     /// Bytes a host may send before it is acknowledged; travels in units of 256.
     pub window: u32,
-    /// Most data of one packet, in bytes.
+    /// Most data of one packet, in bytes; [`mux_packet::DATA_LIMIT`] at most.
     pub most_data: usize,
 }
 
@@ -77,7 +77,7 @@ impl DeviceMux {
             answer_due: false,
             controls: VecDeque::new(),
             reassembler: Reassembler::default(),
-            streams: Streams::new(options.most_data.max(1)),
+            streams: Streams::new(options.most_data.clamp(1, mux_packet::DATA_LIMIT)),
             options,
         }
     }
@@ -230,6 +230,13 @@ impl DeviceMux {
     /// [`StreamError::Closed`] once the host has closed and everything was handed out.
     pub fn read(&mut self, id: StreamId, buffer: &mut [u8]) -> Result<usize, StreamError> {
         self.streams.read(id, buffer)
+    }
+
+    /// Fails if a bound or an invariant does not hold.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check(&self) {
+        self.streams.check();
+        assert!(self.controls.len() <= limits::MUX_EVENTS);
     }
 
     /// Closes a stream; `id` is void at once, but events of it that wait are still given.

@@ -315,6 +315,18 @@ impl HostMux {
         self.streams.read(id, buffer)
     }
 
+    /// Fails if a bound or an invariant does not hold.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check(&self) {
+        self.streams.check();
+    }
+
+    /// True if there is no stream.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_idle(&self) -> bool {
+        self.streams.count() == 0
+    }
+
     /// Closes a stream; `id` is void at once, but events of it that wait are still given.
     /// What was written to an open stream is still delivered, for [`limits::STREAM_FLUSH`] at
     /// most.

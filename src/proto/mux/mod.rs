@@ -9,6 +9,8 @@
 //! one connection, `streams` all of them and the order in which they send.
 
 pub mod device;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod host;
 pub mod stream;
 mod streams;

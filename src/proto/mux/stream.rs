@@ -285,7 +285,24 @@ impl Stream {
         self.consider_ack();
     }
 
+    /// The peer left: nothing more is sent.
+    pub(super) fn cut(&mut self) {
+        self.phase = Phase::Ended;
+        self.deadline = None;
+        self.owes = None;
+        self.outgoing = VecDeque::new();
+    }
+
     pub(super) fn has_unread(&self) -> bool {
         !self.incoming.is_empty()
+    }
+
+    /// Fails if a bound does not hold.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check(&self) {
+        assert!(self.incoming.len() <= self.receive_limit);
+        assert!(self.outgoing.len() <= limits::STREAM_SEND_BYTES);
+        assert!(self.phase != Phase::Ended || self.has_unread() && self.owes.is_none());
+        assert!(!self.left || self.incoming.is_empty());
     }
 }

@@ -168,8 +168,7 @@ impl<E: From<Note>> Streams<E> {
         let header = stream.header(flags::RST);
         let ports = stream.ports;
         if keep {
-            stream.phase = Phase::Ended;
-            stream.deadline = None;
+            stream.cut();
             self.by_ports.remove(&ports);
         } else {
             self.forget(id);
@@ -282,5 +281,31 @@ impl<E: From<Note>> Streams<E> {
     /// The nearest deadline of a stream.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.by_id.values().filter_map(|stream| stream.deadline).min()
+    }
+
+    /// Fails if a bound or an invariant does not hold.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check(&self) {
+        assert!(self.by_id.len() <= limits::STREAMS_PER_DEVICE);
+        assert!(self.resets.len() <= limits::MUX_RESETS);
+        // What an owner may be told of each stream, beyond what peers alone can cause.
+        assert!(self.events.len() <= limits::MUX_EVENTS + 4 * self.last_id as usize);
+        for (queue, flag) in [
+            (&self.urgent, (|s: &Stream| s.in_urgent) as fn(&Stream) -> bool),
+            (&self.bulk, |s: &Stream| s.in_bulk),
+        ] {
+            assert_eq!(queue.len(), self.by_id.values().filter(|s| flag(s)).count());
+            assert!(queue.iter().all(|id| self.by_id.get(id).is_some_and(flag)));
+        }
+        for (id, stream) in &self.by_id {
+            stream.check();
+            assert_eq!(self.at(stream.ports) == Some(*id), stream.phase != Phase::Ended);
+            assert!(stream.sendable() == 0 || stream.in_bulk, "data nobody sends");
+            let held = self.acks_held && stream.owes == Some(Owed::Ack);
+            assert!(stream.owes.is_none() || stream.in_urgent || held, "an answer nobody sends");
+        }
+        for (ports, id) in &self.by_ports {
+            assert!(self.by_id.get(id).is_some_and(|stream| stream.ports == *ports));
+        }
     }
 }

@@ -6,6 +6,7 @@
 use super::bus::{Bus, Seen};
 use super::connection::{self, Claimed, Failure};
 use super::link::{Link, LinkFault};
+use super::places::Places;
 use super::presence::Presence;
 use super::transfer::{Pipes, TransferFault};
 use crate::ids::{MuxId, PortPath};
@@ -76,6 +77,8 @@ pub(super) struct Site {
     pub(super) bus: Arc<Bus>,
     /// What is reported.
     pub(super) presence: watch::Sender<Presence>,
+    /// Where devices are and were.
+    pub(super) places: Places,
     active: Mutex<HashMap<MuxId, Active>>,
     /// When a device was asked, by port and serial string.
     asked_for_mux: Mutex<HashMap<(PortPath, Option<String>), Instant>>,
@@ -87,6 +90,7 @@ impl Site {
         Self {
             bus,
             presence: watch::Sender::new(Presence::default()),
+            places: Places::default(),
             active: Mutex::default(),
             asked_for_mux: Mutex::default(),
             last_id: AtomicU32::new(0),
@@ -110,6 +114,7 @@ impl Site {
             product_id: Some(seen.device.product_id),
             simulated: false,
         };
+        self.places.note(id, Arc::clone(&seen));
         self.active.lock().unwrap_or_else(PoisonError::into_inner).insert(id, active);
         self.presence.send_modify(|presence| {
             presence.starting.remove(&seen.number);

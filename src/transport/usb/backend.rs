@@ -197,10 +197,13 @@ impl Backend for UsbBackend {
 
     async fn recover(&self, id: MuxId, rung: Rung) -> Result<(), RungError> {
         let gone = || RungError::NotPossible("the device is no longer attached".to_owned());
-        let active = self.site.active(id).ok_or_else(gone)?;
         match rung {
-            Rung::PowerCyclePort => hub::power_cycle_of(active.seen).await,
+            Rung::PowerCyclePort => {
+                let look = Arc::clone(&self.site.bus.looks().borrow());
+                hub::power_cycle_of(self.site.places.find(id, &look)?).await
+            }
             Rung::ResetDevice => {
+                let active = self.site.active(id).ok_or_else(gone)?;
                 let (order, done) = oneshot::channel();
                 active.orders.try_send(order).map_err(|_| gone())?;
                 let late = || RungError::Failed("the reset took too long".to_owned());

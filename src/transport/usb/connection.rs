@@ -105,13 +105,16 @@ fn configure(seen: &Seen, handle: &DeviceHandle<Context>) -> Result<MuxInterface
     match seen.descriptors.choose(active, seen.device.product_id == T1) {
         Choice::Keep(mux) => Ok(mux),
         Choice::Set(number, mux) => {
-            for interface in seen.descriptors.interfaces_of(active.unwrap_or(0)) {
-                detach(handle, interface);
-            }
+            let mut without = seen.descriptors.interfaces_of(active.unwrap_or(0));
+            without.retain(|interface| detach(handle, *interface));
             tracing::debug!(port = %seen.device.port, ?active, number, "setting the configuration");
-            handle
-                .set_active_configuration(number)
-                .map_err(|e| failure(seen, &format!("setting configuration {number}"), e))?;
+            if let Err(error) = handle.set_active_configuration(number) {
+                for interface in without {
+                    // As it was before, as far as it lets us.
+                    _ = handle.attach_kernel_driver(interface);
+                }
+                return Err(failure(seen, &format!("setting configuration {number}"), error));
+            }
             Ok(mux)
         }
         Choice::NoMux => Err(Failure::Broken("no configuration of it offers a mux".to_owned())),

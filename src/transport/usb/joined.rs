@@ -7,6 +7,7 @@ use super::bus::{Bus, Look, Seen};
 use super::hub;
 use super::join::{Join, PORT_WAIT};
 use super::location::{LocationForm, find};
+use super::places::Places;
 use super::unserved::Circumstances;
 use crate::ids::{MuxId, Udid};
 use crate::limits::BACKEND_EVENTS;
@@ -26,6 +27,7 @@ pub struct Joined {
     inner: Arc<dyn Backend>,
     form: LocationForm,
     looks: watch::Receiver<Arc<Look>>,
+    places: Arc<Places>,
     /// Keeps the bus watched; `None` in tests.
     bus: Option<Arc<Bus>>,
 }
@@ -35,7 +37,8 @@ impl Joined {
     pub fn start(inner: Arc<dyn Backend>) -> Arc<dyn Backend> {
         match Bus::start() {
             Ok(bus) => {
-                Arc::new(Self { inner, form: LocationForm::here(), looks: bus.looks(), bus: Some(bus) })
+                let (form, looks) = (LocationForm::here(), bus.looks());
+                Arc::new(Self { inner, form, looks, places: Arc::default(), bus: Some(bus) })
             }
             Err(reason) => {
                 tracing::info!(%reason, "bays are named by what the mux says");
@@ -55,19 +58,13 @@ impl Joined {
         _ = timeout(PORT_WAIT, all_shown).await;
         let look = looks.borrow();
         for attachment in &mut attachments {
-            attachment.port = find(self.form, attachment, &look).map(|seen| seen.device.port.clone());
+            if let Some(seen) = find(self.form, attachment, &look) {
+                attachment.port = Some(seen.device.port.clone());
+                self.places.note(attachment.id, Arc::clone(seen));
+            }
         }
         drop(look);
         attachments
-    }
-
-    async fn seen(&self, id: MuxId) -> Result<Arc<Seen>, RungError> {
-        let gone = || RungError::NotPossible("the device is no longer attached".to_owned());
-        let listed = self.inner.list().await.map_err(|e| RungError::NotPossible(e.to_string()))?;
-        let attachment = listed.iter().find(|attachment| attachment.id == id).ok_or_else(gone)?;
-        let look = Arc::clone(&self.looks.borrow());
-        let unknown = || RungError::NotPossible("the bus does not show where the device is".to_owned());
-        find(self.form, attachment, &look).cloned().ok_or_else(unknown)
     }
 }
 
@@ -87,6 +84,7 @@ impl Backend for Joined {
             join: Join::new(self.form),
             inner: self.inner.watch(),
             looks: self.looks.clone(),
+            places: Arc::clone(&self.places),
             _bus: self.bus.clone(),
         };
         tokio::spawn(watcher.run(sender));
@@ -137,7 +135,10 @@ impl Backend for Joined {
         match rung {
             // A reset behind the back of the mux in charge would confuse it.
             Rung::ResetDevice => self.inner.recover(id, rung).await,
-            Rung::PowerCyclePort => hub::power_cycle_of(self.seen(id).await?).await,
+            Rung::PowerCyclePort => {
+                let look = Arc::clone(&self.looks.borrow());
+                hub::power_cycle_of(self.places.find(id, &look)?).await
+            }
         }
     }
 }
@@ -147,6 +148,7 @@ struct Watcher {
     join: Join,
     inner: mpsc::Receiver<BackendEvent>,
     looks: watch::Receiver<Arc<Look>>,
+    places: Arc<Places>,
     _bus: Option<Arc<Bus>>,
 }
 
@@ -158,6 +160,7 @@ impl Watcher {
         loop {
             self.explain().await;
             while let Some(event) = self.join.next_event() {
+                self.note(&event);
                 if to.send(event).await.is_err() {
                     return;
                 }
@@ -180,6 +183,16 @@ impl Watcher {
                 }
                 () = to.closed() => return,
             }
+        }
+    }
+
+    /// Remembers where a device is.
+    fn note(&self, event: &BackendEvent) {
+        let BackendEvent::Attached(attachment) = event else { return };
+        let look = Arc::clone(&self.looks.borrow());
+        let there = look.devices.values().find(|seen| Some(&seen.device.port) == attachment.port.as_ref());
+        if let Some(seen) = there {
+            self.places.note(attachment.id, Arc::clone(seen));
         }
     }
 

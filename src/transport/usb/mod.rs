@@ -2,10 +2,13 @@
 //!
 //! May import: `proto`, `wire`, base, and what every way to devices is made of.
 //!
-//! [`look`] and [`load`] are one look at the bus. `bus` watches it. [`Joined`] adds what the
-//! bus shows to another way to the devices; [`UsbBackend`] is a way of its own: `connection`
-//! brings a device up, `transfer` moves bytes, `link` runs its mux, `stream` is what callers
-//! hold.
+//! [`look`] and [`load`] are one look at the bus; `bus` watches it. Both backends build on it:
+//!
+//! - [`Joined`] adds what the bus shows to another way to the devices. `join` is its state,
+//!   `unserved` the reasons it gives, `location` who is who, `places` where who was.
+//! - [`UsbBackend`] is a way of its own. `attend` is the life of one device: `connection` brings
+//!   it up, `transfer` moves bytes, `link` runs its mux, `stream` is what callers hold;
+//!   `presence` is what all of it comes to.
 
 mod attend;
 mod backend;
@@ -18,6 +21,7 @@ mod join;
 mod joined;
 mod link;
 mod location;
+mod places;
 mod presence;
 mod stream;
 mod sysfs;

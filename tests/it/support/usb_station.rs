@@ -1,6 +1,9 @@
 //! A station's USB side in a process of its own, because only programs started by the bus see
 //! it: this very test program runs again, holds a backend, and does what it is told by lines.
 
+#![allow(clippy::disallowed_methods)] // real processes, real time, a real environment
+#![allow(clippy::print_stdout)] // shown when a test fails
+
 use super::bus::Bus;
 use super::bus::ports::{DISCARD, ECHO, SOURCE, pattern};
 use enlist::ids::{MuxId, Udid};
@@ -174,7 +177,7 @@ async fn serve(built_in: bool) {
             say(&format!("! {}", words(&event)));
         }
     });
-    let hand = Arc::new(Hand { backend, usb, kept: Mutex::default() });
+    let hand = Arc::new(Hand { held: Mutex::new(Some((backend, usb))), kept: Mutex::default() });
     let (lines, mut to_do) = tokio::sync::mpsc::channel(64);
     std::thread::spawn(move || {
         for line in std::io::stdin().lines().map_while(Result::ok) {
@@ -210,21 +213,28 @@ fn words(event: &BackendEvent) -> String {
     }
 }
 
-type Done = Result<String, Box<dyn std::error::Error + Send + Sync>>;
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+type Done = Result<String, Failed>;
+
+/// The backend, and the built-in mux again if it is one.
+type Held = (Arc<dyn Backend>, Option<Arc<UsbBackend>>);
 
 struct Hand {
-    backend: Arc<dyn Backend>,
-    usb: Option<Arc<UsbBackend>>,
+    held: Mutex<Option<Held>>,
     kept: Mutex<Vec<BoxChannel>>,
 }
 
 impl Hand {
+    fn backend(&self) -> Arc<dyn Backend> {
+        Arc::clone(&self.held.lock().unwrap().as_ref().unwrap().0)
+    }
+
     async fn order(&self, line: &str) -> Done {
         let words: Vec<&str> = line.split_whitespace().collect();
         let number = |place: usize| words[place].parse::<u64>();
         match words[0] {
             "list" => {
-                let listed = self.backend.list().await?;
+                let listed = self.backend().list().await?;
                 let mut names: Vec<String> =
                     listed.iter().map(|a| format!("{}@{:?}", a.udid, a.port)).collect();
                 names.sort();
@@ -240,46 +250,57 @@ impl Hand {
                 Ok("ended".to_owned())
             }
             "stall" => {
-                let stream = self.open(words[1], SOURCE).await?;
+                let stream = self.source(words[1]).await?;
                 self.kept.lock().unwrap().push(stream);
                 Ok("stalled".to_owned())
+            }
+            // By number, because a device that hangs may be listed no more.
+            "power-id" => {
+                let id = MuxId(words[1].parse()?);
+                self.backend().recover(id, Rung::PowerCyclePort).await?;
+                Ok("done".to_owned())
             }
             "reset" => self.recover(words[1], Rung::ResetDevice).await,
             "power" => self.recover(words[1], Rung::PowerCyclePort).await,
             "close" => {
-                let usb = self.usb.as_ref().ok_or("not the built-in mux")?;
+                let usb = self.held.lock().unwrap().as_ref().and_then(|held| held.1.clone());
                 let began = Instant::now();
-                usb.close().await;
-                let nodes = std::fs::read_dir("/proc/self/fd")?.flatten();
-                let nodes = nodes.filter_map(|fd| std::fs::read_link(fd.path()).ok());
-                let open = nodes.filter(|to| to.starts_with("/dev/bus/usb")).count();
-                Ok(format!("closed in {} ms, {open} nodes open", began.elapsed().as_millis()))
+                usb.ok_or("not the built-in mux")?.close().await;
+                Ok(format!("closed in {} ms", began.elapsed().as_millis()))
             }
+            "drop" => {
+                drop(self.held.lock().unwrap().take());
+                Ok("dropped".to_owned())
+            }
+            "load" => Ok(format!("{:?}", enlist::transport::usb::load()?)),
             other => Err(format!("unknown order {other}").into()),
         }
     }
 
-    async fn id(&self, udid: &str) -> Result<MuxId, Box<dyn std::error::Error + Send + Sync>> {
-        let listed = self.backend.list().await?;
+    async fn id(&self, udid: &str) -> Result<MuxId, Failed> {
+        let listed = self.backend().list().await?;
         let found = listed.iter().find(|a| a.udid.is_meant_by(udid)).ok_or("not listed")?;
         Ok(found.id)
     }
 
-    async fn open(
-        &self,
-        udid: &str,
-        port: u16,
-    ) -> Result<BoxChannel, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.backend.connect(self.id(udid).await?, port).await?)
+    async fn open(&self, udid: &str, port: u16) -> Result<BoxChannel, Failed> {
+        Ok(self.backend().connect(self.id(udid).await?, port).await?)
     }
 
     async fn recover(&self, udid: &str, rung: Rung) -> Done {
-        self.backend.recover(self.id(udid).await?, rung).await?;
+        self.backend().recover(self.id(udid).await?, rung).await?;
         Ok("done".to_owned())
     }
 
-    async fn take(&self, udid: &str, count: u64) -> Done {
+    /// A stream of endless data: it waits to be asked.
+    async fn source(&self, udid: &str) -> Result<BoxChannel, Failed> {
         let mut stream = self.open(udid, SOURCE).await?;
+        stream.write_all(&[1]).await?;
+        Ok(stream)
+    }
+
+    async fn take(&self, udid: &str, count: u64) -> Done {
+        let mut stream = self.source(udid).await?;
         let mut bytes = vec![0; 64 << 10];
         let (began, mut at) = (Instant::now(), 0);
         while at < count {

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // process_vm_readv and process_vm_writev have no safe form
 
-use super::Errno;
+use super::kernel::Errno;
 
 /// The memory of a thread's process.
 #[derive(Debug, Clone, Copy)]

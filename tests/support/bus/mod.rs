@@ -34,13 +34,16 @@ pub mod device;
 pub mod fleet;
 pub mod hub;
 pub mod iphone;
+mod kernel;
 mod memory;
 mod namespace;
 mod node;
 pub mod others;
 mod phone_mux;
 pub mod ports;
+mod preload;
 mod readiness;
+mod rights;
 mod seccomp;
 mod sysfs;
 mod topology;
@@ -53,9 +56,11 @@ use device::VirtualDevice;
 use enlist::sim::{Fleet, FleetOptions};
 use fleet::PluggedFleet;
 use hub::Hub;
+use kernel::Kernel;
+pub use namespace::Inside;
+pub use node::Cure;
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,33 +71,53 @@ use usbmuxd::Usbmuxd;
 /// Time a test on the bus may take, programs included.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// A kernel's error number, positive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Errno(pub i32);
-
-/// What a system call gives back.
-#[derive(Debug)]
-pub enum Answer {
-    /// The kernel shall do it.
-    Kernel,
-    Value(i64),
-    Error(Errno),
-    /// An open file, for the caller to keep.
-    File(OwnedFd),
-}
-
 /// Runs a test on a bus of its own. `name` is the test's full name: it is run again by it.
+/// Where that is impossible it says so loudly and passes; the file that `ENLIST_SKIPPED` names
+/// gets a line.
 #[track_caller]
 pub fn on_bus(name: &str, test: impl FnOnce(&Bus)) {
-    if namespace::is_inside() {
-        test(&Bus::start());
-        return;
-    }
+    test_on_bus(name, Way::Best, test);
+}
+
+/// Like [`on_bus`], by the way that is the second choice.
+#[track_caller]
+pub fn on_bus_by_preload(name: &str, test: impl FnOnce(&Bus)) {
+    test_on_bus(name, Way::Preload, test);
+}
+
+#[track_caller]
+fn test_on_bus(name: &str, way: Way, test: impl FnOnce(&Bus)) {
     let arguments = ["--exact", name, "--nocapture", "--test-threads=1"];
-    let Some(inside) = namespace::run_inside(&arguments, PATIENCE).unwrap() else { return };
+    let Some(inside) = again(&arguments, PATIENCE, way, test) else { return };
     println!("{}", inside.output);
     assert!(inside.success, "failed on the bus; see the output above");
     assert!(inside.output.contains("test result: ok. 1 passed"), "there is no test {name}");
+}
+
+/// Runs this program again with other arguments, which must lead it to this call again; there,
+/// does `work` on a bus. Gives how that ended; `None` inside, and where it is impossible.
+pub fn program_on_bus(arguments: &[&str], patience: Duration, work: impl FnOnce(&Bus)) -> Option<Inside> {
+    again(arguments, patience, Way::Best, work)
+}
+
+fn again(arguments: &[&str], patience: Duration, way: Way, work: impl FnOnce(&Bus)) -> Option<Inside> {
+    if !namespace::is_inside() {
+        return namespace::run_inside(arguments, patience).unwrap();
+    }
+    match Bus::start(way) {
+        Ok(bus) => work(&bus),
+        Err(error) => namespace::skip(&error.to_string()),
+    }
+    None
+}
+
+/// How programs' calls get here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A seccomp listener, or [`Way::Preload`] where there can be none.
+    Best,
+    /// A library in front of libc's.
+    Preload,
 }
 
 /// A computer's USB.
@@ -100,18 +125,25 @@ pub struct Bus {
     topology: Arc<Topology>,
     /// What devices do besides answering the bus.
     runtime: Runtime,
+    /// The library in front of libc's, where it is needed.
+    preload: Option<PathBuf>,
 }
 
 impl Bus {
     /// Prepares the place, and a bus with an empty root hub.
-    fn start() -> Self {
-        namespace::prepare().unwrap();
+    fn start(way: Way) -> std::io::Result<Self> {
+        namespace::prepare()?;
         let root = Path::new(namespace::ROOT);
-        let topology = Topology::new(root).unwrap();
-        topology.add_bus(1).unwrap();
-        namespace::show(root).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        Self { topology, runtime: runtime.unwrap() }
+        let topology = Topology::new(root)?;
+        topology.add_bus(1)?;
+        namespace::show(root)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let mut bus = Self { topology, runtime, preload: None };
+        if way == Way::Preload || bus.command("true").status().is_err() {
+            let kernel: Arc<dyn Kernel> = Arc::clone(&bus.topology) as _;
+            bus.preload = Some(preload::serve(&kernel)?);
+        }
+        Ok(bus)
     }
 
     /// Plugs a device in: `1` is a port of the first bus' root hub, `4.2` one of the hub
@@ -140,6 +172,12 @@ impl Bus {
         fleet
     }
 
+    /// Takes all devices off the bus and puts them back, as a hub or a controller does that
+    /// resets all its ports.
+    pub fn replug_all(&self) {
+        self.topology.reenumerate_all().unwrap();
+    }
+
     /// Where devices live.
     pub fn runtime(&self) -> &Handle {
         self.runtime.handle()
@@ -150,13 +188,22 @@ impl Bus {
         Usbmuxd::start(self, arguments)
     }
 
-    /// A program that sees the bus. The filter stays with all it starts.
+    /// A program that sees the bus, and so does whatever it starts.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let kernel = Arc::clone(&self.topology);
-        let mut command = seccomp::watched(program.as_ref(), kernel).unwrap();
+        let mut command = Command::new(program);
+        self.adopt(&mut command);
+        command
+    }
+
+    /// Lets a program see the bus. What empties the command's environment must come before.
+    pub fn adopt(&self, command: &mut Command) {
         // libudev takes only the real sysfs otherwise.
         command.env("SYSTEMD_DEVICE_VERIFY_SYSFS", "0");
-        command
+        let kernel: Arc<dyn Kernel> = Arc::clone(&self.topology) as _;
+        match &self.preload {
+            Some(library) => drop(command.env("LD_PRELOAD", library)),
+            None => seccomp::watch(command, kernel).unwrap(),
+        }
     }
 }
 
@@ -196,6 +243,11 @@ impl Plugged {
     /// Switches the port's power, whatever hub it is on.
     pub fn power(&self, on: bool) {
         self.topology.set_power(&self.name, on).unwrap();
+    }
+
+    /// The device stops answering, until the cure.
+    pub fn hang(&self, cure: Cure) {
+        self.topology.node(&self.name).into_iter().for_each(|node| node.hang(cure));
     }
 
     /// Lets programs open it, or gives EACCES, until the next replug.

@@ -5,7 +5,7 @@
 
 use std::ffi::CString;
 use std::fs::{File, create_dir_all, write};
-use std::io::{Error, Read, Result};
+use std::io::{Error, Read, Result, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -69,8 +69,8 @@ pub fn run_inside(arguments: &[&str], patience: Duration) -> Result<Option<Insid
     if status.is_none() {
         output.push_str(&format!("\nkilled after {} s\n", patience.as_secs()));
     }
-    if let Some(line) = output.lines().find(|line| line.contains(SKIP_WORDS)) {
-        note_skip(line);
+    if let Some((_, why)) = output.lines().find_map(|line| line.split_once(SKIP_WORDS)) {
+        skip(why);
     }
     Ok(Some(Inside { success: status.is_some_and(|s| s.success()), output }))
 }
@@ -89,15 +89,15 @@ fn is_possible() -> std::result::Result<(), String> {
     }
 }
 
-/// Says that a test could not run, where people and scripts look.
+/// Says that a test could not run, where people and scripts look. Not with `println`, which
+/// libtest keeps to itself when a test passes.
 pub fn skip(why: &str) {
     let line = format!("{SKIP_WORDS}{why}");
-    println!("{line}");
+    let _ = writeln!(std::io::stderr(), "{line}");
     note_skip(&line);
 }
 
 fn note_skip(line: &str) {
-    use std::io::Write;
     let Some(path) = std::env::var_os(SKIPPED).filter(|_| !is_inside()) else { return };
     let file = File::options().create(true).append(true).open(path);
     file.and_then(|mut file| writeln!(file, "{line}")).unwrap_or_else(|error| panic!("{SKIPPED}: {error}"));

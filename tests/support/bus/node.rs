@@ -1,13 +1,13 @@
 //! A device on the bus as the kernel holds it: configuration, claims, transfers under way, and
 //! the programs that have it open (usbfs; virtual-usb.md "usbdevfs ioctls").
 
-use super::Errno;
 use super::descriptors::{Configuration, Descriptors};
-use super::device::{Control, In, Out, Setup, VirtualDevice};
+use super::device::{Control, In, Out, Setup, Upstream, VirtualDevice};
+use super::kernel::Errno;
 use super::readiness::{PipeId, Readiness};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A device, shared between the port it hangs on and what the kernel makes of it.
 pub type SharedDevice = Arc<Mutex<Box<dyn VirtualDevice>>>;
@@ -67,12 +67,15 @@ pub struct Node {
     device: SharedDevice,
     state: Mutex<State>,
     locked: AtomicBool,
+    upstream: OnceLock<Arc<dyn Upstream>>,
 }
 
 #[derive(Default)]
 struct State {
     /// It does not answer any more, which the system has not noticed yet.
     failing: bool,
+    /// It takes nothing and gives nothing, until this.
+    hung: Option<Cure>,
     gone: bool,
     configuration: Option<u8>,
     layout: Configuration,
@@ -99,6 +102,15 @@ impl Opened {
     }
 }
 
+/// What brings a device back that hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// A USB reset; the device comes back at another address.
+    Reset,
+    /// Nothing but its port losing power, by a hub or by hand.
+    PowerLoss,
+}
+
 type Done<T> = Result<T, Errno>;
 
 impl Node {
@@ -114,9 +126,21 @@ impl Node {
             device,
             state: Mutex::default(),
             locked: AtomicBool::new(false),
+            upstream: OnceLock::new(),
         };
         node.choose(&mut node.lock(), first);
         node
+    }
+
+    /// It is on the bus, and may ask for things.
+    pub fn attach(&self, upstream: Arc<dyn Upstream>) {
+        self.device().attached(Arc::clone(&upstream));
+        let _ = self.upstream.set(upstream);
+    }
+
+    /// Makes the device hang.
+    pub fn hang(&self, cure: Cure) {
+        self.lock().hung = Some(cure);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -246,6 +270,9 @@ impl Node {
         state.cancel_all(-libc::ENOENT);
         let held: Vec<u8> = state.claims.keys().copied().collect();
         held.into_iter().for_each(|interface| self.let_go(&mut state, interface));
+        if state.hung == Some(Cure::Reset) {
+            self.upstream.get().into_iter().for_each(|upstream| upstream.reenumerate());
+        }
         self.device().reset();
         Ok(())
     }
@@ -287,7 +314,7 @@ impl Node {
     fn control_in(&self, state: &mut State, who: PipeId, mut urb: Urb) {
         let (head, body) = urb.data.split_at(8.min(urb.data.len()));
         let setup = Setup::parse(head.try_into().unwrap_or_default());
-        match self.answer(&setup, body) {
+        match self.answer(state, &setup, body) {
             Control::Data(mut data) => {
                 data.truncate(usize::from(setup.length));
                 urb.actual = if setup.is_in() { data.len() } else { body.len() };
@@ -303,15 +330,18 @@ impl Node {
         }
     }
 
-    fn answer(&self, setup: &Setup, data: &[u8]) -> Control {
+    fn answer(&self, state: &State, setup: &Setup, data: &[u8]) -> Control {
+        if state.hung.is_some() {
+            return Control::Silence;
+        }
         let own = self.device().control(setup, data);
         own.or_else(|| self.descriptors.answer(setup)).unwrap_or(Control::Stall)
     }
 
     /// A control transfer, waited for.
     pub fn control(&self, setup: &Setup, data: &[u8]) -> Done<Vec<u8>> {
-        let _state = self.live()?;
-        match self.answer(setup, data) {
+        let state = self.live()?;
+        match self.answer(&state, setup, data) {
             Control::Data(mut bytes) => {
                 bytes.truncate(usize::from(setup.length));
                 Ok(bytes)
@@ -344,11 +374,12 @@ impl Node {
         let mut state = self.lock();
         let nothing = Errno(if state.gone { libc::ENODEV } else { libc::EAGAIN });
         let opened = state.opened.get_mut(&who).ok_or(Errno(libc::ENODEV))?;
-        let urb = opened.done.pop_front().ok_or(nothing)?;
-        if opened.done.is_empty() {
+        let urb = opened.done.pop_front();
+        // Not before: programs ask until there is nothing, and under load more is there then.
+        if urb.is_none() {
             opened.show(false);
         }
-        Ok(urb)
+        urb.ok_or(nothing)
     }
 
     /// The device has news: moves what can be moved.
@@ -362,6 +393,9 @@ impl Node {
     }
 
     fn work(&self, state: &mut State, endpoint: u8) {
+        if state.hung.is_some() {
+            return;
+        }
         let Some(mut queue) = state.pending.remove(&endpoint) else { return };
         let mut device = self.device();
         while let Some((who, mut urb)) = queue.pop_front() {

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)] // FIFOs, mounts, epoll: no safe form in the standard library
 
-use super::Errno;
+use super::kernel::Errno;
 use super::namespace::{ROOT, bind};
 use std::collections::HashMap;
 use std::ffi::CString;

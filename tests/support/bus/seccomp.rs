@@ -3,10 +3,11 @@
 
 #![allow(unsafe_code)] // seccomp has no safe form
 
-use super::{Answer, Errno};
+use super::kernel::{Answer, Errno, Kernel};
+use super::rights;
 use std::io::{Error, Result};
 use std::mem::{offset_of, size_of, zeroed};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -24,28 +25,19 @@ const ARCH: u32 = 0xC000_00B7;
 /// Flag of SECCOMP_IOCTL_NOTIF_SET_FLAGS (Linux 6.6): wake the other side on this CPU.
 const SYNC_WAKE_UP: u64 = 1;
 
-/// Who answers the calls.
-pub trait Kernel: Send + Sync {
-    /// openat for reading and writing; `path` is an address in the caller.
-    fn open(&self, thread: libc::pid_t, path: u64) -> Answer;
-    /// ioctl of USB's type.
-    fn ioctl(&self, thread: libc::pid_t, fd: u64, request: u32, argument: u64) -> Answer;
-}
-
-/// A command whose process, and whatever it starts, has its USB calls answered by `kernel`.
+/// Has USB calls of the command's processes, and of whatever they start, answered by `kernel`.
 /// It may be spawned more than once.
-pub fn watched(program: &std::ffi::OsStr, kernel: Arc<dyn Kernel>) -> Result<Command> {
+pub fn watch(command: &mut Command, kernel: Arc<dyn Kernel>) -> Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
-    let mut command = Command::new(program);
     // SAFETY: only system calls on values of this frame: allowed between fork and exec.
-    unsafe { command.pre_exec(move || send_fd(theirs.as_raw_fd(), listen()?)) };
+    unsafe { command.pre_exec(move || rights::send(theirs.as_fd(), &[0], Some(listen()?.as_fd()))) };
     thread::Builder::new().name("usb-launch".into()).spawn(move || {
-        while let Ok(listener) = receive_fd(&ours) {
+        while let Ok(listener) = rights::receive(ours.as_fd()) {
             let kernel = Arc::clone(&kernel);
             let _ = thread::Builder::new().name("usb-calls".into()).spawn(move || serve(&listener, &*kernel));
         }
     })?;
-    Ok(command)
+    Ok(())
 }
 
 /// Installs the filter in the calling thread and gives its listener.
@@ -91,52 +83,6 @@ fn listen() -> Result<OwnedFd> {
 
 fn statement(code: u32, value: u32) -> libc::sock_filter {
     libc::sock_filter { code: code as u16, jt: 0, jf: 0, k: value }
-}
-
-/// Room for one descriptor in a control message, aligned as its header must be.
-#[repr(align(8))]
-struct Rights([u8; 24]);
-
-/// Called between fork and exec: no allocation.
-fn send_fd(socket: RawFd, fd: OwnedFd) -> Result<()> {
-    let mut byte = [0_u8];
-    let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
-    let mut rights = Rights([0; 24]);
-    // SAFETY: the message points at this frame only, and has room for one descriptor.
-    unsafe {
-        let mut message: libc::msghdr = zeroed();
-        message.msg_iov = &mut data;
-        message.msg_iovlen = 1;
-        message.msg_control = rights.0.as_mut_ptr().cast();
-        message.msg_controllen = libc::CMSG_SPACE(4) as usize;
-        let header = libc::CMSG_FIRSTHDR(&message);
-        (*header).cmsg_level = libc::SOL_SOCKET;
-        (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(4) as usize;
-        libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd.as_raw_fd());
-        if libc::sendmsg(socket, &message, 0) == 1 { Ok(()) } else { Err(Error::last_os_error()) }
-    }
-}
-
-/// The next listener; an error once the command is gone.
-fn receive_fd(socket: &UnixStream) -> Result<OwnedFd> {
-    let mut byte = [0_u8];
-    let mut data = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
-    let mut rights = Rights([0; 24]);
-    // SAFETY: as in `send_fd`; the descriptor received is nobody else's.
-    unsafe {
-        let mut message: libc::msghdr = zeroed();
-        message.msg_iov = &mut data;
-        message.msg_iovlen = 1;
-        message.msg_control = rights.0.as_mut_ptr().cast();
-        message.msg_controllen = rights.0.len();
-        let got = libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC);
-        let header = libc::CMSG_FIRSTHDR(&message);
-        if got != 1 || header.is_null() {
-            return Err(Error::last_os_error());
-        }
-        Ok(OwnedFd::from_raw_fd(libc::CMSG_DATA(header).cast::<RawFd>().read_unaligned()))
-    }
 }
 
 /// Answers calls until all processes under the listener are gone.

@@ -2,13 +2,13 @@
 
 use super::device::{Upstream, VirtualDevice};
 use super::hub::{Connected, Hub, Switching};
+use super::kernel::{Answer, Errno, Kernel};
 use super::memory::Memory;
 use super::node::{Node, Place, SharedDevice};
 use super::readiness::{ClosedFiles, PipeId, Readiness, pipe_of};
-use super::seccomp::Kernel;
 use super::sysfs::Sysfs;
 use super::uevent::Uevents;
-use super::{Answer, Errno, usbfs};
+use super::usbfs;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Result;
 use std::os::fd::OwnedFd;
@@ -120,14 +120,14 @@ impl Topology {
 
     /// Pulls the plug; what hangs on a hub goes with it and is forgotten.
     pub fn unplug(&self, name: &str) -> Result<()> {
-        self.fail(name);
+        self.fail(|port| port == name || is_below(port, name));
         self.unplug_at_once(name)
     }
 
-    /// Transfers of a device, and of those behind it, fail from now on.
-    fn fail(&self, name: &str) {
+    /// Transfers of these devices fail from now on.
+    fn fail(&self, is_meant: impl Fn(&str) -> bool) {
         let inner = self.lock();
-        let dying = inner.ports.iter().filter(|(port, _)| *port == name || is_below(port, name));
+        let dying = inner.ports.iter().filter(|(port, _)| is_meant(port));
         let nodes: Vec<_> = dying.filter_map(|(_, port)| port.node.clone()).collect();
         drop(inner);
         nodes.iter().for_each(|node| node.fail());
@@ -160,7 +160,7 @@ impl Topology {
     /// Switches power of a port.
     pub fn set_power(&self, name: &str, on: bool) -> Result<()> {
         if !on {
-            self.fail(name);
+            self.fail(|port| port == name || is_below(port, name));
         }
         let mut inner = self.lock();
         let Some(port) = inner.ports.get_mut(name) else { return Ok(()) };
@@ -170,10 +170,19 @@ impl Topology {
 
     /// Takes a device off the bus and puts it back, at another address.
     pub fn reenumerate(&self, name: &str) -> Result<()> {
-        self.fail(name);
+        self.fail(|port| port == name || is_below(port, name));
         let mut inner = self.lock();
         self.vanish(&mut inner, name)?;
         self.enumerate(&mut inner, name)
+    }
+
+    /// Like [`Self::reenumerate`], for all that are no hubs.
+    pub fn reenumerate_all(&self) -> Result<()> {
+        let devices = self.devices();
+        self.fail(|port| devices.iter().any(|device| device == port));
+        let mut inner = self.lock();
+        devices.iter().try_for_each(|device| self.vanish(&mut inner, device))?;
+        devices.iter().try_for_each(|device| self.enumerate(&mut inner, device))
     }
 
     /// Lets programs open the node, or refuses them as missing rights do.
@@ -190,10 +199,10 @@ impl Topology {
         }
         let device = Arc::clone(&port.device);
         let place = inner.place(name);
-        let node = Arc::new(Node::new(place, Arc::clone(&device), Arc::new(self.sysfs.clone())));
+        let node = Arc::new(Node::new(place, device, Arc::new(self.sysfs.clone())));
         self.sysfs.add(&node.place, &node.descriptors, node.configuration())?;
         let wire = Wire { node: Arc::downgrade(&node), name: name.to_owned(), jobs: self.jobs.clone() };
-        device.lock().unwrap_or_else(PoisonError::into_inner).attached(Arc::new(wire));
+        node.attach(Arc::new(wire));
         if let Some(port) = inner.ports.get_mut(name) {
             port.node = Some(Arc::clone(&node));
         }

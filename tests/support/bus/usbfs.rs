@@ -1,8 +1,8 @@
 //! The ioctls of usbfs: numbers, layouts of x86-64 and aarch64, and which part of
 //! [`Node`] does them (virtual-usb.md "usbdevfs ioctls").
 
-use super::Errno;
 use super::device::Setup;
+use super::kernel::Errno;
 use super::memory::Memory;
 use super::node::{BULK, CONTROL, INTERRUPT, Node, Urb};
 use super::readiness::PipeId;

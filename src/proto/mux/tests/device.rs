@@ -135,3 +135,13 @@ fn a_packet_to_a_port_without_stream_is_answered_with_a_reset() {
     cable.device.receive(&segment(9, flags::RST)).unwrap();
     assert_eq!(cable.device.transmit(), None);
 }
+
+#[test]
+fn packets_larger_than_any_reader_takes_are_not_made() {
+    let mut cable = Cable::ready(DeviceOptions { most_data: usize::MAX, ..Default::default() });
+    let (here, there) = cable.open(1);
+    let data = pattern(131_000);
+    cable.device.write(there, &data).unwrap();
+    cable.settle();
+    assert!(cable.host_reads(here) == data);
+}

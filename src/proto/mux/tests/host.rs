@@ -198,6 +198,17 @@ fn a_reset_gives_the_words_of_the_device_and_is_not_answered() {
 }
 
 #[test]
+fn an_acknowledgement_that_waits_is_not_sent_after_a_reset() {
+    let (mut host, now, id) = open();
+    host.receive(&segment(1, flags::ACK, 1, 1, &pattern(40_000)), now).unwrap();
+    host.read(id, &mut vec![0; 39_999]).unwrap();
+    host.receive(&segment(1, flags::RST, 40_001, 1, b""), now).unwrap();
+    assert_eq!(host.transmit(now), None);
+    assert_eq!(host.read(id, &mut [0; 9]), Ok(1));
+    assert_eq!(host.transmit(now), None);
+}
+
+#[test]
 fn packets_for_nobody_are_answered_once_at_a_time() {
     let (mut host, now) = ready();
     for n in 0..1000 {

@@ -96,7 +96,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn bytes_arrive_once_and_in_order_and_a_slow_reader_stalls_nobody(
