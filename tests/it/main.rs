@@ -18,6 +18,8 @@ mod main_job;
 mod mux;
 mod outcomes;
 mod ports;
+#[cfg(target_os = "linux")]
+mod qemu;
 mod support;
 mod udev;
 #[cfg(target_os = "linux")]

@@ -72,6 +72,7 @@ mod topology;
 mod uevent;
 mod usbfs;
 pub mod usbmuxd;
+pub mod vhci;
 
 use device::VirtualDevice;
 use enlist::sim::{Fleet, FleetOptions};
