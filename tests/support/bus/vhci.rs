@@ -256,7 +256,9 @@ fn controller(port: usize) -> PathBuf {
 fn until_free(file: &Path, line: &str) -> Result<()> {
     for _ in 0..100 {
         match std::fs::write(file, line) {
-            Err(error) if error.kind() == ErrorKind::ResourceBusy || error.raw_os_error() == Some(libc::EINVAL) => {
+            Err(error)
+                if error.kind() == ErrorKind::ResourceBusy || error.raw_os_error() == Some(libc::EINVAL) =>
+            {
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
             done => return done,
