@@ -243,7 +243,6 @@ impl<D: PartialEq> Known<D> {
     /// Takes in what is there now; true if anything came or went.
     fn look(&mut self, present: impl Iterator<Item = D>, examine: impl Fn(u64, &D) -> Option<Seen>) -> bool {
         let mut before = std::mem::take(&mut self.found);
-        let count = before.len();
         let mut came = false;
         for device in present {
             if let Some(place) = before.iter().position(|(known, _)| *known == device) {
@@ -255,7 +254,7 @@ impl<D: PartialEq> Known<D> {
             let seen = examine(self.last, &device).map(Arc::new);
             self.found.push((device, seen));
         }
-        came || count > 0 && !before.is_empty()
+        came || !before.is_empty()
     }
 
     fn devices(&self) -> BTreeMap<u64, Arc<Seen>> {
