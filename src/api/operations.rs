@@ -1,6 +1,7 @@
 //! What can be done with devices, profiles and the journal.
 
 mod bays;
+mod follow;
 
 pub use bays::{LearnOptions, LearnStep};
 

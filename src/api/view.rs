@@ -292,6 +292,37 @@ impl PortView {
     }
 }
 
+/// What happened to a device, or to the way to all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhatChanged {
+    /// It came, or was there.
+    Attached,
+    /// It went.
+    Detached,
+    /// It is on the bus, and no mux serves it.
+    Unserved,
+    /// Such a device went, or is served now.
+    UnservedLeft,
+    /// There is no way to the devices.
+    MuxLost,
+    /// The way is there.
+    MuxReady,
+}
+
+/// A change of `enlist devices --follow`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeviceChange {
+    /// What happened.
+    pub change: WhatChanged,
+    /// To which device; none if to the way to all.
+    #[serde(flatten)]
+    pub device: Option<DeviceView>,
+    /// Why the way is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// A device of `enlist devices`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListedDevice {

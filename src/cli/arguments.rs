@@ -56,7 +56,7 @@ pub(super) enum Command {
     /// Enroll attached devices once
     Enroll(EnrollArgs),
     /// List attached devices
-    Devices,
+    Devices(DevicesArgs),
     /// Show everything a device tells
     Info(DeviceArg),
     /// Earn a device's trust
@@ -84,6 +84,13 @@ pub(super) enum Command {
     /// Simulate devices on a usbmuxd socket
     #[command(args_conflicts_with_subcommands = true)]
     Sim(Box<SimArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DevicesArgs {
+    /// Go on and tell of every device that comes or goes, until Ctrl-C
+    #[arg(short, long)]
+    pub(super) follow: bool,
 }
 
 /// Which device.

@@ -73,7 +73,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
     match cli.command {
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
         Command::Config(args) => config::run(&args, global, environment, output),
-        Command::Devices => devices::run(global, environment, output).await,
+        Command::Devices(args) => devices::run(&args, global, environment, output).await,
         Command::Doctor => doctor::run(global, environment, output).await,
         Command::Enroll(args) => enroll::run(&args, global, environment, output).await,
         Command::History(args) => history::run(&args, global, environment, output),

@@ -92,7 +92,8 @@ impl Desk {
         list
     }
 
-    fn stands(&self, unserved: &Unserved) -> BayState {
+    /// How a device that no mux serves stands.
+    pub fn stands(&self, unserved: &Unserved) -> BayState {
         BayState::of_unserved(unserved, self.bays.of_port(&unserved.device.port).0)
     }
 

@@ -27,6 +27,8 @@ mod usb;
 #[cfg(target_os = "linux")]
 mod usb_client;
 #[cfg(target_os = "linux")]
+mod usb_fleet;
+#[cfg(target_os = "linux")]
 mod usb_mux;
 #[cfg(target_os = "linux")]
 mod usb_way;

@@ -3,58 +3,14 @@
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 
-use crate::support::binary::{Done, Running, shipped_binary, text_of};
-use crate::support::bus::fleet::PluggedFleet;
+use crate::support::binary::{Running, text_of};
+use crate::support::bus::on_bus;
 use crate::support::bus::others::{dfu, mac, recovery};
-use crate::support::bus::{Bus, on_bus};
-use crate::support::profile::f01;
-use enlist::sim::{DeviceSpec, FleetOptions, Persona};
+use crate::support::bus_bench::{Bench, in_setup, of};
+use enlist::sim::FleetOptions;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// A folder for the station, on a bus.
-struct Bench<'a> {
-    bus: &'a Bus,
-    folder: tempfile::TempDir,
-}
-
-impl<'a> Bench<'a> {
-    fn on(bus: &'a Bus) -> Self {
-        Self { bus, folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.bus.command(shipped_binary());
-        command.args(args).env("ENLIST_STATE_DIR", self.path("state")).env_remove("USBMUXD_SOCKET_ADDRESS");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Done {
-        Running::start(self.command(args)).finish()
-    }
-
-    fn profile(&self) -> String {
-        let path = self.path("enroll.mobileconfig");
-        std::fs::write(&path, f01()).unwrap();
-        text_of(&path)
-    }
-}
-
-fn in_setup(bus: &Bus, devices: usize) -> PluggedFleet {
-    let specs =
-        vec![DeviceSpec { persona: Persona::InSetup, settings: Persona::InSetup.settings() }; devices];
-    bus.fleet(FleetOptions { devices, specs, ..FleetOptions::default() })
-}
-
-fn of<'v>(lines: &'v [Value], bay: &str) -> &'v Value {
-    lines.iter().find(|line| line["bay"] == bay).unwrap_or_else(|| panic!("no {bay} in {lines:#?}"))
-}
 
 #[test]
 fn everything_on_the_bus_is_listed_with_its_bay() {
@@ -163,6 +119,8 @@ fn other_tools_use_the_devices_through_our_socket() {
         // With the station's own pair record, no second Trust.
         let validated = say("idevicepair", &["validate"]);
         assert!(validated.contains("SUCCESS"), "{validated}");
+        let info = say("ideviceinfo", &["-s"]);
+        assert!(info.contains(&format!("UniqueDeviceID: {udid}")), "{info}");
         station.terminate();
         station.finish();
         assert!(!socket.exists());

@@ -4,6 +4,8 @@ pub(crate) mod binary;
 #[cfg(target_os = "linux")]
 #[path = "../../support/bus/mod.rs"]
 pub(crate) mod bus;
+#[cfg(target_os = "linux")]
+pub(crate) mod bus_bench;
 pub(crate) mod fake_bus;
 pub(crate) mod fleet;
 pub(crate) mod mux_proxy;
