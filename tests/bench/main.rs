@@ -3,11 +3,19 @@
 //!
 //! The station and the simulator are two processes, as at a bench the station and the
 //! devices are two things: CPU and memory are the station's alone. All devices are
-//! SIMULATED. Read ratios, not milliseconds.
+//! SIMULATED. Read ratios, not milliseconds. `cargo bench -- usb-mux` measures the USB mux alone.
 
 #![allow(clippy::print_stdout)] // printing is what it is for
 #![allow(clippy::disallowed_methods)] // it watches other processes, in real time
 #![allow(clippy::cast_precision_loss)] // figures for people
+#![allow(unreachable_pub)] // nothing outside reaches in
+#![allow(clippy::unwrap_used)] // the virtual bus is test support
+
+#[cfg(target_os = "linux")]
+#[path = "../support/bus/mod.rs"]
+mod bus;
+#[cfg(target_os = "linux")]
+mod usb_mux;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -21,9 +29,17 @@ const ENLIST: &str = env!("CARGO_BIN_EXE_enlist");
 const ROUND_TRIPS: f64 = 15.0;
 
 fn main() {
+    #[cfg(target_os = "linux")]
+    if usb_mux::run_if_client() {
+        return;
+    }
     // `cargo test --benches` runs this too, with another argument, to see that it builds.
     if !std::env::args().any(|a| a == "--bench") {
         return;
+    }
+    #[cfg(target_os = "linux")]
+    if std::env::args().any(|a| a == usb_mux::TOPIC) {
+        return usb_mux::run();
     }
     let folder = tempfile::tempdir().expect("a folder");
     println!("Simulated devices in Setup Assistant, pairing included; {} cores", cores());
@@ -35,6 +51,8 @@ fn main() {
     }
     idle(folder.path());
     pymobiledevice3(folder.path());
+    #[cfg(target_os = "linux")]
+    usb_mux::run();
 }
 
 /// Median of eleven single enrollments.

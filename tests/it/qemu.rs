@@ -101,9 +101,9 @@ struct Guest {
 
 impl Guest {
     fn new() -> Self {
-        std::fs::create_dir_all("/home/technician").unwrap();
-        std::os::unix::fs::chown("/home/technician", Some(USER), Some(GROUP)).unwrap();
-        let profile = "/home/technician/profile.mobileconfig".to_owned();
+        std::fs::create_dir_all("/srv/technician").unwrap();
+        std::os::unix::fs::chown("/srv/technician", Some(USER), Some(GROUP)).unwrap();
+        let profile = "/srv/technician/profile.mobileconfig".to_owned();
         std::fs::write(&profile, profile::f01()).unwrap();
         Self { profile }
     }
@@ -111,7 +111,7 @@ impl Guest {
     /// The binary as a member of the group; its lines.
     fn enlist(&self, arguments: &[&str]) -> Vec<Value> {
         let mut command = Command::new("/under-test/enlist");
-        command.args(arguments).env_clear().env("HOME", "/home/technician").current_dir("/home/technician");
+        command.args(arguments).env_clear().env("HOME", "/srv/technician").current_dir("/srv/technician");
         command.uid(USER).gid(GROUP);
         let done = command.stdin(Stdio::null()).output().unwrap();
         print!("{}", String::from_utf8_lossy(&done.stderr));
