@@ -1,5 +1,6 @@
 //! What we read from a device (protocols.md 3.5).
 
+use super::cloud_configuration::CloudConfiguration;
 use super::{DeviceError, DeviceSession};
 use crate::ids::Udid;
 use crate::wire::fields::Fields;
@@ -83,6 +84,8 @@ pub struct Facts {
     pub supervised: Option<bool>,
     /// Organisation that supervises it.
     pub organization: Option<String>,
+    /// The rest of the cloud configuration.
+    pub cloud: Option<CloudConfiguration>,
     /// Seconds since 1970 on the device's clock.
     pub device_time: Option<f64>,
 }
@@ -136,6 +139,7 @@ impl Facts {
     pub fn take_cloud_configuration(&mut self, configuration: Option<&Dictionary>) {
         self.supervised = Some(configuration.and_then(|c| c.flag("IsSupervised")).unwrap_or(false));
         self.organization = configuration.and_then(|c| c.text("OrganizationName")).map(str::to_owned);
+        self.cloud = configuration.map(CloudConfiguration::new);
     }
 
     /// Reads everything a session opens: the default domain, Setup Assistant, and Find My
