@@ -54,6 +54,10 @@ pub const JOURNAL_EVENT_BYTES: usize = 256 << 10;
 /// Jobs a query of the history returns unless told otherwise: a few batch days.
 pub const HISTORY_ROWS: u32 = 1000;
 
+/// Largest list of devices for Intune that is read, in bytes: three times what Intune takes,
+/// so that one that is too long still has its lines checked (3.7).
+pub const CSV_BYTES: u64 = 15_000_000;
+
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES: usize = 1 << 20;
 

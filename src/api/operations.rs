@@ -1,5 +1,6 @@
 //! What can be done with devices, profiles and the journal.
 
+use super::export::Identity;
 use super::view::{
     DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice, ProfileView,
     RuleView,
@@ -97,6 +98,32 @@ impl Operations {
         let mut listed = looks.join_all().await;
         listed.sort_by_key(|(place, _)| *place);
         Ok(listed.into_iter().map(|(_, device)| device).collect())
+    }
+
+    /// What identifies everything attached; asks nobody for trust.
+    ///
+    /// # Errors
+    /// The mux cannot be asked.
+    pub async fn identities(&self) -> Result<Vec<Identity>, OperationError> {
+        let mut looks = tokio::task::JoinSet::new();
+        for (place, attachment) in self.desk.attached().await?.into_iter().enumerate() {
+            let desk = self.desk.clone();
+            looks.spawn(async move {
+                let known = match desk.info(&desk.link(attachment.clone())).await {
+                    Ok(info) => {
+                        let limited = info.limited.map(|verdict| verdict.sentence);
+                        Identity::of_attachment(&attachment, &info.facts, limited)
+                    }
+                    Err(verdict) => {
+                        Identity::of_attachment(&attachment, &Facts::default(), Some(verdict.sentence))
+                    }
+                };
+                (place, known)
+            });
+        }
+        let mut known = looks.join_all().await;
+        known.sort_by_key(|(place, _)| *place);
+        Ok(known.into_iter().map(|(_, identity)| identity).collect())
     }
 
     /// Everything a device shows.

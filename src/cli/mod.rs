@@ -3,12 +3,14 @@
 //! May import: `api`, `config`, base. `compose.rs`, `serve.rs` and `sim.rs` are the
 //! composition roots and may import everything.
 
+mod advise;
 mod arguments;
 mod compose;
 mod config;
 mod devices;
 mod doctor;
 mod enroll;
+mod export;
 mod history;
 mod info;
 mod installed;
@@ -65,10 +67,12 @@ pub fn main() -> u8 {
 async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exit, OperationError> {
     let global = &cli.global;
     match cli.command {
+        Command::Advise(args) => advise::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),
         Command::Devices => devices::run(global, environment, output).await,
         Command::Doctor => doctor::run(global, environment, output).await,
         Command::Enroll(args) => enroll::run(&args, global, environment, output).await,
+        Command::Export(command) => export::run(&command, global, environment, output).await,
         Command::History(args) => history::run(&args, global, environment, output),
         Command::Info(args) => info::run(&args, global, environment, output).await,
         Command::Installed(args) => installed::list(&args, global, environment, output).await,
