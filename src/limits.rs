@@ -159,6 +159,9 @@ pub const RECONNECT_PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
+/// One lookup of an app. It is worth a remark only, so a device that is slow may keep it.
+pub const APP_LOOKUP: Duration = Duration::from_secs(5);
+
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);
 

@@ -250,7 +250,7 @@ mod tests {
         Identity {
             udid: format!("{n:040x}").parse().unwrap(),
             serial: Some(format!("SERIAL{n:06}")),
-            imei: (n % 2 == 0).then(|| format!("35000000{n:07}")),
+            imei: n.is_multiple_of(2).then(|| format!("35000000{n:07}")),
             imei2: Some("350000000000007".into()),
             simulated,
             trouble: None,

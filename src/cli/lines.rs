@@ -41,7 +41,7 @@ impl Lines {
             who(device),
             device.sentence,
         ));
-        if bay.ended && !device.outcome.is_success() {
+        if bay.ended {
             if let Some(next) = &device.next {
                 self.output.line(format!("             next: {next}"));
             }

@@ -58,7 +58,7 @@ impl Table {
         let mut text = vec![self.head(&bays, live)];
         for bay in &bays {
             text.push(self.row(bay, live, width));
-            if let Some(next) = bay.device.next.as_ref().filter(|_| !bay.device.outcome.is_success()) {
+            if let Some(next) = &bay.device.next {
                 text.push(format!("     next: {next}"));
             }
             if !bay.device.chain.is_empty() && !bay.device.outcome.is_success() {

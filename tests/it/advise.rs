@@ -1,5 +1,6 @@
 //! `enlist advise` as a shell sees it: the method for a case, questions, rules, values.
 
+use crate::outcomes::World;
 use crate::support::binary::{Bench, Done};
 use serde_json::{Value, json};
 
@@ -148,4 +149,42 @@ fn values_for_the_portal_are_checked() {
     assert_eq!(bad["ok"], false);
     assert!(bad["sentence"].as_str().unwrap().contains("R127"), "{bad}");
     advise(&["--value", "colour=red"]).exits(2);
+}
+
+/// R30: found while the person is waited for, and by `info`.
+#[test]
+fn company_portal_is_told_of() {
+    let device = "pairing = 'silent'\naccept_after = '300ms'\napps = ['com.microsoft.CompanyPortal']";
+    let world = World::of(device);
+    let ended = world.enroll(&[]).exits(0).only();
+    assert_eq!(ended["outcome"], "enrolled");
+    assert!(ended["next"].as_str().unwrap().contains("Company Portal"), "{ended}");
+    let info = world.run(&["info", "--json"]).exits(0).only();
+    let remark = info["remarks"].as_array().unwrap().iter().find(|r| r["rules"] == json!(["R30", "R172"]));
+    assert_eq!(remark.unwrap()["warning"], true, "{info}");
+    let text = world.run(&["info"]).exits(0);
+    assert!(text.stdout.iter().any(|l| l.contains("warning") && l.contains("(R30, R172)")), "{text}");
+    text.is_for_people();
+}
+
+/// The six taps while a person is waited for; what comes next, once, after it is enrolled.
+#[test]
+fn advice_is_shown_where_it_matters() {
+    let world = World::of("pairing = 'silent'\naccept_after = '300ms'");
+    let shown = world.run(&["enroll", &world.profile]).exits(0).stdout.join("\n");
+    let places = [
+        "waiting-for-person",
+        "1. Unlock",
+        "6. Profile Installed",
+        "enrolled ",
+        "What comes next:",
+        "ten minutes",
+        "(R28)",
+    ];
+    let found: Vec<_> = places.iter().map(|word| shown.find(word)).collect();
+    assert!(found.iter().all(Option::is_some) && found.is_sorted(), "{found:?}\n{shown}");
+    let stale =
+        World::of("persona = 'in-setup'\ninstall_errors = [{ domain = 'MCSCEPErrorDomain', code = 22013 }]");
+    let next = stale.enroll(&[]).exits(1).only()["next"].as_str().unwrap().to_owned();
+    assert!(next.contains("Apple Configurator > Profiles > (profile) > Export Profile"), "{next}");
 }

@@ -27,6 +27,7 @@ pub use case::{
     Station, Supervision, Users,
 };
 pub use conditions::{Condition, Fact, Kind};
+pub(super) use remarks::NO_COMPANY_PORTAL;
 pub use remarks::{Remark, remarks};
 pub use requirement::{Carrier, Disposition, R, Requirement, requirement, requirements};
 pub use values::{BadValue, VALUES, check_value};

@@ -8,6 +8,10 @@ use crate::device::facts::{OsVersion, SetupState};
 use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::printable::printable;
 
+/// R30, as a sentence about a device.
+pub(in crate::workflow) const NO_COMPANY_PORTAL: &str =
+    "Company Portal is on it and does not work on a device without a user: remove the app.";
+
 /// Something worth knowing about a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
@@ -71,6 +75,7 @@ const CHECKS: &[Check] = &[
     note(&[R(25)], |seen| {
         said(seen.facts.locked == Some(true), "It is locked now: it will ask for its passcode.")
     }),
+    warn(&[R(30), R(172)], |seen| said(seen.facts.company_portal == Some(true), NO_COMPANY_PORTAL)),
     note(&[R(35), R(184)], other_profiles),
     note(&[R(96)], |seen| {
         let used = seen.facts.is_activated() && seen.facts.setup == SetupState::Finished;

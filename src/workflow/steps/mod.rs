@@ -8,6 +8,7 @@ mod wait_for_person;
 
 use super::engine::{Break, Flow, Run};
 use super::event::{EventKind, StepId, StepResult};
+use super::methods::NO_COMPANY_PORTAL;
 use super::outcome::{Outcome, Verdict};
 use super::plan::{self, Plan, Situation};
 use crate::device::DeviceLink;
@@ -64,11 +65,21 @@ async fn verified(run: &mut Run, inspection: &mut Inspection) -> Result<Flow, Br
     let detail = format!("{} with UUID {}", run.job.profile.identifier(), run.job.profile.uuid());
     run.step(StepId::Verify, async |_| Ok(((), StepResult::Done, Some(detail)))).await?;
     if run.job.policy.policies_within == Duration::ZERO {
-        return Ok(Flow::End(Outcome::Enrolled.into()));
+        return Ok(Flow::End(enrolled(Outcome::Enrolled, inspection)));
     }
     let follow = async |run: &mut Run| follow_policies::run(run, inspection).await;
     let seen = run.step(StepId::FollowPolicies, follow).await?;
-    Ok(Flow::End(if seen { Outcome::PoliciesSeen.into() } else { Outcome::Enrolled.into() }))
+    let outcome = if seen { Outcome::PoliciesSeen } else { Outcome::Enrolled };
+    Ok(Flow::End(enrolled(outcome, inspection)))
+}
+
+/// Success, and what should still be done on this device.
+fn enrolled(outcome: Outcome, inspection: &Inspection) -> Verdict {
+    let verdict = Verdict::from(outcome);
+    match inspection.facts.company_portal {
+        Some(true) => verdict.then(NO_COMPANY_PORTAL),
+        _ => verdict,
+    }
 }
 
 fn dry(plan: &Plan) -> Verdict {

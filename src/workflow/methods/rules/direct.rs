@@ -1,7 +1,7 @@
 //! 4.A: direct enrollment of iPhone and iPad.
 
 use super::{LINT_CASES, REMARKS, SEEN};
-use crate::workflow::methods::requirement::{Requirement, check, done, out, tell, unchecked, undone};
+use crate::workflow::methods::requirement::{Requirement, check, done, out, tell, undone};
 
 const CONTAINERS: &str = "wire::profile::tests::containers::dead_ends_are_refused_with_their_reason";
 
@@ -36,7 +36,7 @@ pub(super) const RULES: &[Requirement] = &[
     check(27, "Proof is the profile list: identifier and UUID of what was pushed.", "workflow::plan::is_installed", "it::outcomes::enrolled"),
     done(28, "Policies and apps may take ten minutes: enrolled and policies-seen are two milestones, and the second fails no job.", "workflow::steps::follow_policies::run", "it::outcomes::policies_seen"),
     done(29, "Then the device is handed out; the job's record is kept.", "journal::Journal", "it::main_job::every_other_command_speaks_json_and_words"),
-    unchecked(30, "Company Portal does not work without a user: keep it off the device.", "the list of apps is not read"),
+    check(30, "Company Portal does not work without a user: keep it off the device; while its person is waited for, and in `enlist info`, it is looked for.", "device::services::installation_proxy::has_app", "it::advise::company_portal_is_told_of"),
     tell(31, "In Entra a dynamic device group takes them in with the rule enrollmentProfileName Equals NAME."),
     out(32, "Retire, Wipe, Delete, Remote lock, Sync, Remove passcode and Revoke licences are done from the portal, one device at a time."),
     tell(33, "The Intune app updates itself, Authenticator and Company Portal only while it is closed."),

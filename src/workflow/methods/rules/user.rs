@@ -1,7 +1,7 @@
 //! 4.E: User Enrollment.
 
 use super::ADVISED;
-use crate::workflow::methods::requirement::{Requirement, check, out, tell, unchecked};
+use crate::workflow::methods::requirement::{Requirement, check, out, tell};
 
 const CONDITIONS: &str = "workflow::methods::conditions::Condition";
 
@@ -19,7 +19,7 @@ pub(super) const RULES: &[Requirement] = &[
     tell(169, "The server gets no serial number, UDID or IMEI; what a bench wrote down stays there."),
     tell(170, "Leaving erases the work volume and its keys."),
     tell(171, "There is no way from here to device enrollment but to leave and enroll again."),
-    unchecked(172, "Apps that are there already stay personal and block management: delete them first, then sync.", "the list of apps is not read"),
+    check(172, "Apps that are there already stay personal and block management: delete them first, then sync; of them the station looks for Company Portal.", "device::services::installation_proxy::has_app", "it::advise::company_portal_is_told_of"),
     tell(173, "The work partition is reset by administrators only, the personal one by users only."),
     tell(174, "For Microsoft's and Intune SDK apps prefer app protection; own apps need user enrollment."),
     tell(175, "The certificate that signs profiles lasts a year; Not Verified after a failed renewal is harmless."),

@@ -91,6 +91,7 @@ fn each_check_says_so_where_it_should() {
     let old = device(&[("ProductVersion", string("14.4"))], &[list("SkipSetup", &["Passcode"])]);
     assert!(!rules(&old, &[]).contains(&141));
     speaks(os("14.8"), 161);
+    speaks(Facts { company_portal: Some(true), ..plain.clone() }, 30);
     let imei = |second: &str| {
         let (one, two) = ("InternationalMobileEquipmentIdentity", "InternationalMobileEquipmentIdentity2");
         device(&[(one, string("350000000000001")), (two, string(second))], &[])
