@@ -44,6 +44,8 @@ impl RequirementView {
 /// A reason for or against a method.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReasonView {
+    /// `use when`, `mind`, `not for`, or `needs` where a need is not met.
+    pub kind: &'static str,
     /// The rules it rests on.
     pub rules: &'static [R],
     /// In words.
@@ -156,5 +158,5 @@ pub fn check_values(values: &[(String, String)]) -> Vec<ValueView> {
 }
 
 fn views(reasons: &[Reason]) -> Vec<ReasonView> {
-    reasons.iter().map(|r| ReasonView { rules: r.rules, words: r.words }).collect()
+    reasons.iter().map(|r| ReasonView { kind: r.kind.words(), rules: r.rules, words: r.words }).collect()
 }

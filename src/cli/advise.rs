@@ -262,9 +262,8 @@ fn show(method: &MethodView, whole: bool, output: &Output) {
     if whole {
         output.line(format!("  {}", method.about));
     }
-    let word = if method.fits { "because" } else { "not for" };
-    reasons(word, &method.because, output);
-    reasons("mind", &method.mind, output);
+    reasons(&method.because, output);
+    reasons(&method.mind, output);
     if whole {
         let of = |verbs: &'static [&'static str], pending: bool| {
             method
@@ -279,10 +278,10 @@ fn show(method: &MethodView, whole: bool, output: &Output) {
     }
 }
 
-fn reasons(word: &str, reasons: &[ReasonView], output: &Output) {
+fn reasons(reasons: &[ReasonView], output: &Output) {
     for reason in reasons {
         let rules: Vec<_> = reason.rules.iter().map(ToString::to_string).collect();
-        let word = output.toned(Tone::Quiet, format!("{word}:"));
+        let word = output.toned(Tone::Quiet, format!("{}:", reason.kind));
         output.line(format!("  {word} {} ({})", reason.words, rules.join(", ")));
     }
 }

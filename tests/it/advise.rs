@@ -83,13 +83,14 @@ fn a_case_is_explained_with_rules_on_both_sides() {
     let out = text.stdout.join("\n");
     assert!(out.starts_with("✔ A: direct enrollment of iPhone and iPad  fits best\n"), "{out}");
     for part in [
-        "because: ",
+        "use when: ",
         "(R37)",
         "This station does:",
         "does not do yet:",
         "pending: ",
         "For a person:",
         "✖ D: ",
+        "needs: Apple Business",
     ] {
         assert!(out.contains(part), "no '{part}' in {out}");
     }

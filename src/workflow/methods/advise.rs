@@ -5,6 +5,8 @@ use super::{Case, Condition, Kind, Method, Question, R};
 /// A condition that decided something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason {
+    /// What the condition does; a need that is not met speaks against its method.
+    pub kind: Kind,
     /// The rules it rests on.
     pub rules: &'static [R],
     /// In words.
@@ -68,5 +70,5 @@ pub fn advise(case: &Case) -> Advice {
 }
 
 fn reason(condition: &Condition) -> Reason {
-    Reason { rules: condition.rules, words: condition.words }
+    Reason { kind: condition.kind, rules: condition.rules, words: condition.words }
 }
