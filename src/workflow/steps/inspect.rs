@@ -20,6 +20,8 @@ pub(super) struct Inspection {
     pub(super) mcinstall: McInstall,
     pub(super) facts: Facts,
     pub(super) installed: Vec<InstalledProfile>,
+    /// What the checks of section 4 say of the device, in words.
+    pub(super) told: Option<String>,
 }
 
 impl Inspection {
@@ -46,14 +48,15 @@ pub(super) async fn run(
     let remarks = methods::remarks(&facts, &installed, Some(run.job.profile.identifier()));
     let warned = remarks.iter().any(|remark| remark.warning);
     let result = if warned { StepResult::Warning } else { StepResult::Done };
-    Ok((Inspection { session, mcinstall, facts, installed }, result, told(&remarks)))
+    let told = told(&remarks);
+    Ok((Inspection { session, mcinstall, facts, installed, told: told.clone() }, result, told))
 }
 
-/// What the checks of section 4 say of the device, for the journal.
+/// What the checks of section 4 say of the device, for the journal and for a dry run.
 fn told(remarks: &[Remark]) -> Option<String> {
     let one = |remark: &Remark| {
         let rules: Vec<_> = remark.rules.iter().map(ToString::to_string).collect();
-        format!("{} ({})", remark.sentence, rules.join(", "))
+        format!("{} ({}).", remark.sentence.trim_end_matches('.'), rules.join(", "))
     };
     (!remarks.is_empty()).then(|| remarks.iter().map(one).collect::<Vec<_>>().join(" "))
 }

@@ -34,7 +34,7 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
     run.emit(EventKind::Planned { steps: plan.steps(), reason: plan.reason().to_owned() }).await?;
     match plan {
         Plan::End(verdict) => Ok(Flow::End(end_of(*verdict, &inspection))),
-        plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan))),
+        plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan, &inspection))),
         Plan::Verify => verified(run, &mut inspection).await,
         Plan::Wait { until, state, .. } => wait_then_verify(run, &mut inspection, state, until).await,
         Plan::Push { .. } => {
@@ -82,9 +82,10 @@ fn enrolled(outcome: Outcome, inspection: &Inspection) -> Verdict {
     }
 }
 
-fn dry(plan: &Plan) -> Verdict {
+fn dry(plan: &Plan, inspection: &Inspection) -> Verdict {
     let steps: Vec<_> = plan.steps().iter().map(|s| s.name()).collect();
-    let sentence = format!("Would do: {} ({}).", steps.join(", "), plan.reason());
+    let told = inspection.told.as_ref().map(|told| format!(" {told}")).unwrap_or_default();
+    let sentence = format!("Would do: {} ({}).{told}", steps.join(", "), plan.reason());
     Verdict::from(Outcome::Planned).saying(sentence)
 }
 
