@@ -189,3 +189,13 @@ fn advice_is_shown_where_it_matters() {
     let next = stale.enroll(&[]).exits(1).only()["next"].as_str().unwrap().to_owned();
     assert!(next.contains("Apple Configurator > Profiles > (profile) > Export Profile"), "{next}");
 }
+
+/// A look before the push says who will have to do something.
+#[test]
+fn a_dry_run_tells_what_the_checks_found() {
+    let world = World::of("pairing = 'silent'");
+    world.run(&["pair"]).exits(0);
+    let looked = world.enroll(&["--dry-run"]).exits(0).only();
+    let sentence = looked["sentence"].as_str().unwrap();
+    assert!(sentence.contains("somebody must accept the profile on it (R22, R23)."), "{looked}");
+}
