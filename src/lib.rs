@@ -51,7 +51,8 @@
 //!
 //! [`workflow::engine`] and [`workflow::plan`] say what the program does;
 //! [`device::trust`] and [`transport`] how it reaches a device; [`sim::Fleet`] what
-//! stands in for one. Facts about Apple's protocols cite `protocols.md` by section (4.5),
+//! stands in for one; [`workflow::methods`] which enrollment method fits, and what each
+//! rule of it comes to. Facts about Apple's protocols cite `protocols.md` by section (4.5),
 //! requirements as R24, lint rules as L46, example profiles as F01.
 //!
 //! # Where a new thing goes

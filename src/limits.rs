@@ -71,6 +71,10 @@ pub const JOURNAL_EVENT_BYTES: usize = 256 << 10;
 /// Jobs a query of the history returns unless told otherwise: a few batch days.
 pub const HISTORY_ROWS: u32 = 1000;
 
+/// Largest list of devices for Intune that is read, in bytes: three times what Intune takes,
+/// so that one that is too long still has its lines checked (3.7).
+pub const CSV_BYTES: u64 = 15_000_000;
+
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES: usize = 1 << 20;
 
@@ -224,6 +228,8 @@ pub const RUNG_NOTICE: Duration = Duration::from_millis(50);
 /// The detach and the attach that prove that a rung was taken. A device enumerates within a
 /// second or two of a reset; a phone that boots would take longer, but nothing boots it.
 pub const RUNG_PROOF: Duration = Duration::from_secs(10);
+/// One lookup of an app. It is worth a remark only, so a device that is slow may keep it.
+pub const APP_LOOKUP: Duration = Duration::from_secs(5);
 
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);

@@ -3,7 +3,9 @@
 //! May import everything below it; only its own types cross it, so a screen never holds a
 //! device. Start at [`view`], then [`Operations`]; [`live`] follows a run in progress.
 
+pub mod advice;
 pub mod error;
+pub mod export;
 pub mod live;
 mod operations;
 pub mod view;
@@ -12,6 +14,7 @@ pub use crate::station::RunEnd;
 pub use crate::wire::printable::system_words;
 pub use crate::wire::profile::Purpose;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
+pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, SetupAssistant};
 pub use error::OperationError;

@@ -5,6 +5,7 @@ mod follow;
 
 pub use bays::{LearnOptions, LearnStep};
 
+use super::export::Identity;
 use super::view::{
     DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice, ProfileView,
     RuleView,
@@ -123,6 +124,32 @@ impl Operations {
             Err(PickError::Unserved { state }) => Some(DeviceView::of_bay(&state, self.parts.clock.now())),
             _ => None,
         }
+    }
+
+    /// What identifies everything attached; asks nobody for trust.
+    ///
+    /// # Errors
+    /// The mux cannot be asked.
+    pub async fn identities(&self) -> Result<Vec<Identity>, OperationError> {
+        let mut looks = tokio::task::JoinSet::new();
+        for (place, attachment) in self.desk.attached().await?.into_iter().enumerate() {
+            let desk = self.desk.clone();
+            looks.spawn(async move {
+                let known = match desk.info(&desk.link(attachment.clone())).await {
+                    Ok(info) => {
+                        let limited = info.limited.map(|verdict| verdict.sentence);
+                        Identity::of_attachment(&attachment, &info.facts, limited)
+                    }
+                    Err(verdict) => {
+                        Identity::of_attachment(&attachment, &Facts::default(), Some(verdict.sentence))
+                    }
+                };
+                (place, known)
+            });
+        }
+        let mut known = looks.join_all().await;
+        known.sort_by_key(|(place, _)| *place);
+        Ok(known.into_iter().map(|(_, identity)| identity).collect())
     }
 
     /// Everything a device shows.

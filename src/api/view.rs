@@ -18,6 +18,7 @@ use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::printable::printable;
 use crate::workflow::event::DeviceLabel;
+use crate::workflow::methods::{self, R};
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -363,6 +364,19 @@ pub struct DeviceInfo {
     pub clock_ahead_s: Option<i64>,
     /// Installed profiles, if they could be read.
     pub profiles: Option<Vec<InstalledView>>,
+    /// What the rules of enrollment methods say of it.
+    pub remarks: Vec<RemarkView>,
+}
+
+/// What rules of enrollment methods say of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RemarkView {
+    /// The rules, such as `R22`.
+    pub rules: &'static [R],
+    /// One sentence.
+    pub sentence: String,
+    /// It should not be so.
+    pub warning: bool,
 }
 
 impl DeviceInfo {
@@ -393,6 +407,10 @@ impl DeviceInfo {
             organization: shown(&facts.organization),
             clock_ahead_s,
             profiles: profiles.map(|p| p.iter().map(InstalledView::new).collect()),
+            remarks: methods::remarks(facts, profiles.unwrap_or_default(), None)
+                .into_iter()
+                .map(|r| RemarkView { rules: r.rules, sentence: r.sentence, warning: r.warning })
+                .collect(),
         }
     }
 }

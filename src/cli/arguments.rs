@@ -1,6 +1,8 @@
 //! What can be typed.
 
+use super::advise::AdviseArgs;
 use super::compose::Held;
+use super::export::ExportCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{Job, OsVersion, Outcome, SetupAssistant, lint_rules};
@@ -75,6 +77,11 @@ pub(super) enum Command {
     /// Name the bays: which USB port is called what
     #[command(subcommand)]
     Bays(BaysCommand),
+    /// Tell which enrollment method fits, and why
+    Advise(Box<AdviseArgs>),
+    /// Write lists of devices for Intune, and check them
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Show what was done
     History(HistoryArgs),
     /// Check this computer and say how to fix what is wrong
@@ -324,7 +331,7 @@ fn os_version(text: &str) -> Result<OsVersion, String> {
 }
 
 /// A day begins at midnight UTC: an export then seems older by hours, never younger.
-fn moment(text: &str) -> Result<Timestamp, String> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     let day = || Some(text.parse::<jiff::civil::Date>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
     let moment = text.parse().ok().or_else(day);
     moment.ok_or_else(|| "expected a date such as 2026-03-01 or 2026-03-01T09:30:00Z".into())

@@ -61,4 +61,10 @@ fn show(info: &DeviceInfo, output: &Output) {
         let label = output.toned(Tone::Quiet, format!("{:<16}", "profile"));
         output.line(format!("  {label} {}  {name}  {}", profile.identifier, profile.uuid));
     }
+    for remark in &info.remarks {
+        let rules: Vec<_> = remark.rules.iter().map(ToString::to_string).collect();
+        let tone = if remark.warning { Tone::Person } else { Tone::Quiet };
+        let label = output.toned(tone, format!("{:<16}", if remark.warning { "warning" } else { "note" }));
+        output.line(format!("  {label} {} ({})", remark.sentence, rules.join(", ")));
+    }
 }

@@ -1,32 +1,24 @@
 //! Plain lines: one for each change that a person would care about.
 
 use super::output::{Output, Tone, chain, who};
+use crate::api::advice::{AFTER_ENROLLMENT, CARD};
 use crate::api::view::BayView;
 use crate::api::{Live, Outcome};
 use std::collections::HashMap;
-
-/// The six taps of R24.
-pub(super) const CARD: [&str; 6] = [
-    "Unlock the device",
-    "Settings > Profile Downloaded > Install",
-    "Enter the passcode if asked",
-    "Read the warning, tap Install",
-    "Remote management: tap Trust",
-    "Profile Installed: tap Done",
-];
 
 /// Prints changes.
 pub(super) struct Lines {
     output: Output,
     last: HashMap<String, (Outcome, bool, String, bool)>,
     card_shown: bool,
+    after_shown: bool,
     /// Devices done when that was last said.
     said_done: usize,
 }
 
 impl Lines {
     pub(super) fn new(output: Output) -> Self {
-        Self { output, last: HashMap::new(), card_shown: false, said_done: 0 }
+        Self { output, last: HashMap::new(), card_shown: false, after_shown: false, said_done: 0 }
     }
 
     /// Prints a bay's standing if it changed.
@@ -52,7 +44,7 @@ impl Lines {
             who(device),
             device.sentence,
         ));
-        if (bay.ended || bay.unserved && !gone) && !device.outcome.is_success() {
+        if bay.ended || bay.unserved && !gone {
             if let Some(next) = &device.next {
                 self.output.line(format!("             next: {next}"));
             }
@@ -64,6 +56,13 @@ impl Lines {
             self.card_shown = true;
             for (n, step) in CARD.iter().enumerate() {
                 self.output.line(format!("             {}. {step}", n + 1));
+            }
+        }
+        if device.outcome == Outcome::Enrolled && bay.ended && !self.after_shown {
+            self.after_shown = true;
+            self.output.line("             What comes next:");
+            for (rule, words) in AFTER_ENROLLMENT {
+                self.output.line(format!("             - {words} ({rule})"));
             }
         }
     }

@@ -3,6 +3,7 @@
 //! May import: `api`, `config`, base. `compose.rs`, `serve.rs` and `sim.rs` are the
 //! composition roots and may import everything.
 
+mod advise;
 mod arguments;
 mod bays;
 mod compose;
@@ -10,6 +11,7 @@ mod config;
 mod devices;
 mod doctor;
 mod enroll;
+mod export;
 mod history;
 mod info;
 mod installed;
@@ -72,10 +74,12 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
     let global = &cli.global;
     match cli.command {
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
+        Command::Advise(args) => advise::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),
         Command::Devices(args) => devices::run(&args, global, environment, output).await,
         Command::Doctor => doctor::run(global, environment, output).await,
         Command::Enroll(args) => enroll::run(&args, global, environment, output).await,
+        Command::Export(command) => export::run(&command, global, environment, output).await,
         Command::History(args) => history::run(&args, global, environment, output),
         Command::Info(args) => info::run(&args, global, environment, output).await,
         Command::Installed(args) => installed::list(&args, global, environment, output).await,

@@ -1,7 +1,7 @@
 //! The live table: every bay on one line, redrawn in place.
 
-use super::lines::CARD;
 use super::output::{Output, Tone, chain};
+use crate::api::advice::{AFTER_ENROLLMENT, CARD};
 use crate::api::view::BayView;
 use crate::api::{Live, Outcome};
 use terminal_size::{Height, Width, terminal_size};
@@ -24,7 +24,11 @@ impl Table {
         let mut bays = live.bays();
         let mut text = vec![self.head(&bays, live)];
         let waiting = bays.iter().any(|b| b.device.outcome == Outcome::WaitingForPerson && !b.ended);
-        let room = height.saturating_sub(4 + if waiting { CARD.len() + 1 } else { 0 }).max(1);
+        // What comes after matters less than a waiting device, and less than seeing all bays.
+        let after = (!waiting && any_enrolled(&bays)).then(after_enrollment).unwrap_or_default();
+        let after = if bays.len() + after.len() + 4 > height { Vec::new() } else { after };
+        let cards = if waiting { CARD.len() + 1 } else { after.len() };
+        let room = height.saturating_sub(4 + cards).max(1);
         let hidden = bays.len().saturating_sub(room);
         if hidden > 0 {
             bays.sort_by_key(urgency);
@@ -39,6 +43,7 @@ impl Table {
             text.push(self.output.toned(Tone::Strong, head));
             text.extend(CARD.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
         }
+        text.extend(after);
         if !self.once && bays.iter().any(|b| b.ended) && !bays.iter().any(BayView::is_open) {
             let rest = "All done. Plug in more devices, or end with Ctrl-C.";
             text.push(self.output.toned(Tone::Quiet, rest));
@@ -53,12 +58,15 @@ impl Table {
         let mut text = vec![self.head(&bays, live)];
         for bay in &bays {
             text.push(self.row(bay, live, width));
-            if let Some(next) = bay.device.next.as_ref().filter(|_| !bay.device.outcome.is_success()) {
+            if let Some(next) = &bay.device.next {
                 text.push(format!("     next: {next}"));
             }
             if !bay.device.chain.is_empty() && !bay.device.outcome.is_success() {
                 text.push(format!("     device said: {}", chain(&bay.device)));
             }
+        }
+        if any_enrolled(&bays) {
+            text.extend(after_enrollment());
         }
         self.print(&text);
     }
@@ -104,6 +112,16 @@ impl Table {
         let state = self.output.toned(tone, format!("{} {fixed}", tone.shape()));
         format!("{state} {}", fit(&rest, room))
     }
+}
+
+fn any_enrolled(bays: &[BayView]) -> bool {
+    bays.iter().any(|b| b.ended && b.device.outcome == Outcome::Enrolled)
+}
+
+/// What comes next for devices that are enrolled.
+fn after_enrollment() -> Vec<String> {
+    let lines = AFTER_ENROLLMENT.iter().map(|(rule, words)| format!("  - {words} ({rule})"));
+    std::iter::once("What comes next for enrolled devices:".to_owned()).chain(lines).collect()
 }
 
 /// Lower is more urgent.

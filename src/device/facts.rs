@@ -1,8 +1,11 @@
 //! What we read from a device (protocols.md 3.5).
 
+use super::cloud_configuration::CloudConfiguration;
+use super::services::installation_proxy;
 use super::{DeviceError, DeviceSession};
 use crate::ids::Udid;
 use crate::wire::fields::Fields;
+use crate::wire::installation_proxy::COMPANY_PORTAL;
 use crate::wire::lockdown::{DOMAIN_FIND_MY, DOMAIN_SETUP};
 use plist::{Dictionary, Value};
 use std::fmt;
@@ -83,6 +86,10 @@ pub struct Facts {
     pub supervised: Option<bool>,
     /// Organisation that supervises it.
     pub organization: Option<String>,
+    /// The rest of the cloud configuration.
+    pub cloud: Option<CloudConfiguration>,
+    /// Whether Company Portal is on it, where that was asked (R30).
+    pub company_portal: Option<bool>,
     /// Seconds since 1970 on the device's clock.
     pub device_time: Option<f64>,
 }
@@ -136,6 +143,7 @@ impl Facts {
     pub fn take_cloud_configuration(&mut self, configuration: Option<&Dictionary>) {
         self.supervised = Some(configuration.and_then(|c| c.flag("IsSupervised")).unwrap_or(false));
         self.organization = configuration.and_then(|c| c.text("OrganizationName")).map(str::to_owned);
+        self.cloud = configuration.map(CloudConfiguration::new);
     }
 
     /// Reads everything a session opens: the default domain, Setup Assistant, and Find My
@@ -155,6 +163,15 @@ impl Facts {
             self.find_my = find_my.and_then(|v| v.as_boolean());
         }
         Ok(())
+    }
+
+    /// Asks whether Company Portal is there (R30). A device that does not tell, or has no
+    /// such service, changes nothing.
+    pub async fn look_for_company_portal(&mut self, session: &mut DeviceSession) {
+        match installation_proxy::has_app(session, COMPANY_PORTAL).await {
+            Ok(found) => self.company_portal = found,
+            Err(error) => tracing::debug!(%error, "the apps were not told"),
+        }
     }
 
     /// True if the device says that it is not activated. "BrickState is true unless

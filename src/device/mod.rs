@@ -4,6 +4,7 @@
 //! retries, or of texts for people. Start at [`link::DeviceLink`], then [`trust::Trust`],
 //! [`session::DeviceSession`] and [`services`].
 
+pub mod cloud_configuration;
 pub mod error;
 pub mod facts;
 pub mod link;

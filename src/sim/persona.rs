@@ -52,6 +52,8 @@ pub struct Settings {
     pub enrollment_forbidden: bool,
     /// Profiles that are there already.
     pub installed: Vec<Preinstalled>,
+    /// Bundle ids of the apps on it.
+    pub apps: Vec<String>,
 
     /// What the person answers to the Trust dialog.
     pub trust_answer: TrustAnswer,
@@ -265,6 +267,7 @@ impl Default for Settings {
             ui_install_forbidden: false,
             enrollment_forbidden: false,
             installed: Vec::new(),
+            apps: Vec::new(),
             trust_answer: TrustAnswer::Trust,
             trust_after: After::secs(1),
             unlock_after: After::secs(2),

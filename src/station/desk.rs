@@ -181,6 +181,7 @@ impl Desk {
         Ok(match profiles.await {
             Ok((cloud, installed)) => {
                 facts.take_cloud_configuration(cloud.as_ref());
+                facts.look_for_company_portal(&mut session).await;
                 Info { facts, installed: Some(installed), limited: None }
             }
             Err(error) => Info { facts, installed: None, limited: Some(verdict_of(&error)) },

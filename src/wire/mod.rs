@@ -6,6 +6,8 @@
 
 pub mod boot_identity;
 pub mod fields;
+pub mod installation_proxy;
+pub mod intune_csv;
 pub mod lockdown;
 pub mod mcinstall;
 pub mod mcinstall_error;

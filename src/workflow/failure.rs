@@ -1,6 +1,7 @@
 //! The edge where every error gets a class: who acts, and whether the job tries again
 //! (protocols.md 4.10; profiles-and-enrollment.md 8, retry classes).
 
+use super::methods::{Platform, portal_path};
 use super::outcome::{Class, Outcome, Verdict};
 use crate::device::DeviceError;
 use crate::device::error::{ErrorName, Status, TransportError};
@@ -200,8 +201,11 @@ fn refusal(chain: &ErrorChain, verdict: impl Fn(Class, &str) -> Verdict) -> Verd
         return verdict(Class::Configuration, next);
     }
     if chain.has("SCEP", &[22013]) || chain.has("MDM", &[12003]) {
-        let next = "Export the profile again: its challenge is probably stale (exports live two weeks).";
-        return verdict(Class::Configuration, next);
+        let path = portal_path(Platform::Iphone);
+        let next = format!(
+            "Export the profile again: its challenge is probably stale (exports live two weeks). {path} (R18)."
+        );
+        return verdict(Class::Configuration, &next);
     }
     if chain.has("MDM", &[12004, 12007, 12020, 12022]) {
         let next = "Check the MDM server: its push certificate, and whether it accepts this device.";

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod event;
 pub mod failure;
 pub mod memory;
+pub mod methods;
 pub mod outcome;
 pub mod plan;
 pub mod policy;

@@ -145,6 +145,20 @@ fn pymobiledevice3_installs_lists_and_removes_profiles() {
 }
 
 #[test]
+fn pymobiledevice3_looks_for_an_app() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("scenario.toml");
+    let device = "[[device]]\ntrust_after = '10ms'\napps = ['com.microsoft.CompanyPortal']\n";
+    std::fs::write(&scenario, device).unwrap();
+    let simulator = Simulator::start(&["--scenario", scenario.to_str().unwrap()]);
+    let udid = &simulator.udids[0];
+    simulator.pymobiledevice3(&["lockdown", "pair", "--udid", udid]).good();
+    let query = ["apps", "query", "--udid", udid.as_str(), "com.microsoft.CompanyPortal", "example.none"];
+    let found = json(&simulator.pymobiledevice3(&query).good());
+    assert_eq!(found.as_object().unwrap().keys().collect::<Vec<_>>(), ["com.microsoft.CompanyPortal"]);
+}
+
+#[test]
 fn pymobiledevice3_pairs_supervised() {
     let simulator = start(&["--devices", "1", "--persona", "supervised-challenge"]);
     let udid = &simulator.udids[0];

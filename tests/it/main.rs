@@ -5,6 +5,7 @@
 // Nothing outside reaches into a test binary, so `pub` says enough.
 #![allow(unreachable_pub)]
 
+mod advise;
 mod answer_lost;
 mod architecture;
 mod bad_input;
@@ -12,9 +13,11 @@ mod bad_world;
 mod canaries;
 mod clients;
 mod endings;
+mod export;
 mod kill;
 mod lint;
 mod main_job;
+mod methods;
 mod mux;
 mod outcomes;
 mod ports;

@@ -1,5 +1,6 @@
 //! Clients of lockdown and of the services it starts; one file each.
 
+pub mod installation_proxy;
 pub mod lockdown;
 pub mod mcinstall;
 pub mod notification_proxy;

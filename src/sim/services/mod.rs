@@ -1,6 +1,7 @@
 //! Services of a device: who may start one, and the one-shot port it waits on
 //! (protocols.md 3.10).
 
+mod installation_proxy;
 pub(super) mod lockdown;
 mod mcinstall;
 mod notification_proxy;
@@ -30,6 +31,7 @@ pub(super) enum Service {
     NotificationProxy,
     InsecureNotificationProxy,
     SyslogRelay,
+    InstallationProxy,
 }
 
 impl Service {
@@ -39,6 +41,7 @@ impl Service {
             proxy_wire::SERVICE => Self::NotificationProxy,
             notification_proxy::INSECURE => Self::InsecureNotificationProxy,
             syslog_relay::SERVICE => Self::SyslogRelay,
+            crate::wire::installation_proxy::SERVICE => Self::InstallationProxy,
             _ => return None,
         })
     }
@@ -51,7 +54,7 @@ impl Service {
     /// Refused while BrickState is true. The facts name MCInstall; that the log and the
     /// insecure proxy run before activation is our assumption.
     fn needs_activation(self) -> bool {
-        matches!(self, Self::McInstall | Self::NotificationProxy)
+        matches!(self, Self::McInstall | Self::NotificationProxy | Self::InstallationProxy)
     }
 }
 
@@ -135,5 +138,6 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(device: &Arc<Device>, service: S
         Service::NotificationProxy => notification_proxy::serve(device, io, false).await,
         Service::InsecureNotificationProxy => notification_proxy::serve(device, io, true).await,
         Service::SyslogRelay => syslog_relay::serve(device, io).await,
+        Service::InstallationProxy => installation_proxy::serve(device, io).await,
     }
 }

@@ -10,6 +10,7 @@ use crate::wire::profile::Profile;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{DeviceLabel, StepResult};
 use crate::workflow::failure::Failure;
+use crate::workflow::methods::{self, Remark};
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use crate::workflow::plan;
 
@@ -19,6 +20,8 @@ pub(super) struct Inspection {
     pub(super) mcinstall: McInstall,
     pub(super) facts: Facts,
     pub(super) installed: Vec<InstalledProfile>,
+    /// What the checks of section 4 say of the device, in words.
+    pub(super) told: Option<String>,
 }
 
 impl Inspection {
@@ -30,7 +33,7 @@ impl Inspection {
 }
 
 pub(super) async fn run(
-    _run: &mut Run,
+    run: &mut Run,
     earned: Earned,
 ) -> Result<(Inspection, StepResult, Option<String>), Break> {
     let Earned { mut session, mut facts, .. } = earned;
@@ -42,8 +45,20 @@ pub(super) async fn run(
     facts.take_cloud_configuration(mcinstall.cloud_configuration().await?.as_ref());
     // The list comes last: a plan to push should rest on the freshest look there is.
     let installed = mcinstall.profiles().await?;
-    let detail = facts.organization.as_ref().map(|o| format!("organisation: {}", printable(o)));
-    Ok((Inspection { session, mcinstall, facts, installed }, StepResult::Done, detail))
+    let remarks = methods::remarks(&facts, &installed, Some(run.job.profile.identifier()));
+    let warned = remarks.iter().any(|remark| remark.warning);
+    let result = if warned { StepResult::Warning } else { StepResult::Done };
+    let told = told(&remarks);
+    Ok((Inspection { session, mcinstall, facts, installed, told: told.clone() }, result, told))
+}
+
+/// What the checks of section 4 say of the device, for the journal and for a dry run.
+fn told(remarks: &[Remark]) -> Option<String> {
+    let one = |remark: &Remark| {
+        let rules: Vec<_> = remark.rules.iter().map(ToString::to_string).collect();
+        format!("{} ({}).", remark.sentence.trim_end_matches('.'), rules.join(", "))
+    };
+    (!remarks.is_empty()).then(|| remarks.iter().map(one).collect::<Vec<_>>().join(" "))
 }
 
 /// A device that is not activated refuses services; Find My decides whose turn it is.

@@ -8,6 +8,7 @@ mod wait_for_person;
 
 use super::engine::{Break, Flow, Run};
 use super::event::{EventKind, StepId, StepResult};
+use super::methods::NO_COMPANY_PORTAL;
 use super::outcome::{Outcome, Verdict};
 use super::plan::{self, Plan, Situation};
 use crate::device::DeviceLink;
@@ -33,7 +34,7 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
     run.emit(EventKind::Planned { steps: plan.steps(), reason: plan.reason().to_owned() }).await?;
     match plan {
         Plan::End(verdict) => Ok(Flow::End(end_of(*verdict, &inspection))),
-        plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan))),
+        plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan, &inspection))),
         Plan::Verify => verified(run, &mut inspection).await,
         Plan::Wait { until, state, .. } => wait_then_verify(run, &mut inspection, state, until).await,
         Plan::Push { .. } => {
@@ -64,16 +65,27 @@ async fn verified(run: &mut Run, inspection: &mut Inspection) -> Result<Flow, Br
     let detail = format!("{} with UUID {}", run.job.profile.identifier(), run.job.profile.uuid());
     run.step(StepId::Verify, async |_| Ok(((), StepResult::Done, Some(detail)))).await?;
     if run.job.policy.policies_within == Duration::ZERO {
-        return Ok(Flow::End(Outcome::Enrolled.into()));
+        return Ok(Flow::End(enrolled(Outcome::Enrolled, inspection)));
     }
     let follow = async |run: &mut Run| follow_policies::run(run, inspection).await;
     let seen = run.step(StepId::FollowPolicies, follow).await?;
-    Ok(Flow::End(if seen { Outcome::PoliciesSeen.into() } else { Outcome::Enrolled.into() }))
+    let outcome = if seen { Outcome::PoliciesSeen } else { Outcome::Enrolled };
+    Ok(Flow::End(enrolled(outcome, inspection)))
 }
 
-fn dry(plan: &Plan) -> Verdict {
+/// Success, and what should still be done on this device.
+fn enrolled(outcome: Outcome, inspection: &Inspection) -> Verdict {
+    let verdict = Verdict::from(outcome);
+    match inspection.facts.company_portal {
+        Some(true) => verdict.then(NO_COMPANY_PORTAL),
+        _ => verdict,
+    }
+}
+
+fn dry(plan: &Plan, inspection: &Inspection) -> Verdict {
     let steps: Vec<_> = plan.steps().iter().map(|s| s.name()).collect();
-    let sentence = format!("Would do: {} ({}).", steps.join(", "), plan.reason());
+    let told = inspection.told.as_ref().map(|told| format!(" {told}")).unwrap_or_default();
+    let sentence = format!("Would do: {} ({}).{told}", steps.join(", "), plan.reason());
     Verdict::from(Outcome::Planned).saying(sentence)
 }
 

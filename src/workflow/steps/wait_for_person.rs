@@ -9,6 +9,7 @@ use crate::device::services::notification_proxy::NotificationProxy;
 use crate::limits::PROFILE_POLL;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, StepResult};
+use crate::workflow::methods::NO_COMPANY_PORTAL;
 use crate::workflow::outcome::Outcome;
 use crate::workflow::plan::grace_after;
 use jiff::Timestamp;
@@ -24,10 +25,18 @@ pub(super) async fn run(
 ) -> Result<(bool, StepResult, Option<String>), Break> {
     run.emit(EventKind::Waiting { state, until }).await?;
     let mut news = listen(inspection).await;
+    if state == Outcome::WaitingForPerson {
+        // While a person reads the card this costs nobody time, and in Setup Assistant there
+        // are no apps to look for.
+        inspection.facts.look_for_company_portal(&mut inspection.session).await;
+    }
     let profile = run.job.profile.clone();
     loop {
         if inspection.lists(&profile).await? {
-            return Ok((true, StepResult::Done, None));
+            return Ok(match inspection.facts.company_portal {
+                Some(true) => (true, StepResult::Warning, Some(NO_COMPANY_PORTAL.to_owned())),
+                _ => (true, StepResult::Done, None),
+            });
         }
         if run.job.clock.now() >= grace_after(until) {
             let detail = "the device dropped the profile; nobody installed it".to_owned();

@@ -1,0 +1,56 @@
+//! 4.A: direct enrollment of iPhone and iPad.
+
+use super::{LINT_CASES, REMARKS, SEEN};
+use crate::workflow::methods::requirement::{Requirement, check, done, out, tell, undone};
+
+const CONTAINERS: &str = "wire::profile::tests::containers::dead_ends_are_refused_with_their_reason";
+
+#[rustfmt::skip] // a table: one row a line
+pub(super) const RULES: &[Requirement] = &[
+    done(1, "Nothing on the device is erased: no step of a job can.", "workflow::event::StepId", "it::methods::no_job_erases_a_device"),
+    tell(2, "Only profiles made without user affinity work; the file does not show it, so confirm it when it is imported."),
+    check(3, "Somebody has the device and a USB cable to the station.", "station::Station", "it::outcomes::attached"),
+    done(4, "The documented host is a Mac with Apple Configurator; this station takes its part on any computer.", "workflow::engine::run", "it::main_job::f01_by_scep_enrolls_32_devices_once"),
+    out(5, "The tenant has an MDM authority."),
+    check(6, "The push certificate is valid; a file shows only whether its topic has the right form.", "wire::profile::rules::is_push_topic", LINT_CASES),
+    done(7, "Serial numbers are not asked for, and written down all the same.", "journal::query::JobRow", "journal::tests::reading::a_row_tells_everything_of_a_job"),
+    check(8, "Setup Assistant is finished and the device activated, or the job holds where the owner wants that.", "workflow::plan::unfit", "it::outcomes::in_setup"),
+    tell(9, "If enrollment brings apps, an Apple Account should be signed in on the device."),
+    check(10, "The SCEP or the ACME export is right for the device's system.", "workflow::plan::too_old", "it::outcomes::too_old"),
+    check(11, "An ACME export needs iOS 16.0 or iPadOS 16.1.", "workflow::plan::too_old", "wire::profile::tests::fixtures::f02_acme_needs_a_newer_system"),
+    tell(12, "Prefer the SCEP export: a notice calls the download of ACME ones broken."),
+    done(13, "What may pass is tried five times more with growing pauses; if ACME keeps failing, use the SCEP export.", "limits::RETRY_PAUSES", "it::virtual_time::a_server_that_stays_down_is_tried_five_times_more"),
+    tell(14, "An enrolled device gets an ACME certificate only by enrolling again."),
+    tell(15, "Settings of the profile apply once, at enrollment: later changes need another enrollment."),
+    check(16, "An export is good for two weeks, then it has to be made again.", "wire::profile::lint::age::export_age", LINT_CASES),
+    done(17, "Each file ages by itself: a newer download neither voids nor extends it.", "wire::profile::lint::age::export_age", LINT_CASES),
+    tell(18, "The export lies under Apple Configurator in the portal; the path stands in every message about a stale or wrong file."),
+    check(19, "What the portal calls the Profile URL is another method's; a file that holds one is refused.", "wire::profile::container::Kind", CONTAINERS),
+    done(20, "The station pushes the file as management profile.", "workflow::steps::install_profile::run", "it::outcomes::enrolled"),
+    tell(21, "Close Photos, iTunes and whatever else opens when a device is attached."),
+    check(22, "On an unsupervised device somebody must accept the profile.", SEEN, REMARKS),
+    undone(23, "With the organisation's supervision identity a supervised device takes the profile without a tap.", "the station holds no supervision identity and does not escalate"),
+    tell(24, "Taps: unlock; Profile Downloaded > Install; passcode if asked; Install at the warning; Trust at remote management; Done."),
+    check(25, "The device may ask for its passcode; one that is locked is said so before the push.", SEEN, REMARKS),
+    tell(26, "Trust appears for profiles with an MDM payload only: if it does not come, the file is the wrong one."),
+    check(27, "Proof is the profile list: identifier and UUID of what was pushed.", "workflow::plan::is_installed", "it::outcomes::enrolled"),
+    done(28, "Policies and apps may take ten minutes: enrolled and policies-seen are two milestones, and the second fails no job.", "workflow::steps::follow_policies::run", "it::outcomes::policies_seen"),
+    done(29, "Then the device is handed out; the job's record is kept.", "journal::Journal", "it::main_job::every_other_command_speaks_json_and_words"),
+    check(30, "Company Portal does not work without a user: keep it off the device; while its person is waited for, and in `enlist info`, it is looked for.", "device::services::installation_proxy::has_app", "it::advise::company_portal_is_told_of"),
+    tell(31, "In Entra a dynamic device group takes them in with the rule enrollmentProfileName Equals NAME."),
+    out(32, "Retire, Wipe, Delete, Remote lock, Sync, Remove passcode and Revoke licences are done from the portal, one device at a time."),
+    tell(33, "The Intune app updates itself, Authenticator and Company Portal only while it is closed."),
+    tell(34, "Device enrollment manager accounts do not work with the Configurator methods."),
+    check(35, "Another MDM has to be left first; the device answers 12001 otherwise.", "workflow::failure::of_chain", "it::outcomes::other_mdm"),
+    undone(36, "A removable profile of another MDM may be removed.", "`enlist remove` removes one profile by name; it neither asks twice nor looks whether management is locked"),
+    tell(37, "Use it for the organisation's devices without users, new or in use, where the network is wired or bad or Apple Business Manager cannot be used."),
+    tell(38, "Where there is Apple Business or School Manager, Microsoft prefers Automated Device Enrollment."),
+    tell(39, "It is not for personal devices."),
+    done(40, "Many devices take time: jobs run side by side.", "station::Station", "it::main_job::f01_by_scep_enrolls_32_devices_once"),
+    undone(41, "The device may be named first; Intune then records that name.", "no step sets the device's name; name it in Settings"),
+    check(42, "The device needs a network while it installs; failures of the network are tried again.", "workflow::failure::of_chain", "it::virtual_time::a_network_that_recovers_needs_nobody"),
+    done(43, "The station pairs with the device and waits for Trust.", "workflow::steps::pair::run", "it::outcomes::waiting_for_trust"),
+    check(44, "The device is unlocked while the profile is pushed; a locked one is waited for.", "workflow::failure::of_chain", "it::outcomes::waiting_for_unlock"),
+    done(45, "One downloaded profile waits at a time, for eight minutes; one that expired is pushed again.", "workflow::plan::may_arrive_until", "it::virtual_time::an_expired_profile_is_pushed_again_as_often_as_the_policy_says"),
+    check(46, "Restrictions may forbid the profile; their codes are explained.", "workflow::failure::refusal", "workflow::failure::tests::retry_classes_of_section_8"),
+];
