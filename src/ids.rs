@@ -25,6 +25,13 @@ impl Udid {
         &self.0
     }
 
+    /// What the journal calls a Mac that never said who it is: its address, with dashes for
+    /// what no UDID may hold.
+    pub fn of_address(address: &str) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        Self(format!("ssh-{address}").chars().map(plain).take(64).collect())
+    }
+
     /// True if `text`, typed by a person, means this device: case and dashes do not count.
     pub fn is_meant_by(&self, text: &str) -> bool {
         let plain = |s: &str| s.replace('-', "").to_ascii_lowercase();
@@ -179,6 +186,9 @@ mod tests {
         let dashed = "00008110-001A2B3C4D5E6F70";
         assert_eq!(dashed.parse::<Udid>().unwrap().as_str(), dashed);
         assert_eq!("00008110001A2B3C4D5E6F70\0".parse::<Udid>().unwrap().as_str(), dashed);
+        let address = Udid::of_address(&"admin@mini-7.example".repeat(9));
+        assert!(address.as_str().starts_with("ssh-admin-mini-7-example"));
+        assert_eq!(address.as_str().parse::<Udid>().unwrap(), address);
         let old = "f".repeat(40);
         assert_eq!(old.parse::<Udid>().unwrap().as_str(), old);
         assert!(dashed.parse::<Udid>().unwrap().is_meant_by("00008110001a2b3c4d5e6f70"));

@@ -7,6 +7,7 @@
 pub mod error;
 pub mod facts;
 pub mod link;
+pub mod mac;
 pub mod services;
 pub mod session;
 pub mod trust;

@@ -4,6 +4,7 @@ use crate::ids::{Bay, JobId, Udid};
 use crate::limits::SNAPSHOT_BACKLOG;
 use crate::transport::Attachment;
 use crate::workflow::event::{DeviceLabel, Event, EventKind};
+use crate::workflow::mac::words;
 use crate::workflow::memory::Memory;
 use crate::workflow::outcome::{Outcome, Verdict};
 use jiff::Timestamp;
@@ -42,10 +43,15 @@ pub struct BayState {
 
 impl BayState {
     fn new(attachment: &Attachment) -> Self {
+        let bay = Bay::from_location(attachment.location);
+        Self { simulated: attachment.simulated, ..Self::empty(attachment.udid.clone(), bay) }
+    }
+
+    fn empty(udid: Udid, bay: Bay) -> Self {
         Self {
-            bay: Bay::from_location(attachment.location),
-            udid: attachment.udid.clone(),
-            simulated: attachment.simulated,
+            bay,
+            udid,
+            simulated: false,
             attached: true,
             label: DeviceLabel::default(),
             standing: Outcome::Attached.into(),
@@ -76,7 +82,9 @@ impl BayState {
             _ => {}
         }
         if let Some(standing) = standing_after(&event.kind) {
-            self.standing = standing;
+            let of_mac = || words::standing(standing.outcome, &self.label);
+            let running = !matches!(event.kind, EventKind::JobEnded(_) | EventKind::Retrying { .. });
+            self.standing = if running { of_mac().unwrap_or(standing) } else { standing };
             self.until = match &event.kind {
                 EventKind::Waiting { until, .. } => Some(*until),
                 _ => None,
@@ -177,6 +185,14 @@ impl Board {
         bay.attached = true;
         bay.bay = Bay::from_location(attachment.location);
         self.tell(News::Bay(Box::new(bay.clone())));
+    }
+
+    /// A Mac answered at an address; it hangs on no port.
+    pub(super) fn arrived(&self, udid: &Udid, bay: &Bay) {
+        let mut state = self.lock();
+        let mac = state.bays.entry(udid.clone()).or_insert_with(|| BayState::empty(udid.clone(), bay.clone()));
+        mac.attached = true;
+        self.tell(News::Bay(Box::new(mac.clone())));
     }
 
     pub(super) fn detached(&self, udid: &Udid) {

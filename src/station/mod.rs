@@ -8,6 +8,7 @@ pub mod board;
 pub mod desk;
 pub mod doctor;
 pub mod library;
+pub mod macs;
 mod registry;
 mod sink;
 

@@ -7,6 +7,7 @@
 pub mod boot_identity;
 pub mod fields;
 pub mod lockdown;
+pub mod mac_profiles;
 pub mod mcinstall;
 pub mod mcinstall_error;
 pub mod notification_proxy;
