@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod live;
+pub mod macs;
 mod operations;
 pub mod view;
 

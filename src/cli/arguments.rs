@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use super::mac::MacCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{Job, OsVersion, Outcome, SetupAssistant, lint_rules};
@@ -63,6 +64,9 @@ pub(super) enum Command {
     /// Look at profile files
     #[command(subcommand)]
     Profile(ProfileCommand),
+    /// Enroll Macs: over ssh, or with files carried to them
+    #[command(subcommand)]
+    Mac(MacCommand),
     /// Show what was done
     History(HistoryArgs),
     /// Check this computer and say how to fix what is wrong
@@ -261,7 +265,7 @@ fn job(text: &str) -> Result<Job, String> {
     }
 }
 
-fn os_version(text: &str) -> Result<OsVersion, String> {
+pub(super) fn os_version(text: &str) -> Result<OsVersion, String> {
     OsVersion::parse(text).ok_or_else(|| "expected a version such as 17.2".into())
 }
 

@@ -1,9 +1,10 @@
 //! Plain lines: one for each change that a person would care about.
 
+use super::mac::steps_of;
 use super::output::{Output, Tone, chain, who};
-use crate::api::view::BayView;
+use crate::api::view::{BayView, DeviceView};
 use crate::api::{Live, Outcome};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The six taps of R24.
 pub(super) const CARD: [&str; 6] = [
@@ -15,18 +16,23 @@ pub(super) const CARD: [&str; 6] = [
     "Profile Installed: tap Done",
 ];
 
+/// What the person at a waiting bay must do.
+pub(super) fn card_of(device: &DeviceView) -> Vec<String> {
+    steps_of(device).unwrap_or_else(|| CARD.map(str::to_owned).to_vec())
+}
+
 /// Prints changes.
 pub(super) struct Lines {
     output: Output,
     last: HashMap<String, (Outcome, bool, String)>,
-    card_shown: bool,
+    cards_shown: HashSet<Vec<String>>,
     /// Devices done when that was last said.
     said_done: usize,
 }
 
 impl Lines {
     pub(super) fn new(output: Output) -> Self {
-        Self { output, last: HashMap::new(), card_shown: false, said_done: 0 }
+        Self { output, last: HashMap::new(), cards_shown: HashSet::new(), said_done: 0 }
     }
 
     /// Prints a bay's standing if it changed.
@@ -57,10 +63,12 @@ impl Lines {
                 self.output.line(format!("             device said: {}", chain(device)));
             }
         }
-        if device.outcome == Outcome::WaitingForPerson && !bay.ended && !self.card_shown {
-            self.card_shown = true;
-            for (n, step) in CARD.iter().enumerate() {
-                self.output.line(format!("             {}. {step}", n + 1));
+        if device.outcome == Outcome::WaitingForPerson && !bay.ended {
+            let card = card_of(device);
+            if self.cards_shown.insert(card.clone()) {
+                for (n, step) in card.iter().enumerate() {
+                    self.output.line(format!("             {}. {step}", n + 1));
+                }
             }
         }
     }

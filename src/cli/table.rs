@@ -1,6 +1,6 @@
 //! The live table: every bay on one line, redrawn in place.
 
-use super::lines::CARD;
+use super::lines::card_of;
 use super::output::{Output, Tone, chain};
 use crate::api::view::BayView;
 use crate::api::{Live, Outcome};
@@ -23,8 +23,9 @@ impl Table {
         let (width, height) = size();
         let mut bays = live.bays();
         let mut text = vec![self.head(&bays, live)];
-        let waiting = bays.iter().any(|b| b.device.outcome == Outcome::WaitingForPerson && !b.ended);
-        let room = height.saturating_sub(4 + if waiting { CARD.len() + 1 } else { 0 }).max(1);
+        let waiting = bays.iter().find(|b| b.device.outcome == Outcome::WaitingForPerson && !b.ended);
+        let card = waiting.map(|bay| card_of(&bay.device)).unwrap_or_default();
+        let room = height.saturating_sub(if card.is_empty() { 4 } else { card.len() + 5 }).max(1);
         let hidden = bays.len().saturating_sub(room);
         if hidden > 0 {
             bays.sort_by_key(urgency);
@@ -34,10 +35,10 @@ impl Table {
         if hidden > 0 {
             text.push(self.output.toned(Tone::Quiet, format!("  and {hidden} more")));
         }
-        if waiting {
+        if !card.is_empty() {
             let head = "On each device that waits for a person:";
             text.push(self.output.toned(Tone::Strong, head));
-            text.extend(CARD.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
+            text.extend(card.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
         }
         if !self.once && !bays.is_empty() && bays.iter().all(|b| b.ended) {
             let rest = "All done. Plug in more devices, or end with Ctrl-C.";
