@@ -191,7 +191,8 @@ impl Board {
     pub(super) fn arrived(&self, udid: &Udid, bay: &Bay) {
         let mut state = self.lock();
         let mac = state.bays.entry(udid.clone()).or_insert_with(|| BayState::empty(udid.clone(), bay.clone()));
-        mac.attached = true;
+        // Until it says which, so that its words are those for Macs.
+        mac.label.product_type.get_or_insert_with(|| "Mac".to_owned());
         self.tell(News::Bay(Box::new(mac.clone())));
     }
 

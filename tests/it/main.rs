@@ -14,6 +14,7 @@ mod clients;
 mod endings;
 mod kill;
 mod lint;
+mod mac;
 mod main_job;
 mod mux;
 mod outcomes;

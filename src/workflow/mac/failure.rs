@@ -4,9 +4,14 @@ use super::super::outcome::{Class, Verdict};
 use super::words;
 use crate::device::mac::{MacError, ShellError};
 
-/// True if the same may work a moment later.
+/// True if the same may work a moment later: a connection that broke, or a tool that
+/// complains while the Mac is busy enrolling.
 pub fn may_pass(error: &MacError) -> bool {
-    matches!(error, MacError::Shell(error) if error.may_pass())
+    match error {
+        MacError::Shell(error) => error.may_pass(),
+        MacError::Answer { .. } => true,
+        MacError::NoMac { .. } | MacError::Failed { .. } => false,
+    }
 }
 
 /// How a job ends that cannot get over this error.

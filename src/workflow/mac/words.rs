@@ -35,6 +35,7 @@ pub fn standing(state: Outcome, label: &DeviceLabel) -> Option<Verdict> {
     let os = label.os_version.as_deref().and_then(OsVersion::parse);
     let verdict = Verdict::from(state);
     match state {
+        Outcome::Attached => Some(verdict.saying("The Mac is being asked what it is.")),
         Outcome::Pushing => Some(verdict.saying("The profile is being copied to the Mac and opened there.")),
         Outcome::WaitingForPerson => Some(
             verdict

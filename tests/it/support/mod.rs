@@ -2,6 +2,7 @@
 
 pub(crate) mod binary;
 pub(crate) mod fleet;
+pub(crate) mod mac;
 pub(crate) mod mux_proxy;
 pub(crate) mod profile;
 pub(crate) mod simulator;
