@@ -185,15 +185,18 @@ impl From<MacFilesError> for OperationError {
         match error {
             MacFilesError::File(error) => ProfileFileError::into(error),
             MacFilesError::Unfit { path, remedy, .. } => {
-                let more = format!("{remedy} `enlist profile lint --job macos {}` tells all.", path.display());
+                let more =
+                    format!("{remedy} `enlist profile lint --job macos {}` tells all.", path.display());
                 Self::new(Exit::Refused, said, more)
             }
             MacFilesError::SameKind { .. } | MacFilesError::OtherServer { .. } => {
                 Self::new(Exit::Usage, said, "Give one SCEP export, one ACME export, or one of each.")
             }
-            MacFilesError::None => {
-                Self::new(Exit::Usage, said, "Give the exported .mobileconfig, or set profile in the configuration.")
-            }
+            MacFilesError::None => Self::new(
+                Exit::Usage,
+                said,
+                "Give the exported .mobileconfig, or set profile in the configuration.",
+            ),
         }
     }
 }
@@ -201,11 +204,16 @@ impl From<MacFilesError> for OperationError {
 impl From<KitError> for OperationError {
     fn from(error: KitError) -> Self {
         let (exit, next) = match &error {
-            KitError::Io { .. } => (Exit::Failed, "Check the path, its rights, and whether the stick is read-only."),
-            KitError::Different { .. } => (Exit::Usage, "Give another folder, or --force to replace what is there."),
-            KitError::NotMounted { .. } => {
-                (Exit::Usage, "Mount the stick and give its mount point; for a plain folder leave --device out.")
+            KitError::Io { .. } => {
+                (Exit::Failed, "Check the path, its rights, and whether the stick is read-only.")
             }
+            KitError::Different { .. } => {
+                (Exit::Usage, "Give another folder, or --force to replace what is there.")
+            }
+            KitError::NotMounted { .. } => (
+                Exit::Usage,
+                "Mount the stick and give its mount point; for a plain folder leave --device out.",
+            ),
             KitError::NoSpace { .. } => (Exit::Failed, "Free some space, or take another stick."),
         };
         Self::new(exit, sentence(&error), next)

@@ -1,8 +1,8 @@
 //! Composition root of all subcommands but `sim`: configuration in, operations out.
 
 use super::arguments::Global;
-use crate::api::view::{Check, Exit};
 use crate::api::macs::{MacOperations, MacParts};
+use crate::api::view::{Check, Exit};
 use crate::api::{OperationError, Operations, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment};

@@ -110,7 +110,8 @@ impl Mac {
     /// [`MacError`].
     pub async fn identify(&self) -> Result<MacFacts, MacError> {
         let what = "the version of macOS";
-        let script = "export LC_ALL=C; sw_vers -productVersion || exit; scutil --get ComputerName 2>/dev/null; true";
+        let script =
+            "export LC_ALL=C; sw_vers -productVersion || exit; scutil --get ComputerName 2>/dev/null; true";
         let said = self.ask(what, script, "sw_vers").await?;
         let (first, rest) = said.out.split_once('\n').unwrap_or((&said.out, ""));
         let os = version(first).map_err(|reason| MacError::Answer { what, reason })?;
@@ -190,7 +191,8 @@ impl Mac {
     /// [`MacError`].
     pub async fn sweep(&self, tag: &str) -> Result<(), MacError> {
         let what = "the removal of the copy";
-        let script = format!("{}; ls -d \"${{TMPDIR:-/tmp}}/enlist-{tag}.\"* 2>/dev/null; true", sweep_script(tag));
+        let script =
+            format!("{}; ls -d \"${{TMPDIR:-/tmp}}/enlist-{tag}.\"* 2>/dev/null; true", sweep_script(tag));
         let said = self.ask(what, &script, "rm").await?;
         if said.out.trim().is_empty() { Ok(()) } else { Err(failed(what, &said)) }
     }

@@ -190,7 +190,8 @@ impl Board {
     /// A Mac answered at an address; it hangs on no port.
     pub(super) fn arrived(&self, udid: &Udid, bay: &Bay) {
         let mut state = self.lock();
-        let mac = state.bays.entry(udid.clone()).or_insert_with(|| BayState::empty(udid.clone(), bay.clone()));
+        let mac =
+            state.bays.entry(udid.clone()).or_insert_with(|| BayState::empty(udid.clone(), bay.clone()));
         // Until it says which, so that its words are those for Macs.
         mac.label.product_type.get_or_insert_with(|| "Mac".to_owned());
         self.tell(News::Bay(Box::new(mac.clone())));

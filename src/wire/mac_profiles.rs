@@ -184,7 +184,10 @@ mod tests {
     fn every_form_of_the_status_is_read() {
         let bench = Some("mdm.bench.example".to_owned());
         assert_eq!(told(fixture!("status-no.txt")), (Some(false), Managed::No, None));
-        assert_eq!(told(fixture!("status-approved.txt")), (Some(false), Managed::UserApproved, bench.clone()));
+        assert_eq!(
+            told(fixture!("status-approved.txt")),
+            (Some(false), Managed::UserApproved, bench.clone())
+        );
         assert_eq!(told(fixture!("status-not-approved.txt")), (Some(false), Managed::Unapproved, bench));
         let other = Some("mdm.other.example".to_owned());
         assert_eq!(told(fixture!("status-other.txt")), (Some(true), Managed::UserApproved, other));

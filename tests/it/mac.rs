@@ -190,7 +190,9 @@ fn what_ssh_says_is_told_in_words() {
     }
     mac.lock_out();
     let result = ends(&enroll(&bench, &["mac-1"], &[&file]).finish().exits(1), "failed");
-    assert!(said(&result).contains("refused to let this station in") && said(&result).contains("ssh-copy-id"));
+    assert!(
+        said(&result).contains("refused to let this station in") && said(&result).contains("ssh-copy-id")
+    );
     mac.down();
     let result = ends(&enroll(&bench, &["mac-1"], &[&file]).finish().exits(1), "failed");
     assert!(said(&result).contains("Connection refused") && said(&result).contains("Remote Login"));
@@ -213,6 +215,27 @@ fn a_connection_lost_in_the_middle_comes_back() {
     ends(&done, "enrolled");
     assert!(mac.left_behind().is_empty());
     history(&bench);
+}
+
+/// The server's process for this connection dies under a command.
+const SESSION_DIES: &str = "[ -f \"$MAC/died\" ] || {
+touch \"$MAC/died\"; p=$PPID
+while [ \"$(cat /proc/$p/comm)\" = sh ] || [ \"$(cat /proc/$p/comm)\" = bash ]; do p=$(cut -d ' ' -f 4 /proc/$p/stat); done
+case \"$(cat /proc/$p/comm)\" in sshd*) kill -9 $p;; esac; sleep 20; }
+";
+
+#[test]
+fn a_session_that_dies_under_a_command_is_begun_anew() {
+    for tool in ["wc", "open", "profiles"] {
+        let Some((bench, mac, file)) = one_mac() else { return };
+        mac.person_after("0", "status-approved.txt", "list-enrolled.txt");
+        mac.dies_once(tool, SESSION_DIES);
+        let done = enroll(&bench, &["mac-1"], &[&file]).finish().exits(0);
+        let result = ends(&done, "enrolled");
+        assert_eq!(result["attempts"], 2, "{tool}: {result}");
+        assert!(mac.left_behind().is_empty(), "{tool}");
+        history(&bench);
+    }
 }
 
 #[test]
@@ -248,7 +271,9 @@ fn what_a_hostile_mac_prints_hurts_nobody() {
     let result = ends(&enroll(&bench, &["mac-1"], &[&file]).finish().exits(1), "failed");
     assert!(said(&result).contains("longer than"), "{result}");
     mac.tool("sw_vers", "exit 127");
-    assert!(said(&ends(&enroll(&bench, &["mac-1"], &[&file]).finish().exits(1), "failed")).contains("no Mac"));
+    assert!(
+        said(&ends(&enroll(&bench, &["mac-1"], &[&file]).finish().exits(1), "failed")).contains("no Mac")
+    );
     // A path that is not ours is never opened or removed.
     mac.tool("sw_vers", "echo 15.2");
     mac.tool("profiles", "echo 'MDM enrollment: No'");
@@ -302,7 +327,8 @@ fn several_macs_side_by_side_each_come_to_their_own_end() {
     let done = enroll(&bench, &["mac-1", "mac-2", "mac-1", "same"], &[&file]).finish().exits(1);
     let mut ends: Vec<_> = done.json();
     ends.sort_by_key(|result| result["bay"].to_string());
-    let all: Vec<_> = ends.iter().map(|r| (r["bay"].as_str().unwrap(), r["outcome"].as_str().unwrap())).collect();
+    let all: Vec<_> =
+        ends.iter().map(|r| (r["bay"].as_str().unwrap(), r["outcome"].as_str().unwrap())).collect();
     // Who of the two comes first is open: one address enrolls, the other is told so.
     assert_eq!(all.len(), 3, "{done}");
     assert!(all.contains(&("mac-2", "other-mdm")));
@@ -361,7 +387,8 @@ fn what_cannot_be_meant_is_refused_before_anything_is_done() {
     );
     assert!(bench.run(&["mac", "enroll", "--ssh=a", &phone]).exits(5).stderr.contains("L37"));
     let many: Vec<String> = (0..65).map(|n| format!("--ssh=mac-{n}")).collect();
-    let arguments: Vec<&str> = ["mac", "enroll", &acme].into_iter().chain(many.iter().map(String::as_str)).collect();
+    let arguments: Vec<&str> =
+        ["mac", "enroll", &acme].into_iter().chain(many.iter().map(String::as_str)).collect();
     bench.run(&arguments).fails_clearly(2);
 }
 
@@ -391,7 +418,10 @@ fn a_kit_has_the_right_file_its_checksum_and_pages_to_print() {
     let sheet = fs::read_to_string(bench.path("old/macs.html")).unwrap();
     assert!(sheet.contains("FAKE0MAC01") && sheet.contains("Front, desk"));
     let card = fs::read_to_string(bench.path("old/card.html")).unwrap();
-    assert!(card.contains("System Preferences &gt; Profiles") && !card.contains("Device Management"), "{card}");
+    assert!(
+        card.contains("System Preferences &gt; Profiles") && !card.contains("Device Management"),
+        "{card}"
+    );
     assert!(card.contains(done.json()[0]["sha256"].as_str().unwrap()) && card.contains("is a secret"));
     assert!(card.contains("two weeks after its signature"), "{card}");
     for outside in ["http:", "src=", "href=", "url(", "<script"] {
@@ -403,7 +433,13 @@ fn a_kit_has_the_right_file_its_checksum_and_pages_to_print() {
         .output()
         .unwrap();
     assert!(checked.status.success(), "{checked:?}");
-    assert!(kit("old", &["--macos", "12.7", "--macs", &list]).exits(0).json().iter().all(|f| f["action"] == "unchanged"));
+    assert!(
+        kit("old", &["--macos", "12.7", "--macs", &list])
+            .exits(0)
+            .json()
+            .iter()
+            .all(|f| f["action"] == "unchanged")
+    );
     assert!(kit("old", &["--macos", "15.2"]).fails_clearly(2).contains("is there already and is different"));
     assert_eq!(names(&kit("old", &["--force"]).exits(0)).len(), 4);
     let folder = text_of(&bench.path("none"));

@@ -60,7 +60,8 @@ fn rows(text: &str) -> Result<Vec<Row>, String> {
         if serial.is_empty() && name.is_empty() || n == 0 && serial.contains("SERIAL") {
             continue;
         }
-        let good = (1..=SERIAL_CHARS).contains(&serial.len()) && serial.chars().all(|c| c.is_ascii_alphanumeric());
+        let good =
+            (1..=SERIAL_CHARS).contains(&serial.len()) && serial.chars().all(|c| c.is_ascii_alphanumeric());
         if !good {
             return Err(format!("line {} does not begin with a serial number", n + 1));
         }

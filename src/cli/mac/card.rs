@@ -125,7 +125,10 @@ fn after(body: &mut String, card: &Card) {
                 "<code>profiles status -type enrollment</code> says <code>MDM enrollment: Yes (User Approved)</code> and <code>MDM server: https://{}/...</code>",
                 escape(&card.server)
             ),
-            format!("the list of profiles shows <code>{}</code>, and others begin to arrive", escape(&card.identifier)),
+            format!(
+                "the list of profiles shows <code>{}</code>, and others begin to arrive",
+                escape(&card.identifier)
+            ),
         ],
     );
     body.push_str("<p>If the installation fails: the export may be older than two weeks; or a platform restriction aimed at iPhone and iPad stops Macs too.</p>\n");
@@ -216,6 +219,9 @@ mod tests {
                 assert_eq!(html.contains(name), n == title, "{os} {name}");
             }
         }
-        assert!(all.contains("General &gt; Device Management") && all.contains("System Preferences &gt; Profiles"));
+        assert!(
+            all.contains("General &gt; Device Management")
+                && all.contains("System Preferences &gt; Profiles")
+        );
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn run(
             continue;
         }
         let kind = profile.identity().map_or("profile", |kind| kind.name());
-        let file = KitFile { name: format!("enrollment-{kind}.mobileconfig"), bytes: profile.bytes().clone() };
+        let file =
+            KitFile { name: format!("enrollment-{kind}.mobileconfig"), bytes: profile.bytes().clone() };
         told.push(CardFile {
             name: file.name.clone(),
             kind: kind.to_uppercase(),

@@ -74,7 +74,9 @@ pub(super) struct MacEnrollArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(override_usage = "enlist mac kit [OPTIONS] DIR [FILE...]\n       enlist mac kit [OPTIONS] --device STICK [FILE...]")]
+#[command(
+    override_usage = "enlist mac kit [OPTIONS] DIR [FILE...]\n       enlist mac kit [OPTIONS] --device STICK [FILE...]"
+)]
 pub(super) struct KitArgs {
     /// Folder to write to (not with --device), then the exported profiles: SCEP, ACME or both
     /// [default: profile of the configuration]

@@ -99,7 +99,9 @@ impl MacFiles {
             fits(&files, &file)?;
             files.push(file);
         }
-        let is_preferred = |file: &MacFile| (file.profile.identity() == Some(IdentityKind::Acme)) == (prefer == Prefer::Acme);
+        let is_preferred = |file: &MacFile| {
+            (file.profile.identity() == Some(IdentityKind::Acme)) == (prefer == Prefer::Acme)
+        };
         files.sort_by_key(|file| !is_preferred(file));
         let fallback = files.first().ok_or(MacFilesError::None)?.profile.clone();
         Ok(Self { files, fallback })

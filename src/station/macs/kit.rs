@@ -116,8 +116,11 @@ pub fn write(folder: &Path, files: &[KitFile], force: bool) -> Result<Vec<KitEnt
 
 fn put(file: &KitFile, path: PathBuf, fate: Fate) -> Result<KitEntry, KitError> {
     if fate != Fate::Unchanged {
-        replace(&path, file.bytes.expose())
-            .map_err(|source| KitError::Io { action: "write", path: path.clone(), source })?;
+        replace(&path, file.bytes.expose()).map_err(|source| KitError::Io {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
     }
     let mode = fs::metadata(&path).map(|about| about.permissions().mode());
     let private = mode.is_ok_and(|mode| mode & 0o077 == 0);

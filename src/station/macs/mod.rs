@@ -166,7 +166,12 @@ impl Macs {
     }
 
     /// The Mac's open job for this profile, or a new one; open jobs for other profiles end.
-    async fn open_job(&self, udid: &Udid, bay: &Bay, profile: &Profile) -> Result<(JobId, Memory), JournalError> {
+    async fn open_job(
+        &self,
+        udid: &Udid,
+        bay: &Bay,
+        profile: &Profile,
+    ) -> Result<(JobId, Memory), JournalError> {
         let new = NewJob {
             udid: udid.clone(),
             bay: bay.clone(),

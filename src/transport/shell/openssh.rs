@@ -161,9 +161,21 @@ mod tests {
         for good in ["admin@mini-7.example", "mini", "a.b_c@192.0.2.7", "root@fe80::1"] {
             assert_eq!(good.parse::<Address>().unwrap().as_str(), good);
         }
-        for bad in
-            ["", "@", "a@", "@b", "-oProxyCommand=x", "a@-b", "-a@b", "a b", "a@b;c", "a@b@c", "$(x)", "a'b", "a@b\n"]
-        {
+        for bad in [
+            "",
+            "@",
+            "a@",
+            "@b",
+            "-oProxyCommand=x",
+            "a@-b",
+            "-a@b",
+            "a b",
+            "a@b;c",
+            "a@b@c",
+            "$(x)",
+            "a'b",
+            "a@b\n",
+        ] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
     }
@@ -181,19 +193,34 @@ mod tests {
     fn what_ssh_prints_is_told_apart() {
         let meaning = |err: &str| ssh().meaning(err, "a test").to_string();
         let cases = [
-            ("No ED25519 host key is known for mini-7 and you have requested strict checking.\nHost key verification failed.\n",
-             "the host key of admin@mini-7.example is not known here"),
-            ("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
-             "the host key of admin@mini-7.example is not the one that is known"),
-            ("Welcome\nadmin@mini-7: Permission denied (publickey,password).\n",
-             "admin@mini-7.example refused to let this station in: admin@mini-7: Permission denied (publickey,password)."),
-            ("ssh: Could not resolve hostname mini-7: Name or service not known",
-             "the name admin@mini-7.example is not known: ssh: Could not resolve hostname mini-7: Name or service not known"),
-            ("ssh: connect to host mini-7 port 22: Connection refused\r\n",
-             "cannot connect to admin@mini-7.example: ssh: connect to host mini-7 port 22: Connection refused"),
-            ("Connection closed by 192.0.2.7 port 22",
-             "the connection to admin@mini-7.example was lost while asking for a test: Connection closed by 192.0.2.7 port 22"),
-            ("", "the connection to admin@mini-7.example was lost while asking for a test: ssh did not say why"),
+            (
+                "No ED25519 host key is known for mini-7 and you have requested strict checking.\nHost key verification failed.\n",
+                "the host key of admin@mini-7.example is not known here",
+            ),
+            (
+                "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+                "the host key of admin@mini-7.example is not the one that is known",
+            ),
+            (
+                "Welcome\nadmin@mini-7: Permission denied (publickey,password).\n",
+                "admin@mini-7.example refused to let this station in: admin@mini-7: Permission denied (publickey,password).",
+            ),
+            (
+                "ssh: Could not resolve hostname mini-7: Name or service not known",
+                "the name admin@mini-7.example is not known: ssh: Could not resolve hostname mini-7: Name or service not known",
+            ),
+            (
+                "ssh: connect to host mini-7 port 22: Connection refused\r\n",
+                "cannot connect to admin@mini-7.example: ssh: connect to host mini-7 port 22: Connection refused",
+            ),
+            (
+                "Connection closed by 192.0.2.7 port 22",
+                "the connection to admin@mini-7.example was lost while asking for a test: Connection closed by 192.0.2.7 port 22",
+            ),
+            (
+                "",
+                "the connection to admin@mini-7.example was lost while asking for a test: ssh did not say why",
+            ),
         ];
         for (said, words) in cases {
             assert_eq!(meaning(said), words);

@@ -112,7 +112,10 @@ pub async fn run(job: MacJob, cancelled: impl Future<Output = ()> + Send) -> Opt
         (Err(reason), _) => return Some(journal_failed(&reason)),
         (Ok(verdict), None) => verdict,
         (Ok(verdict), Some(trouble)) => {
-            let left = format!("A copy of the profile, which is secret, may be left on the Mac ({trouble}): remove the folder enlist-{}.* from its temporary folder.", run.tag);
+            let left = format!(
+                "A copy of the profile, which is secret, may be left on the Mac ({trouble}): remove the folder enlist-{}.* from its temporary folder.",
+                run.tag
+            );
             let next = verdict.next.iter().cloned().chain([left]).collect::<Vec<_>>().join(" ");
             verdict.then(next)
         }
@@ -284,7 +287,10 @@ impl Run {
                 return Ok(words::enrolled(seen, Some(&identifier)));
             }
             if !listed.computer {
-                let detail = format!("{}; the list of profiles shows itself to administrators only", words::seen(seen));
+                let detail = format!(
+                    "{}; the list of profiles shows itself to administrators only",
+                    words::seen(seen)
+                );
                 self.finished(StepId::Verify, StepResult::Warning, Some(detail)).await?;
                 return Ok(words::enrolled(seen, None));
             }

@@ -125,7 +125,14 @@ mod tests {
         Profile::load(&to_xml(&plist), Purpose::Any, &TrustAnchors::none(), now).unwrap()
     }
 
-    fn decide(managed: Managed, server: Option<&str>, os: &str, acme: bool, pushed: bool, listed: bool) -> Plan {
+    fn decide(
+        managed: Managed,
+        server: Option<&str>,
+        os: &str,
+        acme: bool,
+        pushed: bool,
+        listed: bool,
+    ) -> Plan {
         let seen = Enrollment { by_ade: Some(false), managed, server: server.map(str::to_owned) };
         let identifiers = if listed { vec!["Microsoft.Profiles.MDM".to_owned()] } else { vec![] };
         let mut memory = Memory::default();

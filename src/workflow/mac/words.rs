@@ -18,7 +18,9 @@ pub fn settings_place(os: Option<OsVersion>) -> &'static str {
         Some(DEVICE_MANAGEMENT..) => "System Settings > General > Device Management",
         Some(SYSTEM_SETTINGS..) => "System Settings > Privacy & Security > Profiles",
         Some(_) => "System Preferences > Profiles",
-        None => "System Settings > General > Device Management (macOS 13 and 14: Privacy & Security > Profiles; older: System Preferences > Profiles)",
+        None => {
+            "System Settings > General > Device Management (macOS 13 and 14: Privacy & Security > Profiles; older: System Preferences > Profiles)"
+        }
     }
 }
 
@@ -61,7 +63,9 @@ pub fn seen(seen: &Enrollment) -> String {
 }
 
 fn server(seen: &Enrollment) -> String {
-    seen.server.as_ref().map_or_else(|| "an MDM it does not name".to_owned(), |host| format!("the MDM at {host}"))
+    seen.server
+        .as_ref()
+        .map_or_else(|| "an MDM it does not name".to_owned(), |host| format!("the MDM at {host}"))
 }
 
 pub(super) fn already(seen: &Enrollment) -> String {
@@ -95,9 +99,9 @@ pub fn too_old(os: OsVersion) -> Verdict {
 pub(super) fn nobody(unapproved: bool, os: OsVersion) -> Verdict {
     let verdict = Verdict::from(Outcome::PersonDidNotAccept);
     if unapproved {
-        return verdict
-            .saying("The Mac is enrolled, but nobody approved the enrollment in time.")
-            .then(format!("Approve it on the Mac under {}, then run enlist again.", settings_place(Some(os))));
+        return verdict.saying("The Mac is enrolled, but nobody approved the enrollment in time.").then(
+            format!("Approve it on the Mac under {}, then run enlist again.", settings_place(Some(os))),
+        );
     }
     verdict.saying("Nobody installed the profile on the Mac in time.").then(
         "Run enlist again with an administrator at the Mac. If the installation itself failed there: a platform \
@@ -126,7 +130,10 @@ pub(super) fn enrolled(seen: &Enrollment, identifier: Option<&str>) -> Verdict {
 pub(super) fn not_listed(identifier: &str) -> Verdict {
     Verdict::failed(
         Class::Device,
-        format!("The Mac says that it is enrolled, but does not list the profile {}.", crate::wire::printable::printable(identifier)),
+        format!(
+            "The Mac says that it is enrolled, but does not list the profile {}.",
+            crate::wire::printable::printable(identifier)
+        ),
         "Look at the profiles on the Mac: another export of the same MDM may be installed.",
     )
 }

@@ -90,6 +90,14 @@ impl FakeMac {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// Lets a tool do this first, and then what it does anyway.
+    pub(crate) fn dies_once(&self, name: &str, first: &str) {
+        let own = TOOLS.iter().find(|(tool, _)| *tool == name);
+        let usual =
+            own.map_or_else(|| format!("exec /usr/bin/{name} \"$@\""), |(_, script)| (*script).to_owned());
+        self.tool(name, &format!("{first}{usual}"));
+    }
+
     /// Somebody installs the profile so long after it was opened.
     pub(crate) fn person_after(&self, seconds: &str, status: &str, list: &str) {
         self.set("next-status", &fixture(status));
