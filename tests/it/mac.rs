@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 
 use crate::support::binary::{Bench, Done, poll, text_of};
-use crate::support::mac::{FakeMac, enroll, fixture, has_sshd};
+use crate::support::mac::{FakeMac, enroll, fixture, has_sshd, left_out};
 use crate::support::profile::{changed, f01, f01_with_challenge, f02, signed};
 use enlist::journal::JournalReader;
 use serde_json::Value;
@@ -461,12 +461,12 @@ fn a_stick_must_be_one() {
     let stick = Path::new("/dev/shm");
     let device = |path: &Path| fs::metadata(path).map(|about| about.dev()).ok();
     if device(stick).is_none() || device(stick) == device(Path::new("/dev")) {
-        eprintln!("*** LEFT OUT: nothing is mounted at /dev/shm ***");
+        left_out("a kit on a stick: nothing is mounted at /dev/shm");
         return;
     }
     let kit = stick.join("enlist-macs");
     if kit.exists() {
-        eprintln!("*** LEFT OUT: {} is there already ***", kit.display());
+        left_out(&format!("a kit on a stick: {} is there already", kit.display()));
         return;
     }
     let done = bench.run(&["mac", "kit", "--device", "/dev/shm", &file]);

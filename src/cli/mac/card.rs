@@ -73,9 +73,9 @@ fn files(body: &mut String, files: &[CardFile]) {
     body.push_str("<table><thead><tr><th>File</th><th>For</th><th>Use until</th></tr></thead>\n");
     for file in files {
         let until = file.use_until.as_deref().unwrap_or("two weeks after its export");
-        _ = write!(
+        _ = writeln!(
             body,
-            "<tr><td><code>{}</code> ({})<br><code>SHA-256 {}</code></td><td>{}</td><td>{}</td></tr>\n",
+            "<tr><td><code>{}</code> ({})<br><code>SHA-256 {}</code></td><td>{}</td><td>{}</td></tr>",
             escape(&file.name),
             escape(&file.kind),
             escape(&file.sha256),
@@ -142,9 +142,9 @@ pub(super) fn sheet(card: &Card, macs: &[Row]) -> String {
     tag(&mut body, "p", &format!("{} Macs. Tick what is done.", macs.len()));
     body.push_str("<table><thead><tr><th>#</th><th>Serial number</th><th>Name</th><th class=\"box\">Opened</th><th class=\"box\">Enrolled</th><th>When, by whom</th></tr></thead>\n");
     for (n, mac) in macs.iter().enumerate() {
-        _ = write!(
+        _ = writeln!(
             body,
-            "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td class=\"box\">&#9744;</td><td class=\"box\">&#9744;</td><td></td></tr>\n",
+            "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td class=\"box\">&#9744;</td><td class=\"box\">&#9744;</td><td></td></tr>",
             n + 1,
             escape(&mac.serial),
             escape(&mac.name)

@@ -32,7 +32,8 @@ pub(super) fn run(
         Some(os) => Some(exports.choose(os).ok_or_else(|| none_fits(os))?),
         None => None,
     };
-    let both = exports.all().len() > 1;
+    // Both are in the kit: whoever carries it must know which is for whom.
+    let acme_first = exports.all().len() > 1 && exports.all()[0].profile.min_os("Mac").is_some();
     for export in exports.all() {
         let profile = &export.profile;
         if chosen.as_ref().is_some_and(|chosen| chosen.file_sha256() != profile.file_sha256()) {
@@ -45,7 +46,7 @@ pub(super) fn run(
             name: file.name.clone(),
             kind: kind.to_uppercase(),
             sha256: macs::sha256_of(&file),
-            for_macs: for_macs(profile.min_os("Mac").is_some(), both && chosen.is_none()),
+            for_macs: for_macs(profile.min_os("Mac").is_some(), acme_first && chosen.is_none()),
             use_until: profile.signing_time().and_then(|at| {
                 let until = at.checked_add(jiff::SignedDuration::from_hours(EXPORT_HOURS)).ok()?;
                 Some(format!("{} (two weeks after its signature)", until.strftime("%Y-%m-%d")))
@@ -93,8 +94,8 @@ fn none_fits(os: OsVersion) -> OperationError {
     OperationError::new(Exit::Refused, said, "Give the SCEP export of the profile too.")
 }
 
-fn for_macs(acme: bool, both: bool) -> &'static str {
-    match (acme, both) {
+fn for_macs(acme: bool, acme_first: bool) -> &'static str {
+    match (acme, acme_first) {
         (true, _) => "macOS 13.1 and newer",
         (false, true) => "macOS 13.0 and older",
         (false, false) => "every macOS",
