@@ -245,6 +245,40 @@ mod tests {
         }
     }
 
+    /// Answers everything as a Mac would, and keeps what it was asked to run.
+    #[derive(Debug, Default)]
+    struct Listening(std::sync::Mutex<Vec<String>>);
+
+    #[async_trait::async_trait]
+    impl Runner for Listening {
+        fn place(&self) -> String {
+            "a test".to_owned()
+        }
+
+        async fn run(&self, ask: &Ask<'_>) -> Result<Said, ShellError> {
+            self.0.lock().unwrap().push(ask.script.to_owned());
+            let out = "15.2\n\"IOPlatformUUID\" = \"A-1\"\nMDM enrollment: No\n4\n/tmp/enlist-ab12.x\n";
+            Ok(Said { code: 0, out: out.to_owned(), err: String::new() })
+        }
+    }
+
+    #[tokio::test]
+    async fn every_script_can_be_quoted_for_any_login_shell() {
+        let runner = Arc::new(Listening::default());
+        let mac = Mac::new(runner.clone());
+        mac.identify().await.unwrap();
+        mac.enrollment().await.unwrap();
+        mac.listed().await.unwrap();
+        let _ = mac.deliver("ab12", &Secret::new(b"FAKE".to_vec())).await;
+        mac.open(&Folder("/tmp/enlist-ab12.x".to_owned())).await.unwrap();
+        let _ = mac.sweep("ab12").await;
+        let scripts = runner.0.lock().unwrap();
+        assert_eq!(scripts.len(), 8, "{scripts:?}");
+        for script in scripts.iter() {
+            assert!(!script.contains(['\'', '\\', '!', '\n']), "{script}");
+        }
+    }
+
     #[tokio::test]
     async fn a_copy_is_private_complete_and_goes_again() {
         let tag = format!("{:016x}", own_tag());

@@ -287,9 +287,12 @@ fn what_a_hostile_mac_prints_hurts_nobody() {
 fn an_interrupted_run_cleans_up_and_is_resumed() {
     let Some((bench, mac, file)) = one_mac() else { return };
     let running = enroll(&bench, &["mac-1"], &[&file]);
-    poll("the profile to be opened", || mac.opened());
+    poll("the wait for the administrator", || {
+        let jobs = bench.run(&["--json", "history"]).json();
+        jobs.iter().any(|job| job["outcome"] == "waiting-for-person").then_some(())
+    });
     assert_eq!(mac.left_behind().len(), 1);
-    running.terminate();
+    running.ctrl_c();
     running.finish().exits(1);
     assert!(mac.left_behind().is_empty());
     let open = history(&bench);

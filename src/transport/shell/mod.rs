@@ -1,7 +1,7 @@
 //! Running commands on a Mac, which takes profiles from no cable (protocols.md 7.2).
 //!
 //! A [`Runner`] runs one fixed script at a time with a deadline and a limit for what it prints:
-//! [`openssh`] through the system's `ssh`, [`local`] on this computer. Scripts hold nothing
+//! [`OpenSsh`] through the system's `ssh`, [`Local`] on this computer. Scripts hold nothing
 //! that a stranger chose but the name of a folder, whose letters are checked.
 
 mod local;

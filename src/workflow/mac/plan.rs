@@ -69,6 +69,16 @@ fn is_ours(seen: &Enrollment, profile: &Profile) -> Option<bool> {
     seen.server.as_deref().map(|server| server.eq_ignore_ascii_case(ours))
 }
 
+/// Whether nobody has to approve it any more; Automated Device Enrollment asks for no approval,
+/// and not every system says so.
+fn is_approved(seen: &Enrollment) -> bool {
+    match seen.managed {
+        Managed::UserApproved => true,
+        Managed::Unapproved => seen.by_ade == Some(true),
+        Managed::No => false,
+    }
+}
+
 /// Decides.
 pub fn plan(situation: &Situation<'_>) -> Plan {
     let Situation { os, seen, listed, profile, memory } = *situation;
@@ -80,13 +90,13 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     }
     let is_listed = || listed.is_some_and(|l| l.identifiers.iter().any(|id| id == profile.identifier()));
     let pushed = !memory.pushes.is_empty();
-    match (is_ours(seen, profile).unwrap_or_else(|| is_listed() || pushed), seen.managed) {
+    match (is_ours(seen, profile).unwrap_or_else(|| is_listed() || pushed), is_approved(seen)) {
         (false, _) => Plan::End(Box::new(words::other_mdm(seen, os))),
-        (true, Managed::Unapproved) => {
+        (true, false) => {
             Plan::Wait { reason: "the Mac is enrolled with this server, but nobody approved it" }
         }
-        (true, _) if pushed => Plan::Verify(seen.clone()),
-        (true, _) => {
+        (true, true) if pushed => Plan::Verify(seen.clone()),
+        (true, true) => {
             let verdict = Verdict::from(Outcome::AlreadyEnrolled).saying(words::already(seen));
             Plan::End(Box::new(verdict))
         }
@@ -98,8 +108,7 @@ pub fn arrived(seen: &Enrollment, profile: &Profile) -> Option<Result<(), Box<Ve
     match (seen.managed, is_ours(seen, profile)) {
         (Managed::No, _) => None,
         (_, Some(false)) => Some(Err(Box::new(words::another_came(seen)))),
-        (Managed::Unapproved, _) => None,
-        (Managed::UserApproved, _) => Some(Ok(())),
+        _ => is_approved(seen).then_some(Ok(())),
     }
 }
 
@@ -178,6 +187,18 @@ mod tests {
             let plan = decide(managed, server, "15.2", false, pushed, listed);
             assert_eq!(outcome(&plan), expected, "{managed:?} {server:?} {pushed} {listed}");
         }
+    }
+
+    #[test]
+    fn automated_enrollment_needs_no_approval() {
+        let profile = profile(false);
+        let mut seen =
+            Enrollment { by_ade: Some(false), managed: Managed::Unapproved, server: OURS.map(str::to_owned) };
+        assert_eq!(arrived(&seen, &profile), None);
+        seen.by_ade = Some(true);
+        assert_eq!(arrived(&seen, &profile), Some(Ok(())));
+        seen.server = Some("mdm.other.example".into());
+        assert!(matches!(arrived(&seen, &profile), Some(Err(_))));
     }
 
     #[test]

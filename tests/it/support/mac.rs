@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -221,5 +222,7 @@ pub(crate) fn enroll(bench: &Bench, names: &[&str], more: &[&str]) -> Running {
         arguments.extend(["--ssh", name]);
     }
     arguments.extend(more);
-    bench.start(&arguments).within(Duration::from_secs(90))
+    let mut command = bench.command(&arguments);
+    command.process_group(0);
+    Running::start(command).within(Duration::from_secs(90))
 }
