@@ -23,9 +23,8 @@ impl Table {
         let (width, height) = size();
         let mut bays = live.bays();
         let mut text = vec![self.head(&bays, live)];
-        let waiting = bays.iter().find(|b| b.device.outcome == Outcome::WaitingForPerson && !b.ended);
-        let card = waiting.map(|bay| card_of(&bay.device)).unwrap_or_default();
-        let room = height.saturating_sub(if card.is_empty() { 4 } else { card.len() + 5 }).max(1);
+        let cards = self.cards(&bays);
+        let room = height.saturating_sub(4 + cards.len()).max(1);
         let hidden = bays.len().saturating_sub(room);
         if hidden > 0 {
             bays.sort_by_key(urgency);
@@ -35,16 +34,36 @@ impl Table {
         if hidden > 0 {
             text.push(self.output.toned(Tone::Quiet, format!("  and {hidden} more")));
         }
-        if !card.is_empty() {
-            let head = "On each device that waits for a person:";
-            text.push(self.output.toned(Tone::Strong, head));
-            text.extend(card.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
-        }
+        text.extend(cards);
         if !self.once && !bays.is_empty() && bays.iter().all(|b| b.ended) {
             let rest = "All done. Plug in more devices, or end with Ctrl-C.";
             text.push(self.output.toned(Tone::Quiet, rest));
         }
         self.print(&text);
+    }
+
+    /// What people must do now, each card once: Macs differ by their system.
+    fn cards(&self, bays: &[BayView]) -> Vec<String> {
+        let waiting = bays.iter().filter(|b| b.device.outcome == Outcome::WaitingForPerson && !b.ended);
+        let mut cards: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
+        for bay in waiting {
+            let card = card_of(&bay.device);
+            let name = bay.device.name.as_deref().unwrap_or(bay.device.udid.as_str());
+            match cards.iter_mut().find(|(other, _)| *other == card) {
+                Some((_, names)) => names.push(name),
+                None => cards.push((card, vec![name])),
+            }
+        }
+        let alone = cards.len() == 1;
+        let lines = cards.into_iter().flat_map(|(card, names)| {
+            let head = match alone {
+                true => "On each device that waits for a person:".to_owned(),
+                false => fit(&format!("On {}:", names.join(", ")), size().0),
+            };
+            let steps = card.into_iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1));
+            std::iter::once(self.output.toned(Tone::Strong, head)).chain(steps)
+        });
+        lines.collect()
     }
 
     /// The last drawing stays; every bay is in it.
