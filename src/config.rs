@@ -2,11 +2,13 @@
 //!
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
+use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
 use crate::workflow::policy::{Policy, SetupAssistant};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,14 +27,33 @@ pub struct Config {
     pub mux: MuxConfig,
     /// How enrollments go.
     pub enroll: EnrollConfig,
+    /// Names of bays, by the port they are.
+    pub bays: BTreeMap<PortName, BayName>,
 }
 
 /// Section `[mux]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MuxConfig {
+    /// Which way to the devices; `--mux` outranks it.
+    pub way: Option<MuxWay>,
     /// Address of the usbmuxd socket; `USBMUXD_SOCKET_ADDRESS` outranks it.
     pub socket: Option<String>,
+    /// Socket on which `enlist serve` serves other tools as usbmuxd would.
+    pub serve_socket: Option<PathBuf>,
+}
+
+/// A way to the devices (design section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MuxWay {
+    /// usbmuxd if it answers, else the USB bus itself.
+    #[default]
+    Auto,
+    /// The socket of usbmuxd.
+    Usbmuxd,
+    /// Our own mux, over libusb.
+    Usb,
 }
 
 /// Section `[enroll]`. Times are whole seconds.
@@ -236,6 +257,11 @@ pub fn mux_address(environment: &Environment, config: &Config) -> Result<MuxAddr
     })
 }
 
+/// True if a person said where the mux listens, instead of leaving it to the default.
+pub fn mux_address_is_given(environment: &Environment, config: &Config) -> bool {
+    environment.mux_address.is_some() || config.mux.socket.is_some()
+}
+
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
@@ -293,6 +319,27 @@ mod tests {
         assert!(error("[enroll]\naccept_within = 481").contains("480"));
         assert!(error("[enroll]\npushes = 0").contains("between 1 and 100"));
         assert!(error("[enroll]\npushes = 'x'").contains(":2:"));
+    }
+
+    #[test]
+    fn bays_are_named_by_port_and_bad_ones_are_refused_with_place() {
+        let text = "[bays]\n'1-4.2' = 'Bay 7'\n'0000:00:14.0/4.2' = 'Bay 7'\n";
+        let bays = Config::parse(text, Path::new("x")).unwrap().bays;
+        assert_eq!(bays.len(), 2);
+        let said = error("[bays]\n'1-4' = 'a'\n'usb-1-4.2' = 'Bay 7'\n");
+        assert_eq!(said, "enlist.toml:3:1: 'usb-1-4.2' is no USB port: did you mean '1-4.2'?");
+        let said = error("[bays]\n'1-4' = 'a'\n'1-5' = ''\n");
+        assert!(said.starts_with("enlist.toml:3:9: '' cannot name a bay"), "{said}");
+        assert!(error("[bays]\n'1-4' = 'A name that is far too long'\n").contains("24 characters"));
+        assert!(error("[bays]\n'1-4' = 7\n").starts_with("enlist.toml:2:9:"));
+    }
+
+    #[test]
+    fn the_way_to_the_devices_is_one_of_three() {
+        let way = |text: &str| Config::parse(text, Path::new("x")).unwrap().mux.way;
+        assert_eq!(way("[mux]\nway = 'usb'"), Some(MuxWay::Usb));
+        assert_eq!(way(""), None);
+        assert!(error("[mux]\nway = 'libusb'").contains("auto"));
     }
 
     #[test]

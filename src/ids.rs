@@ -32,6 +32,13 @@ impl Udid {
         Self(format!("ssh-{address}").chars().map(plain).take(64).collect())
     }
 
+    /// The ECID in a dashed UDID: its tail of 16 hex digits (0.4; unconfirmed for every
+    /// model, so a missing match proves nothing).
+    pub fn ecid(&self) -> Option<u64> {
+        let (_, tail) = self.0.split_once('-').filter(|(head, tail)| head.len() == 8 && tail.len() == 16)?;
+        u64::from_str_radix(tail, 16).ok()
+    }
+
     /// True if `text`, typed by a person, means this device: case and dashes do not count.
     pub fn is_meant_by(&self, text: &str) -> bool {
         let plain = |s: &str| s.replace('-', "").to_ascii_lowercase();
@@ -120,6 +127,84 @@ impl fmt::Display for PortPath {
     }
 }
 
+/// A port as a person names it in a file: `1-4.2`, or `0000:00:14.0/4.2`, the form that
+/// outlives a restart of the computer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PortName(String);
+
+/// The text names no USB port.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("'{text}' is no USB port: {hint}")]
+pub struct BadPortName {
+    text: String,
+    hint: String,
+}
+
+impl PortName {
+    /// The name to write down for a port: the stable form where the controller is known.
+    pub fn of(port: &PortPath) -> Self {
+        Self(port.stable().unwrap_or_else(|| port.to_string()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// True if this is a name of `port`.
+    pub fn names(&self, port: &PortPath) -> bool {
+        port.stable().as_ref() == Some(&self.0) || port.to_string() == self.0
+    }
+}
+
+impl FromStr for PortName {
+    type Err = BadPortName;
+
+    fn from_str(text: &str) -> Result<Self, BadPortName> {
+        let text = text.trim();
+        if is_port_name(text) {
+            return Ok(Self(text.to_owned()));
+        }
+        let meant = text.strip_prefix("usb-").unwrap_or(text).replace(':', ".");
+        let hint = match is_port_name(&meant) {
+            true => format!("did you mean '{meant}'?"),
+            false => "expected '1-4.2' or '0000:00:14.0/4.2', as `enlist bays list` shows them".to_owned(),
+        };
+        Err(BadPortName { text: text.chars().take(60).collect(), hint })
+    }
+}
+
+/// Bus or controller, then one to six ports (USB allows seven tiers, the root hub is one).
+fn is_port_name(text: &str) -> bool {
+    let number = |part: &str| part.parse::<u8>().is_ok_and(|n| n > 0 && n.to_string() == part);
+    let chain = |ports: &str| ports.split('.').all(number) && ports.split('.').count() <= 6;
+    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-' | '@');
+    match text.rsplit_once('/') {
+        Some((controller, ports)) => !controller.is_empty() && controller.chars().all(named) && chain(ports),
+        None => text.split_once('-').is_some_and(|(bus, ports)| number(bus) && chain(ports)),
+    }
+}
+
+impl TryFrom<String> for PortName {
+    type Error = BadPortName;
+    fn try_from(text: String) -> Result<Self, BadPortName> {
+        text.parse()
+    }
+}
+
+impl From<PortName> for String {
+    fn from(name: PortName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A bay: one physical USB port, by its path on the bus (`usb-1-4.2`) or the name the
 /// operator gave it. Where the bus cannot be watched, as with a mux on another computer, it is
 /// the location the mux reports.
@@ -155,6 +240,65 @@ impl fmt::Display for Bay {
     }
 }
 
+/// Longest name of a bay, in characters: a line of the table has no room for more.
+const BAY_NAME_CHARS: usize = 24;
+
+/// The name an operator gives a bay, such as `Bay 7`: short, on one line, not empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BayName(String);
+
+/// A name no bay can have.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("'{text}' cannot name a bay: {why}")]
+pub struct BadBayName {
+    text: String,
+    why: &'static str,
+}
+
+impl BayName {
+    /// The bay of this name.
+    pub fn bay(&self) -> Bay {
+        Bay(self.0.clone())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for BayName {
+    type Err = BadBayName;
+
+    fn from_str(text: &str) -> Result<Self, BadBayName> {
+        let text = text.trim();
+        let why = if text.is_empty() {
+            "a bay needs a name, such as 'Bay 7'"
+        } else if text.chars().count() > BAY_NAME_CHARS {
+            "at most 24 characters fit on the screens, such as 'Bay 7'"
+        } else if text.chars().any(char::is_control) {
+            "it holds a control character"
+        } else {
+            return Ok(Self(text.to_owned()));
+        };
+        Err(BadBayName { text: text.chars().take(60).filter(|c| !c.is_control()).collect(), why })
+    }
+}
+
+impl TryFrom<String> for BayName {
+    type Error = BadBayName;
+    fn try_from(text: String) -> Result<Self, BadBayName> {
+        text.parse()
+    }
+}
+
+impl From<BayName> for String {
+    fn from(name: BayName) -> Self {
+        name.0
+    }
+}
+
 /// A job's number in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -182,14 +326,37 @@ mod tests {
     }
 
     #[test]
+    fn names_of_ports_and_bays_are_checked_and_corrected() {
+        let port = PortPath { controller: Some("0000:00:14.0".into()), bus: 1, ports: vec![4, 2] };
+        for name in ["1-4.2", "0000:00:14.0/4.2", " 1-4.2 "] {
+            assert!(name.parse::<PortName>().unwrap().names(&port), "{name}");
+        }
+        assert!(!"1-4".parse::<PortName>().unwrap().names(&port));
+        assert_eq!(PortName::of(&port).as_str(), "0000:00:14.0/4.2");
+        let hint = |text: &str| text.parse::<PortName>().unwrap_err().to_string();
+        assert_eq!(hint("usb-1-4.2"), "'usb-1-4.2' is no USB port: did you mean '1-4.2'?");
+        assert_eq!(hint("1-4:2"), "'1-4:2' is no USB port: did you mean '1-4.2'?");
+        for bad in ["", "1", "1-", "1-0", "0-1", "1-256", "1-01", "1-1.2.3.4.5.6.7", "a b/1", "/1", "1-4/2/x"]
+        {
+            assert!(hint(bad).contains("expected '1-4.2'"), "{bad}");
+        }
+        assert_eq!(" Bay 7 ".parse::<BayName>().unwrap().bay(), Bay("Bay 7".into()));
+        for bad in ["", "  ", "Bay\n7", &"x".repeat(25)] {
+            assert!(bad.parse::<BayName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn udid_forms_of_section_0_4() {
         let dashed = "00008110-001A2B3C4D5E6F70";
         assert_eq!(dashed.parse::<Udid>().unwrap().as_str(), dashed);
         assert_eq!("00008110001A2B3C4D5E6F70\0".parse::<Udid>().unwrap().as_str(), dashed);
+        assert_eq!(dashed.parse::<Udid>().unwrap().ecid(), Some(0x001A_2B3C_4D5E_6F70));
         let address = Udid::of_address(&"admin@mini-7.example".repeat(9));
         assert!(address.as_str().starts_with("ssh-admin-mini-7-example"));
         assert_eq!(address.as_str().parse::<Udid>().unwrap(), address);
         let old = "f".repeat(40);
+        assert_eq!(old.parse::<Udid>().unwrap().ecid(), None);
         assert_eq!(old.parse::<Udid>().unwrap().as_str(), old);
         assert!(dashed.parse::<Udid>().unwrap().is_meant_by("00008110001a2b3c4d5e6f70"));
         for bad in ["", "-", "../etc", "00008110_001A2B3C4D5E6F70", &"é".repeat(20), &"a".repeat(65)] {

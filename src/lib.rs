@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | [`ids`] [`limits`] [`clock`] [`secret`] | base: names, every bound with its reason, time, redaction | policy |
 //! | [`wire`] | codecs, bytes to messages and back, for both sides; the profile file | IO, async, a clock |
-//! | [`proto`] | what an answer means: pairing, sessions | IO, async, real time |
+//! | [`proto`] | what an answer means: the USB mux, pairing, sessions | IO, async, real time |
 //! | [`transport`] | ways to devices ([`transport::Backend`]), streams, TLS | services, workflows |
 //! | [`device`] | one device: facts, trust, service clients | order of steps, retries, texts for people |
 //! | [`workflow`] | the pure plan, the engine, steps, outcomes, events | SQL, HTTP, USB, printing |
@@ -26,8 +26,10 @@
 //!
 //! # One plugged-in device, seven stops
 //!
-//! 1. A [`transport::Backend`] reports an attachment.
-//! 2. [`station`] gives it a bay, or hands a replug to the job that waits for it.
+//! 1. A [`transport::Backend`] reports an attachment. What no mux serves is reported too, and
+//!    goes to the board alone.
+//! 2. [`station`] gives it a bay ([`station::bays`]), or hands a replug to the job that waits
+//!    for it; a device that keeps disappearing is held back.
 //! 3. [`device::trust::Trust::earn`] starts a session: a stored pair record, or pairing.
 //! 4. [`workflow::plan::plan`] decides from facts, installed profiles, and what the job did
 //!    before. A dry run stops here.

@@ -19,6 +19,23 @@ pub const MUX_REPLY_BYTES: usize = 1 << 20;
 /// Longest request a mux server takes from a client (2.2: usbmuxd closes above it).
 pub const MUX_REQUEST_BYTES: usize = 65_536;
 
+/// Longest packet of the USB mux, header included (1.5: reassembly buffer).
+pub const MUX_PACKET_BYTES: usize = 65_536;
+
+/// Longest mux packet we send, header included (1.5: USB_MTU).
+pub const MUX_OUT_BYTES: usize = 49_152;
+
+/// Bytes a device may send on a stream before we acknowledge (1.9).
+pub const STREAM_WINDOW: u32 = 131_072;
+
+/// Bytes of a stream we keep for its reader. Twice [`STREAM_WINDOW`], as usbmuxd has it
+/// (1.9): a device that counts a little differently is no enemy yet.
+pub const STREAM_RECEIVE_BYTES: usize = 262_144;
+
+/// Bytes of a stream that wait to be sent: three packets, so that one can be filled while
+/// others travel.
+pub const STREAM_SEND_BYTES: usize = 3 * MUX_OUT_BYTES;
+
 /// A profile file larger than this is refused before it is read
 /// (profiles-and-enrollment.md 1.1, rule L48).
 pub const PROFILE_REFUSE_BYTES: usize = 10 << 20;
@@ -74,6 +91,17 @@ pub const SNAPSHOT_BACKLOG: usize = 4096;
 /// each and as many listeners.
 pub const MUX_CLIENTS: usize = 2048;
 
+/// Streams to one device at once. A job uses two; the rest is for clients of our mux socket.
+pub const STREAMS_PER_DEVICE: usize = 64;
+
+/// Resets that wait to be sent to one device. Each stream may need one; beyond that a
+/// device that goes on sending on closed streams need not hear of each packet.
+pub const MUX_RESETS: usize = 2 * STREAMS_PER_DEVICE;
+
+/// Events of one device's mux that may wait before it stops making new ones that only the
+/// peer decides about: messages, and connections asked for.
+pub const MUX_EVENTS: usize = 4 * STREAMS_PER_DEVICE;
+
 /// Versions of one device's pair record we keep, newest first.
 pub const PAIR_RECORD_VERSIONS: usize = 20;
 
@@ -81,6 +109,19 @@ pub const PAIR_RECORD_VERSIONS: usize = 20;
 
 /// Connect to the usbmuxd socket and get one answer. The daemon answers from memory.
 pub const MUX_ANSWER: Duration = Duration::from_secs(10);
+
+/// Pause before VERSION is sent again to a device that has just enumerated (1.12).
+pub const MUX_VERSION_PAUSE: Duration = Duration::from_secs(1);
+
+/// Times VERSION is sent before a device counts as silent (1.12).
+pub const MUX_VERSION_TRIES: u32 = 3;
+
+/// Answer of a device to SYN (1.8).
+pub const STREAM_OPEN: Duration = Duration::from_secs(10);
+
+/// Time a closed stream has to deliver what was written to it; usbmuxd gives the other
+/// direction as long (1.9).
+pub const STREAM_FLUSH: Duration = Duration::from_secs(1);
 
 /// One lockdown answer. Some domains take the device seconds (3.5).
 pub const LOCKDOWN_ANSWER: Duration = Duration::from_secs(30);
@@ -154,6 +195,35 @@ pub const RECONNECT_PAUSES: [Duration; 5] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
+
+/// A device that comes back to its port within this time was plugged in once: devices
+/// enumerate several times in their first seconds (1.12).
+pub const REPLUG_DEBOUNCE: Duration = Duration::from_secs(3);
+
+/// Detaches of a device from one bay within [`FLAP_WINDOW`] that quarantine it: a person
+/// who tries a cable twice makes fewer, a loose contact makes more.
+pub const FLAP_DETACHES: usize = 5;
+
+/// See [`FLAP_DETACHES`].
+pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
+
+/// A quarantined device that stays attached this long is let in again.
+pub const FLAP_CALM: Duration = Duration::from_secs(30);
+
+/// A job whose device is quarantined waits at least this long: time for a calm stay after
+/// somebody took another cable.
+pub const FLAP_PATIENCE: Duration = Duration::from_secs(90);
+
+/// A rung of the recovery ladder may take this long: a port's power stays off for seconds,
+/// and a hub may take its time.
+pub const RUNG_TAKES: Duration = Duration::from_secs(20);
+
+/// A rung that is impossible says so at once; one that takes longer is shown.
+pub const RUNG_NOTICE: Duration = Duration::from_millis(50);
+
+/// The detach and the attach that prove that a rung was taken. A device enumerates within a
+/// second or two of a reset; a phone that boots would take longer, but nothing boots it.
+pub const RUNG_PROOF: Duration = Duration::from_secs(10);
 
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);

@@ -3,10 +3,12 @@
 use super::view::Exit;
 use crate::journal::{JournalError, JournalErrorKind};
 use crate::station::desk::PickError;
+use crate::station::learn::LearnError;
 use crate::station::library::ProfileFileError;
 use crate::transport::{Attachment, TransportError};
 use crate::wire::printable::sentence;
 use crate::wire::profile::RefusalKind;
+use crate::workflow::outcome::Verdict;
 
 /// An operation that could not be done for a reason that is no device's standing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +53,10 @@ impl From<PickError> for OperationError {
                 Self::new(Exit::NoDevice, said, "Plug a device in, unlock it, and see `enlist devices`.")
             }
             PickError::NotHere { attached, .. } => Self::new(Exit::NoDevice, said, listed(&attached)),
+            PickError::Unserved { state } => {
+                let Verdict { outcome, class, next, .. } = state.standing;
+                Self { exit: Exit::of(outcome, class), sentence: said, next }
+            }
             PickError::Ambiguous { attached } => Self::new(Exit::Usage, said, listed(&attached)),
         }
     }
@@ -97,6 +103,20 @@ impl From<JournalError> for OperationError {
             }
             JournalErrorKind::OtherVersion => "Use the Enlist that wrote it, or one that is newer.",
             _ => "Check the state folder: its owner, its rights, the space on its disk.",
+        };
+        Self::new(Exit::Usage, sentence(&error), next)
+    }
+}
+
+impl From<LearnError> for OperationError {
+    fn from(error: LearnError) -> Self {
+        let next = match &error {
+            LearnError::File { .. } => {
+                "Check the state folder: its owner, its rights, the space on its disk."
+            }
+            LearnError::Content { .. } => {
+                "Correct the file, put bays.toml.old back, or learn the bays anew: enlist bays learn"
+            }
         };
         Self::new(Exit::Usage, sentence(&error), next)
     }

@@ -18,6 +18,6 @@ pub use crate::workflow::policy::{Policy, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{
-    HistoryQuery, LogLines, Operations, Parts, RunOptions, Wanted, history, lint_profile, lint_rules,
-    show_profile,
+    HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Wanted, history,
+    lint_profile, lint_rules, show_profile,
 };

@@ -1,5 +1,9 @@
 //! What can be done with devices, profiles and the journal.
 
+mod bays;
+
+pub use bays::{LearnOptions, LearnStep};
+
 use super::view::{
     DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice, ProfileView,
     RuleView,
@@ -12,7 +16,7 @@ use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
 use crate::journal::{HistoryFilter, Journal, JournalReader};
 use crate::station::desk::PickError;
-use crate::station::{Board, Desk, RunEnd, Selection, Station, library};
+use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{self, LintContext};
@@ -30,6 +34,10 @@ use tokio::time::Instant;
 pub struct Parts {
     /// The way to the devices.
     pub backend: Arc<dyn Backend>,
+    /// What ports are called.
+    pub bays: Arc<BayNames>,
+    /// Where learned names are kept.
+    pub learned_bays: PathBuf,
     /// Who we are to devices.
     pub trust: Trust,
     /// The journal's file.
@@ -75,7 +83,7 @@ pub struct Operations {
 impl Operations {
     /// Over these parts.
     pub fn new(parts: Parts) -> Self {
-        let desk = Desk::new(parts.backend.clone(), parts.trust.clone());
+        let desk = Desk::new(parts.backend.clone(), parts.trust.clone(), parts.bays.clone());
         Self { parts, desk, board: Arc::default() }
     }
 
@@ -84,7 +92,7 @@ impl Operations {
         self.desk.describe_backend()
     }
 
-    /// Everything attached. Devices are looked at side by side: a dead one holds up nobody.
+    /// Everything attached, then what no mux serves. Devices are looked at side by side: a dead one holds up nobody.
     ///
     /// # Errors
     /// The mux cannot be asked.
@@ -96,7 +104,24 @@ impl Operations {
         }
         let mut listed = looks.join_all().await;
         listed.sort_by_key(|(place, _)| *place);
-        Ok(listed.into_iter().map(|(_, device)| device).collect())
+        let served = listed.into_iter().map(|(_, device)| device);
+        let now = self.parts.clock.now();
+        let unserved = self.desk.unserved().await.into_iter();
+        let unserved = unserved.map(|state| ListedDevice {
+            device: DeviceView::of_bay(&state, now),
+            paired: false,
+            unserved: true,
+        });
+        Ok(served.chain(unserved).collect())
+    }
+
+    /// How a device stands that is on the bus and that no mux serves; `None` if no such one
+    /// is meant.
+    pub async fn unserved(&self, wanted: &str) -> Option<DeviceView> {
+        match self.desk.pick(Some(wanted)).await {
+            Err(PickError::Unserved { state }) => Some(DeviceView::of_bay(&state, self.parts.clock.now())),
+            _ => None,
+        }
     }
 
     /// Everything a device shows.
@@ -107,7 +132,7 @@ impl Operations {
         let link = self.desk.pick(wanted).await?;
         let begun = Instant::now();
         let view = |verdict: &Verdict, facts: Option<&Facts>| {
-            DeviceView::of_attachment(link.attachment(), verdict, facts, spent(begun))
+            DeviceView::of_link(&link, verdict, facts, spent(begun))
         };
         Ok(match self.desk.info(&link).await {
             Ok(info) => {
@@ -144,9 +169,9 @@ impl Operations {
                     (false, None) => "The device was paired already; the stored pair record holds.".into(),
                 };
                 let verdict = Verdict::from(Outcome::Attached).saying(sentence);
-                DeviceView::of_attachment(link.attachment(), &verdict, Some(&earned.facts), spent(begun))
+                DeviceView::of_link(&link, &verdict, Some(&earned.facts), spent(begun))
             }
-            Err(verdict) => DeviceView::of_attachment(link.attachment(), &verdict, None, spent(begun)),
+            Err(verdict) => DeviceView::of_link(&link, &verdict, None, spent(begun)),
         })
     }
 
@@ -163,7 +188,7 @@ impl Operations {
             Ok(false) => attached("The device was not paired with this station."),
             Err(verdict) => verdict,
         };
-        Ok(DeviceView::of_attachment(link.attachment(), &verdict, None, spent(begun)))
+        Ok(DeviceView::of_link(&link, &verdict, None, spent(begun)))
     }
 
     /// Installed configuration profiles.
@@ -187,8 +212,7 @@ impl Operations {
             Ok((facts, profiles)) => {
                 let verdict = Verdict::from(Outcome::Attached).saying(count_of_profiles(profiles.len()));
                 let profiles = profiles.iter().map(InstalledView::new).collect();
-                let attachment = link.attachment();
-                let device = DeviceView::of_attachment(attachment, &verdict, Some(&facts), spent(begun));
+                let device = DeviceView::of_link(&link, &verdict, Some(&facts), spent(begun));
                 InstalledOn { device, profiles }
             }
             Err(verdict) => not_listed(&link, &verdict, begun),
@@ -227,8 +251,7 @@ impl Operations {
                 let sentence =
                     format!("{} is removed; the device no longer lists it.", printable(identifier));
                 let verdict = Verdict::from(Outcome::Attached).saying(sentence);
-                let attachment = link.attachment();
-                let device = DeviceView::of_attachment(attachment, &verdict, Some(&facts), spent(begun));
+                let device = DeviceView::of_link(&link, &verdict, Some(&facts), spent(begun));
                 Ok(InstalledOn { device, profiles: left.iter().map(InstalledView::new).collect() })
             }
             Err(verdict) => Ok(not_listed(&link, &verdict, begun)),
@@ -301,6 +324,7 @@ impl Operations {
             backend: self.parts.backend.clone(),
             journal: journal.clone(),
             board: self.board.clone(),
+            bays: self.parts.bays.clone(),
             trust: self.parts.trust.clone(),
             profile: options.profile,
             policy: options.policy,
@@ -324,7 +348,7 @@ impl Operations {
             Wanted::Whatever => Selection::All,
             Wanted::One(udid) => {
                 let link = self.desk.pick(udid.as_deref()).await?;
-                Selection::Listed(vec![link.attachment().clone()])
+                Selection::Only(link.attachment().clone())
             }
             Wanted::AllAttached => {
                 let attached = self.desk.attached().await?;
@@ -435,16 +459,14 @@ async fn look(desk: &Desk, link: DeviceLink) -> ListedDevice {
     let glanced = desk.glance(&link).await;
     let paired = desk.has_record(&link).await;
     let device = match &glanced {
-        Ok(facts) => {
-            DeviceView::of_attachment(link.attachment(), &Outcome::Attached.into(), Some(facts), spent(begun))
-        }
-        Err(verdict) => DeviceView::of_attachment(link.attachment(), verdict, None, spent(begun)),
+        Ok(facts) => DeviceView::of_link(&link, &Outcome::Attached.into(), Some(facts), spent(begun)),
+        Err(verdict) => DeviceView::of_link(&link, verdict, None, spent(begun)),
     };
-    ListedDevice { device, paired }
+    ListedDevice { device, paired, unserved: false }
 }
 
 fn not_listed(link: &DeviceLink, verdict: &Verdict, begun: Instant) -> InstalledOn {
-    let device = DeviceView::of_attachment(link.attachment(), verdict, None, spent(begun));
+    let device = DeviceView::of_link(link, verdict, None, spent(begun));
     InstalledOn { device, profiles: Vec::new() }
 }
 

@@ -8,12 +8,12 @@ mod sarif;
 pub use profile::{FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
 pub use sarif::Sarif;
 
+use crate::device::DeviceLink;
 use crate::device::facts::{Facts, SetupState};
-use crate::ids::{Bay, Udid};
+use crate::ids::{Bay, PortName, PortPath, Udid};
 use crate::journal::JobRow;
 use crate::station::BayState;
 pub use crate::station::doctor::{Check, Health};
-use crate::transport::Attachment;
 use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::printable::printable;
@@ -93,8 +93,8 @@ pub struct LinkView {
 /// A device and how it stands: the core of every device result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeviceView {
-    /// UDID.
-    pub udid: Udid,
+    /// UDID; `None` for a device that cannot tell it in the mode it is in.
+    pub udid: Option<Udid>,
     /// Serial number, once read.
     pub serial: Option<String>,
     /// Bay.
@@ -132,6 +132,13 @@ pub struct DeviceView {
 }
 
 impl DeviceView {
+    /// The best name of the device that is known: UDID, serial number, ECID, or none.
+    pub fn known_as(&self) -> String {
+        let ecid = || self.ecid.as_ref().map(|ecid| format!("ECID {ecid}"));
+        let udid = self.udid.as_ref().map(ToString::to_string);
+        udid.or_else(|| self.serial.clone()).or_else(ecid).unwrap_or_else(|| "a device".to_owned())
+    }
+
     /// The exit code this standing stands for.
     pub fn exit(&self) -> Exit {
         Exit::of(self.outcome, self.class)
@@ -150,9 +157,9 @@ impl DeviceView {
     }
 
     /// A device at the desk.
-    pub fn of_attachment(attachment: &Attachment, verdict: &Verdict, facts: Option<&Facts>, ms: u64) -> Self {
-        let bay = Bay::from_location(attachment.location);
-        let view = Self::new(attachment.udid.clone(), bay, attachment.simulated, verdict);
+    pub fn of_link(link: &DeviceLink, verdict: &Verdict, facts: Option<&Facts>, ms: u64) -> Self {
+        let (udid, bay) = (Some(link.udid().clone()), link.bay().clone());
+        let view = Self::new(udid, bay, link.attachment().simulated, verdict);
         let shown = |text: &Option<String>| text.as_deref().map(printable);
         let label = facts.map(|f| DeviceLabel {
             serial: shown(&f.serial),
@@ -165,7 +172,7 @@ impl DeviceView {
         Self { ms, attempts: 1, ..view.labelled(&label.unwrap_or_default()) }
     }
 
-    fn new(udid: Udid, bay: Bay, simulated: bool, verdict: &Verdict) -> Self {
+    fn new(udid: Option<Udid>, bay: Bay, simulated: bool, verdict: &Verdict) -> Self {
         Self {
             udid,
             serial: None,
@@ -225,6 +232,10 @@ pub struct BayView {
     pub until: Option<Timestamp>,
     /// Its job is over.
     pub ended: bool,
+    /// It is on the bus and no mux serves it, so it has no job.
+    pub unserved: bool,
+    /// The USB port, as Linux names it, where the bus is watched.
+    pub port: Option<String>,
 }
 
 impl BayView {
@@ -235,7 +246,50 @@ impl BayView {
             attached: state.attached,
             until: state.until,
             ended: state.ended.is_some(),
+            unserved: state.unserved,
+            port: state.port.as_ref().map(ToString::to_string),
         }
+    }
+
+    /// True while a job has still to come to its end.
+    pub fn is_open(&self) -> bool {
+        !self.ended && !self.unserved
+    }
+
+    /// The same bay in the next update.
+    pub fn key(&self) -> String {
+        match &self.device.udid {
+            Some(udid) if !self.unserved => udid.to_string(),
+            _ => format!("port {}", self.port.as_deref().unwrap_or(&self.device.bay.0)),
+        }
+    }
+}
+
+/// A USB port of `enlist bays`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PortView {
+    /// The port as a configuration names it: the form that outlives a restart, if known.
+    pub port: String,
+    /// The port as Linux names it now; `None` for one that is not in sight.
+    pub path: Option<String>,
+    /// Its bay.
+    pub bay: Bay,
+    /// Who named it: `configuration`, `learned`, or `port`.
+    pub named_by: &'static str,
+    /// Devices on it now: UDID, serial number or ECID.
+    pub devices: Vec<String>,
+}
+
+impl PortView {
+    /// A port by its name.
+    pub fn new(port: &str, bay: Bay, named_by: &'static str, devices: Vec<String>) -> Self {
+        Self { port: port.to_owned(), path: None, bay, named_by, devices }
+    }
+
+    /// A port in sight.
+    pub fn of_port(port: &PortPath, bay: Bay, named_by: &'static str, devices: Vec<String>) -> Self {
+        let name = PortName::of(port);
+        Self { path: Some(port.to_string()), ..Self::new(name.as_str(), bay, named_by, devices) }
     }
 }
 
@@ -247,6 +301,8 @@ pub struct ListedDevice {
     pub device: DeviceView,
     /// Whether a pair record for it is stored.
     pub paired: bool,
+    /// It is on the bus and no mux serves it.
+    pub unserved: bool,
 }
 
 /// A device of `enlist info`.
@@ -395,7 +451,7 @@ impl JobView {
             chain: row.chain.clone(),
         };
         let spent = now.duration_since(row.created_at).as_millis();
-        let device = DeviceView::new(row.udid.clone(), row.bay.clone(), row.simulated, &verdict);
+        let device = DeviceView::new(Some(row.udid.clone()), row.bay.clone(), row.simulated, &verdict);
         Self {
             device: DeviceView {
                 attempts: row.attempts,

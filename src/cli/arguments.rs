@@ -1,9 +1,12 @@
 //! What can be typed.
 
+use super::compose::Held;
 use super::mac::MacCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{Job, OsVersion, Outcome, SetupAssistant, lint_rules};
+use crate::config::MuxWay;
+use crate::ids::BayName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -36,9 +39,15 @@ pub(super) struct Global {
     /// Folder of the station's identity, pair records and journal [env: ENLIST_STATE_DIR]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    /// Way to the devices: usbmuxd, the USB bus itself, or what is there [default: auto]
+    #[arg(long, global = true, value_name = "auto|usbmuxd|usb", value_parser = mux_way)]
+    pub(super) mux: Option<MuxWay>,
     /// Log more to standard error; twice for even more [env: ENLIST_LOG]
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    /// What this process holds of the bus.
+    #[arg(skip)]
+    pub(super) held: Held,
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +76,9 @@ pub(super) enum Command {
     /// Enroll Macs: over ssh, or with files carried to them
     #[command(subcommand)]
     Mac(MacCommand),
+    /// Name the bays: which USB port is called what
+    #[command(subcommand)]
+    Bays(BaysCommand),
     /// Show what was done
     History(HistoryArgs),
     /// Check this computer and say how to fix what is wrong
@@ -224,11 +236,35 @@ pub(super) struct ServeArgs {
     /// Enroll the simulated devices of a scenario file
     #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
     pub(super) scenario: Option<PathBuf>,
+    /// Share the devices with other tools on a socket, as usbmuxd does; needs --mux usb
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["simulate", "scenario"])]
+    pub(super) mux_socket: Option<PathBuf>,
     /// Seed of the simulated devices
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
     #[command(flatten)]
     pub(super) policy: PolicyArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BaysCommand {
+    /// List the ports that are known, their names, and what is on them now
+    List,
+    /// Plug one device into each port after the other; each new port gets the next name
+    Learn(LearnArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LearnArgs {
+    /// Names in the order of plugging, such as "Left 1,Left 2"
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with = "prefix")]
+    pub(super) names: Vec<BayName>,
+    /// What stands before the number, blank included
+    #[arg(long, value_name = "TEXT", default_value = "Bay ", value_parser = prefix)]
+    pub(super) prefix: String,
+    /// End after so many ports; otherwise Ctrl-C ends
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(super) count: Option<u16>,
 }
 
 #[derive(Debug, Args)]
@@ -254,6 +290,21 @@ fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
         "push" => Ok(SetupAssistant::Push),
         "hold" => Ok(SetupAssistant::Hold),
         _ => Err("expected push or hold".into()),
+    }
+}
+
+/// A prefix that leaves room for its number.
+fn prefix(text: &str) -> Result<String, String> {
+    let name: Result<BayName, _> = format!("{text}1000").parse();
+    name.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn mux_way(text: &str) -> Result<MuxWay, String> {
+    match text {
+        "auto" => Ok(MuxWay::Auto),
+        "usbmuxd" => Ok(MuxWay::Usbmuxd),
+        "usb" => Ok(MuxWay::Usb),
+        _ => Err("expected auto, usbmuxd or usb".into()),
     }
 }
 

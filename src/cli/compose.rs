@@ -1,16 +1,20 @@
 //! Composition root of all subcommands but `sim`: configuration in, operations out.
 
+mod way;
+
+pub(super) use way::{Held, Way};
+
 use super::arguments::Global;
 use crate::api::macs::{MacOperations, MacParts};
 use crate::api::view::{Check, Exit};
 use crate::api::{OperationError, Operations, Parts};
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigError, Environment};
-use crate::device::trust::{RecordStore, StationIdentity, Trust};
-use crate::station::{doctor, library};
+use crate::config::{self, Config, ConfigError, Environment, MuxWay};
+use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Trust};
+use crate::station::{BayNames, doctor, learn, library};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
-use crate::transport::{Backend, usb};
+use crate::transport::{Backend, PairRecords, usb};
 use crate::wire::printable::sentence;
 use crate::wire::profile::TrustAnchors;
 use std::path::{Path, PathBuf};
@@ -47,11 +51,62 @@ pub(super) fn anchors(config: &Config) -> Result<TrustAnchors, OperationError> {
     Ok(library::anchors(&config.trusted_roots)?)
 }
 
-/// Operations through the usbmuxd socket.
-pub(super) fn operations(global: &Global, environment: &Environment) -> Result<Operations, OperationError> {
+/// What the station keeps of itself.
+struct Keeping {
+    state_dir: PathBuf,
+    identity: Arc<StationIdentity>,
+    store: RecordStore,
+}
+
+impl Keeping {
+    fn open(state_dir: &Path) -> Result<Self, OperationError> {
+        let clock = Clock::System;
+        let identity = Arc::new(StationIdentity::load_or_create(&state_dir.join("identity.plist"), &clock)?);
+        let store = RecordStore::new(state_dir.join("pair-records"), clock);
+        Ok(Self { state_dir: state_dir.into(), identity, store })
+    }
+
+    fn records(&self) -> Arc<dyn PairRecords> {
+        Arc::new(StationRecords::new(self.identity.clone(), self.store.clone()))
+    }
+
+    fn operations(self, backend: Arc<dyn Backend>, config: &Config) -> Result<Operations, OperationError> {
+        Ok(Operations::new(Parts {
+            backend,
+            bays: Arc::new(bay_names(config, &self.state_dir)?),
+            learned_bays: learn::file_in(&self.state_dir),
+            trust: Trust::new(self.identity, self.store),
+            journal: journal_in(&self.state_dir),
+            trusted_roots: config.trusted_roots.clone(),
+            clock: Clock::System,
+        }))
+    }
+}
+
+/// Names of bays: those of the configuration, and those that were learned.
+pub(super) fn bay_names(config: &Config, state_dir: &Path) -> Result<BayNames, OperationError> {
+    let learned = learn::read(&learn::file_in(state_dir))?;
+    Ok(BayNames::new(config.bays.clone(), learned))
+}
+
+/// Operations through the way to the devices that flags, environment and configuration ask
+/// for.
+pub(super) async fn operations(
+    global: &Global,
+    environment: &Environment,
+) -> Result<Operations, OperationError> {
+    Ok(station(global, environment).await?.0)
+}
+
+/// As [`operations`], with the way that was chosen.
+pub(super) async fn station(
+    global: &Global,
+    environment: &Environment,
+) -> Result<(Operations, Way), OperationError> {
     let config = configuration(global, environment)?;
-    let backend = UsbmuxdBackend::new(config::mux_address(environment, &config)?);
-    operations_over(Arc::new(backend), &state_dir(global, environment, &config)?, &config)
+    let keeping = Keeping::open(&state_dir(global, environment, &config)?)?;
+    let way = way::choose(global, environment, &config, || keeping.records()).await?;
+    Ok((keeping.operations(way.backend.clone(), &config)?, way))
 }
 
 /// Operations through any backend.
@@ -60,16 +115,7 @@ pub(super) fn operations_over(
     state_dir: &Path,
     config: &Config,
 ) -> Result<Operations, OperationError> {
-    let clock = Clock::System;
-    let identity = StationIdentity::load_or_create(&state_dir.join("identity.plist"), &clock)?;
-    let store = RecordStore::new(state_dir.join("pair-records"), clock.clone());
-    Ok(Operations::new(Parts {
-        backend,
-        trust: Trust::new(Arc::new(identity), store),
-        journal: journal_in(state_dir),
-        trusted_roots: config.trusted_roots.clone(),
-        clock,
-    }))
+    Keeping::open(state_dir)?.operations(backend, config)
 }
 
 /// Operations on Macs.
@@ -99,14 +145,26 @@ pub(super) fn runners(
     Ok(runners)
 }
 
-/// Checks of this computer.
+/// Checks of this computer. Nothing is opened that a running station may hold.
 pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result<Vec<Check>, OperationError> {
     let config = configuration(global, environment)?;
     let backend = UsbmuxdBackend::new(config::mux_address(environment, &config)?);
     let state_dir = state_dir(global, environment, &config)?;
-    let station =
-        doctor::Station { backend: &backend, state_dir: &state_dir, journal: &journal_in(&state_dir) };
-    Ok(doctor::examine(station, usb::look(), &Clock::System).await)
+    let asked = global.mux.or(config.mux.way);
+    let way = match asked {
+        Some(way) => way,
+        None if config::mux_address_is_given(environment, &config) => MuxWay::Usbmuxd,
+        None => MuxWay::Auto,
+    };
+    let station = doctor::Station {
+        mux: (way != MuxWay::Usb).then_some(&backend as &dyn Backend),
+        may_use_bus: way == MuxWay::Auto,
+        state_dir: &state_dir,
+        journal: &journal_in(&state_dir),
+        root: Path::new("/"),
+    };
+    let bus = doctor::Bus { devices: usb::look(), loads: usb::load().unwrap_or_default() };
+    Ok(doctor::examine(station, bus, &Clock::System).await)
 }
 
 impl From<ConfigError> for OperationError {

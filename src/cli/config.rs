@@ -5,7 +5,7 @@ use super::compose;
 use super::output::Output;
 use crate::api::OperationError;
 use crate::api::view::Exit;
-use crate::config::{Config, Environment, mux_address};
+use crate::config::{Config, Environment, MuxWay, mux_address};
 
 pub(super) fn run(
     args: &ConfigArgs,
@@ -23,6 +23,11 @@ pub(super) fn run(
     };
     let state_dir = compose::state_dir(global, environment, &config)?;
     let mux = mux_address(environment, &config)?;
+    let way = match global.mux.or(config.mux.way).unwrap_or_default() {
+        MuxWay::Auto => "auto",
+        MuxWay::Usbmuxd => "usbmuxd",
+        MuxWay::Usb => "usb",
+    };
     compose::anchors(&config)?;
     if output.json {
         output.object(&serde_json::json!({
@@ -30,12 +35,18 @@ pub(super) fn run(
             "ok": true,
             "state_dir": state_dir,
             "mux": mux.to_string(),
+            "way": way,
+            "bays": config.bays,
             "profile": config.profile,
         }));
     } else {
         output.line(format!("Good: {from}"));
         output.line(format!("  state folder  {}", state_dir.display()));
+        output.line(format!("  way           {way}"));
         output.line(format!("  mux           {mux}"));
+        if !config.bays.is_empty() {
+            output.line(format!("  bays          {} ports have names", config.bays.len()));
+        }
         if let Some(profile) = &config.profile {
             output.line(format!("  profile       {}", profile.display()));
         }

@@ -2,7 +2,7 @@
 
 use super::arguments::Global;
 use super::compose;
-use super::output::{Output, Tone};
+use super::output::{Output, Tone, who};
 use crate::api::OperationError;
 use crate::api::view::{Exit, ListedDevice};
 use crate::config::Environment;
@@ -12,7 +12,7 @@ pub(super) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     let listed = operations.devices().await?;
     for device in &listed {
         if output.json {
@@ -36,6 +36,15 @@ fn row(listed: &ListedDevice, output: &Output) -> String {
     let device = &listed.device;
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
     let tone = Tone::of(device, true);
+    if listed.unserved {
+        return format!(
+            "{} {:<10} {}  {}",
+            output.toned(tone, tone.shape()),
+            device.bay.to_string(),
+            who(device),
+            device.sentence
+        );
+    }
     let paired = if listed.paired { "paired" } else { "not paired" };
     let mark = if device.simulated { "  [simulated]" } else { "" };
     let trouble = if device.exit() == Exit::Done { String::new() } else { format!("  {}", device.sentence) };
@@ -43,7 +52,7 @@ fn row(listed: &ListedDevice, output: &Output) -> String {
         "{} {:<10} {}  {}  {}  {}  {}{mark}{trouble}",
         output.toned(tone, tone.shape()),
         device.bay.to_string(),
-        device.udid,
+        device.known_as(),
         text(&device.name),
         text(&device.product_type),
         text(&device.os_version),

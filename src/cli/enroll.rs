@@ -16,10 +16,20 @@ pub(super) async fn run(
 ) -> Result<Exit, OperationError> {
     let config = compose::configuration(global, environment)?;
     let policy = policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     let profile = operations.profile(&args.file)?;
     for warning in profile.warnings() {
         output.note(format!("warning: {}", warning.message));
+    }
+    // Meant by serial number or ECID, and in no mode in which it could be enrolled.
+    if let Some(udid) = &args.device.udid
+        && let Some(device) = operations.unserved(udid).await
+    {
+        match output.json {
+            true => output.object(&device),
+            false => output.device(&device),
+        }
+        return Ok(device.exit());
     }
     let wanted = match args.all {
         true => Wanted::AllAttached,

@@ -13,7 +13,7 @@ pub(super) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     let info = operations.info(args.udid.as_deref()).await?;
     if output.json {
         output.object(&info);
@@ -32,7 +32,7 @@ fn show(info: &DeviceInfo, output: &Output) {
         s => format!("{} s {}", s.abs(), if s > 0 { "ahead of ours" } else { "behind ours" }),
     });
     let rows = [
-        ("UDID", Some(device.udid.to_string())),
+        ("UDID", device.udid.as_ref().map(ToString::to_string)),
         ("serial", device.serial.clone()),
         ("ECID", device.ecid.clone()),
         ("IMEI", device.imei.clone()),

@@ -13,7 +13,7 @@ pub(super) async fn list(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     let listed = operations.installed(args.udid(), args.patience(), &output.teller()).await?;
     Ok(show(&listed, output))
 }
@@ -24,7 +24,7 @@ pub(super) async fn remove(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     let (udid, patience) = (args.device.udid(), args.device.patience());
     let left = operations.remove(udid, &args.identifier, patience, &output.teller()).await?;
     Ok(show(&left, output))

@@ -24,7 +24,7 @@ pub(super) fn card_of(device: &DeviceView) -> Vec<String> {
 /// Prints changes.
 pub(super) struct Lines {
     output: Output,
-    last: HashMap<String, (Outcome, bool, String)>,
+    last: HashMap<String, (Outcome, bool, String, bool)>,
     cards_shown: HashSet<Vec<String>>,
     /// Devices done when that was last said.
     said_done: usize,
@@ -38,24 +38,27 @@ impl Lines {
     /// Prints a bay's standing if it changed.
     pub(super) fn bay(&mut self, bay: &BayView, live: &Live) {
         let device = &bay.device;
-        let now = (device.outcome, bay.ended, device.sentence.clone());
-        if self.last.insert(device.udid.to_string(), now.clone()).as_ref() == Some(&now) {
+        // A job tells of its device's coming and going itself.
+        let gone = !bay.attached && (bay.unserved || device.outcome == Outcome::Quarantined);
+        let now = (device.outcome, bay.ended, device.sentence.clone(), gone);
+        if self.last.insert(bay.key(), now.clone()).as_ref() == Some(&now) {
             return;
         }
-        let tone = Tone::of(device, bay.ended);
+        let tone = Tone::of_bay(bay);
         let left = match bay.until {
             Some(until) if !bay.ended => format!(" ({} s left)", live.seconds_until(until)),
             _ => String::new(),
         };
+        let away = if gone { " (unplugged)" } else { "" };
         self.output.line(format!(
-            "{} {:<10} {}  {}  {}{left}",
+            "{} {:<10} {}  {}  {}{left}{away}",
             self.output.toned(tone, tone.shape()),
             device.bay.to_string(),
             self.output.toned(tone, format!("{:<21}", device.outcome.name())),
             who(device),
             device.sentence,
         ));
-        if bay.ended && !device.outcome.is_success() {
+        if (bay.ended || bay.unserved && !gone) && !device.outcome.is_success() {
             if let Some(next) = &device.next {
                 self.output.line(format!("             next: {next}"));
             }
@@ -75,8 +78,9 @@ impl Lines {
 
     /// Says so when all jobs are over, for a station that goes on watching.
     pub(super) fn rest(&mut self, live: &Live) {
-        let bays = live.bays();
-        if bays.is_empty() || bays.len() == self.said_done || bays.iter().any(|b| !b.ended) {
+        let mut bays = live.bays();
+        bays.retain(|b| !b.unserved);
+        if bays.is_empty() || bays.len() == self.said_done || bays.iter().any(BayView::is_open) {
             return;
         }
         self.said_done = bays.len();

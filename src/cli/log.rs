@@ -27,7 +27,7 @@ pub(super) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     let device = &args.device;
     let mut lines = operations.log(device.udid(), device.patience(), &output.teller()).await?;
     loop {

@@ -4,6 +4,7 @@
 //! composition roots and may import everything.
 
 mod arguments;
+mod bays;
 mod compose;
 mod config;
 mod devices;
@@ -53,7 +54,12 @@ pub fn main() -> u8 {
             return Exit::Failed.code();
         }
     };
-    let ended = runtime.block_on(run(cli, &environment, &output));
+    let held = cli.global.held.clone();
+    let ended = runtime.block_on(async {
+        let ended = run(cli, &environment, &output).await;
+        held.give_back().await;
+        ended
+    });
     match ended {
         Ok(exit) => exit.code(),
         Err(error) => {
@@ -66,6 +72,7 @@ pub fn main() -> u8 {
 async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exit, OperationError> {
     let global = &cli.global;
     match cli.command {
+        Command::Bays(command) => bays::run(&command, global, environment, output).await,
         Command::Config(args) => config::run(&args, global, environment, output),
         Command::Devices => devices::run(global, environment, output).await,
         Command::Doctor => doctor::run(global, environment, output).await,

@@ -1,6 +1,6 @@
 //! Standard output and error: text or JSON lines, colour on terminals only.
 
-use crate::api::view::{DeviceView, Exit};
+use crate::api::view::{BayView, DeviceView, Exit};
 use crate::config::Environment;
 use serde::Serialize;
 use std::fmt::Display;
@@ -49,6 +49,16 @@ impl Tone {
             Exit::NeedsPerson => Self::Person,
             _ if !ended => Self::Busy,
             _ => Self::Bad,
+        }
+    }
+
+    /// The tone of a bay. One that no mux serves stands as it stands; once it left, it needs
+    /// nobody.
+    pub(super) fn of_bay(bay: &BayView) -> Self {
+        match bay.unserved {
+            true if !bay.attached => Self::Quiet,
+            true => Self::of(&bay.device, true),
+            false => Self::of(&bay.device, bay.ended),
         }
     }
 
@@ -148,8 +158,13 @@ impl Output {
 pub(super) fn who(device: &DeviceView) -> String {
     let mark = if device.simulated { " [simulated]" } else { "" };
     match &device.name {
-        Some(name) => format!("{name} ({}){mark}", device.serial.as_deref().unwrap_or(device.udid.as_str())),
-        None => format!("{}{mark}", device.udid),
+        Some(name) => {
+            format!("{name} ({}){mark}", device.serial.clone().unwrap_or_else(|| device.known_as()))
+        }
+        None => match device.product_type.as_ref().filter(|_| device.udid.is_none()) {
+            Some(model) => format!("{} {model}{mark}", device.known_as()),
+            None => format!("{}{mark}", device.known_as()),
+        },
     }
 }
 

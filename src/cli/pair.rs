@@ -13,7 +13,7 @@ pub(super) async fn pair(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     let paired = operations.pair(args.udid(), args.patience(), &output.teller()).await?;
     Ok(show(&paired, output))
 }
@@ -24,7 +24,7 @@ pub(super) async fn unpair(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let operations = compose::operations(global, environment)?;
+    let operations = compose::operations(global, environment).await?;
     Ok(show(&operations.unpair(args.udid.as_deref()).await?, output))
 }
 

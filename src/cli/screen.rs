@@ -118,6 +118,7 @@ fn summary(bays: &[BayView], end: RunEnd, show: Show, trouble: Option<String>, o
     if end == RunEnd::NoDevice {
         let sentence = match trouble {
             Some(reason) => format!("No device came, and there is no way to the devices: {reason}."),
+            None if bays.iter().any(|b| b.unserved) => "No device came that can be enrolled.".to_owned(),
             None => "No device came.".to_owned(),
         };
         return output.error(&sentence, Some("Plug a device in and unlock it; see `enlist doctor`."));
@@ -128,7 +129,7 @@ fn summary(bays: &[BayView], end: RunEnd, show: Show, trouble: Option<String>, o
     let ended = bays.iter().filter(|b| b.ended);
     let good = ended.clone().filter(|b| b.device.outcome.is_success()).count();
     let bad = ended.count() - good;
-    let open = bays.iter().filter(|b| !b.ended).count();
+    let open = bays.iter().filter(|b| b.is_open()).count();
     let simulated = if bays.iter().any(|b| b.device.simulated) { " (simulated devices)" } else { "" };
     match end {
         RunEnd::Interrupted if open > 0 => {

@@ -35,13 +35,20 @@ pub(super) async fn run(
     }
     let policy = enroll::policy(&config.enroll, &args.policy, base)?;
     let fleet = simulated(args)?;
-    let operations = match &fleet {
+    let (operations, way) = match &fleet {
         // Simulated devices must not mix with the real ones' records.
         Some(fleet) => {
             let folder = compose::state_dir(global, environment, &config)?.join("simulated");
-            compose::operations_over(fleet.backend(), &folder, &config)?
+            (compose::operations_over(fleet.backend(), &folder, &config)?, None)
         }
-        None => compose::operations(global, environment)?,
+        None => {
+            let (operations, way) = compose::station(global, environment).await?;
+            (operations, Some(way))
+        }
+    };
+    let _shared = match &way {
+        Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
+        None => None,
     };
     let profile = match (args.file.as_ref().or(config.profile.as_ref()), &fleet) {
         (Some(path), _) => operations.profile(path)?,

@@ -5,10 +5,9 @@ use crate::api::OperationError;
 use crate::api::view::Exit;
 use crate::clock::Clock;
 use crate::sim::control::{Command, ControlServer};
-use crate::sim::{
-    After, DeviceSpec, Fleet, FleetOptions, Latency, MuxServer, MuxServerOptions, Persona, SimError,
-    SocketAddress, scenario,
-};
+use crate::sim::{After, DeviceSpec, Fleet, FleetOptions, Latency, Persona, SimError, scenario};
+use crate::transport::usbmuxd::MuxAddress;
+use crate::transport::usbmuxd::server::{MuxServer, MuxServerOptions};
 use crate::wire::printable::sentence;
 use crate::wire::printable::system_words;
 use clap::{Args, Subcommand};
@@ -35,7 +34,7 @@ pub struct SimArgs {
     pub devices: Option<usize>,
     /// Where to listen; by default in a new folder for temporary files
     #[arg(long, value_name = "UNIX:/path|/path|host:port|[v6]:port")]
-    pub socket: Option<SocketAddress>,
+    pub socket: Option<MuxAddress>,
     /// Unix socket for control commands
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
@@ -123,9 +122,9 @@ async fn simulate(args: SimArgs, json: bool) -> Result<Exit, SimCliError> {
     let folder = TemporaryFolder::unless(args.socket.is_some())?;
     let address = match (&args.socket, &folder) {
         (Some(address), _) => address.clone(),
-        (None, folder) => SocketAddress::Unix(folder.path.join("usbmuxd")),
+        (None, folder) => MuxAddress::Unix(folder.path.join("usbmuxd")),
     };
-    let server = MuxServer::start(&fleet, &address, MuxServerOptions::default()).await;
+    let server = MuxServer::start(fleet.backend(), &address, MuxServerOptions::default()).await;
     let server = server.map_err(failed(format!("listen at {address}")))?;
     let mut control = match &args.control {
         None => None,
@@ -202,7 +201,7 @@ fn announce(fleet: &Fleet, server: &MuxServer, control: Option<&Path>, json: boo
         writeln!(
             out,
             "{}",
-            json!({ "event": "ready", "devices": udids, "socket": address.to_string(), "control": control })
+            json!({ "event": "ready", "devices": udids, "socket": address.in_full(), "control": control })
         )?;
         return out.flush();
     }
@@ -215,7 +214,7 @@ fn announce(fleet: &Fleet, server: &MuxServer, control: Option<&Path>, json: boo
         )?;
     }
     writeln!(out, "libimobiledevice: USBMUXD_SOCKET_ADDRESS={address} idevice_id -l")?;
-    if let SocketAddress::Unix(path) = address {
+    if let MuxAddress::Unix(path) = address {
         writeln!(
             out,
             "pymobiledevice3:  USBMUXD_SOCKET_ADDRESS={} pymobiledevice3 usbmux list",

@@ -35,7 +35,7 @@ impl Table {
             text.push(self.output.toned(Tone::Quiet, format!("  and {hidden} more")));
         }
         text.extend(cards);
-        if !self.once && !bays.is_empty() && bays.iter().all(|b| b.ended) {
+        if !self.once && bays.iter().any(|b| b.ended) && !bays.iter().any(BayView::is_open) {
             let rest = "All done. Plug in more devices, or end with Ctrl-C.";
             text.push(self.output.toned(Tone::Quiet, rest));
         }
@@ -48,7 +48,8 @@ impl Table {
         let mut cards: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
         for bay in waiting {
             let card = card_of(&bay.device);
-            let name = bay.device.name.as_deref().unwrap_or(bay.device.udid.as_str());
+            let udid = bay.device.udid.as_ref().map(crate::ids::Udid::as_str);
+            let name = bay.device.name.as_deref().or(udid).unwrap_or(&bay.device.bay.0);
             match cards.iter_mut().find(|(other, _)| *other == card) {
                 Some((_, names)) => names.push(name),
                 None => cards.push((card, vec![name])),
@@ -99,7 +100,7 @@ impl Table {
             return self.output.toned(Tone::Bad, format!("✖ no way to the devices: {trouble}; trying again"));
         }
         let good = bays.iter().filter(|b| b.ended && b.device.outcome.is_success()).count();
-        let hand = bays.iter().filter(|b| Tone::of(&b.device, b.ended) == Tone::Person).count();
+        let hand = bays.iter().filter(|b| Tone::of_bay(b) == Tone::Person).count();
         let simulated = if bays.iter().any(|b| b.device.simulated) { "  SIMULATED DEVICES" } else { "" };
         let text = format!("{} devices, {good} done, {hand} need a hand{simulated}", bays.len());
         self.output.toned(Tone::Strong, text)
@@ -107,8 +108,8 @@ impl Table {
 
     fn row(&self, bay: &BayView, live: &Live, width: usize) -> String {
         let device = &bay.device;
-        let tone = Tone::of(device, bay.ended);
-        let name = device.name.clone().unwrap_or_else(|| device.udid.to_string());
+        let tone = Tone::of_bay(bay);
+        let name = device.name.clone().unwrap_or_else(|| device.known_as());
         let left = match bay.until {
             Some(until) if !bay.ended => {
                 let seconds = live.seconds_until(until);
@@ -128,7 +129,7 @@ impl Table {
 
 /// Lower is more urgent.
 fn urgency(bay: &BayView) -> u8 {
-    match Tone::of(&bay.device, bay.ended) {
+    match Tone::of_bay(bay) {
         Tone::Bad => 0,
         Tone::Person => 1,
         Tone::Good => 3,

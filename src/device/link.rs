@@ -2,17 +2,21 @@
 
 use super::DeviceError;
 use super::services::lockdown::LockdownClient;
-use crate::ids::Udid;
+use crate::ids::{Bay, Udid};
 use crate::limits::DEVICE_FRAME_BYTES;
-use crate::transport::{Attachment, Backend, BoxChannel, PlistChannel};
+use crate::transport::{Attachment, Backend, BoxChannel, PlistChannel, Rung, RungError};
 use crate::wire::lockdown;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A way to one attached device. Void once the device detaches.
 #[derive(Debug, Clone)]
 pub struct DeviceLink {
     backend: Arc<dyn Backend>,
     attachment: Attachment,
+    bay: Bay,
+    /// Shared by all clones: whoever makes the device detach says so to whoever counts.
+    detach_expected: Arc<AtomicBool>,
 }
 
 /// Whether a device is here, and if not, why.
@@ -22,6 +26,8 @@ pub enum Presence {
     Here(DeviceLink),
     /// It was unplugged.
     Unplugged,
+    /// It came and went too often in this bay; it is left alone until it stays.
+    Quarantined(Bay),
     /// The way to all devices is lost, for this reason.
     MuxLost(String),
 }
@@ -31,15 +37,42 @@ impl Presence {
     pub fn link(&self) -> Option<&DeviceLink> {
         match self {
             Self::Here(link) => Some(link),
-            Self::Unplugged | Self::MuxLost(_) => None,
+            Self::Unplugged | Self::Quarantined(_) | Self::MuxLost(_) => None,
         }
     }
 }
 
 impl DeviceLink {
-    /// The link for an attachment of `backend`.
-    pub fn new(backend: Arc<dyn Backend>, attachment: Attachment) -> Self {
-        Self { backend, attachment }
+    /// The link for an attachment of `backend`, in the bay its port is called.
+    pub fn new(backend: Arc<dyn Backend>, attachment: Attachment, bay: Bay) -> Self {
+        Self { backend, attachment, bay, detach_expected: Arc::default() }
+    }
+
+    /// The bay.
+    pub fn bay(&self) -> &Bay {
+        &self.bay
+    }
+
+    /// Takes a rung of the recovery ladder. The detach that follows is our own doing.
+    ///
+    /// # Errors
+    /// As [`Backend::recover`].
+    pub async fn recover(&self, rung: Rung) -> Result<(), RungError> {
+        self.expect_detach(true);
+        let done = self.backend.recover(self.attachment.id, rung).await;
+        self.expect_detach(done.is_ok());
+        done
+    }
+
+    /// Says whether the end of this attachment is announced, such as by a reboot: it then
+    /// speaks neither against cable nor port.
+    pub fn expect_detach(&self, expected: bool) {
+        self.detach_expected.store(expected, Ordering::Relaxed);
+    }
+
+    /// True if the end of this attachment was announced.
+    pub fn is_detach_expected(&self) -> bool {
+        self.detach_expected.load(Ordering::Relaxed)
     }
 
     /// The device.

@@ -12,6 +12,7 @@ pub mod services;
 pub mod session;
 pub mod trust;
 
+pub use crate::transport::{Rung, RungError};
 pub use error::DeviceError;
 pub use facts::Facts;
 pub use link::{DeviceLink, Presence};

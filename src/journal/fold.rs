@@ -71,7 +71,7 @@ impl Fold {
             EventKind::PushAnswered { number, .. } if *number != self.pushes || *number == 0 => {
                 self.problem(format!("push {number} was answered, push {} was the last", self.pushes));
             }
-            EventKind::Detached => self.attempt_ended(at),
+            EventKind::Detached | EventKind::Quarantined { .. } => self.attempt_ended(at),
             EventKind::Reattached { bay } => self.set("bay", &bay.0),
             EventKind::JobEnded(verdict) => {
                 self.ended = true;
@@ -86,6 +86,7 @@ impl Fold {
             EventKind::Planned { .. }
             | EventKind::Waiting { .. }
             | EventKind::PushAnswered { .. }
+            | EventKind::Recovering { .. }
             | EventKind::Retrying { .. } => {}
         }
     }

@@ -162,7 +162,7 @@ fn project(conn: &Connection, event: &Event, standing: &Standing) -> rusqlite::R
         EventKind::PushStarted { number } => {
             conn.execute("UPDATE jobs SET pushes = ?2 WHERE id = ?1", params![job, number]).map(drop)
         }
-        EventKind::Detached => end_attempts(conn, job, &at),
+        EventKind::Detached | EventKind::Quarantined { .. } => end_attempts(conn, job, &at),
         EventKind::Reattached { bay } => {
             conn.execute("UPDATE jobs SET bay = ?2 WHERE id = ?1", params![job, bay.0]).map(drop)
         }
@@ -174,6 +174,7 @@ fn project(conn: &Connection, event: &Event, standing: &Standing) -> rusqlite::R
         | EventKind::Planned { .. }
         | EventKind::Waiting { .. }
         | EventKind::PushAnswered { .. }
+        | EventKind::Recovering { .. }
         | EventKind::Retrying { .. } => Ok(()),
     }
 }

@@ -59,9 +59,9 @@ impl Backend for SimBackend {
         &self,
         udid: &Udid,
         record: &Secret<Vec<u8>>,
-        id: Option<MuxId>,
+        _id: Option<MuxId>,
     ) -> Result<(), TransportError> {
-        if self.hub.save_record(udid.as_str(), record.clone(), id) {
+        if self.hub.save_record(udid.as_str(), record.clone()) {
             return Ok(());
         }
         Err(TransportError::MuxRefused {
@@ -95,7 +95,6 @@ async fn report(hub: Arc<Hub>, to: mpsc::Sender<BackendEvent>) {
             next = match event {
                 Some(HubEvent::Attached(device)) => Attachment::from_mux(&device).map(BackendEvent::Attached),
                 Some(HubEvent::Detached(id)) => Some(BackendEvent::Detached(id)),
-                Some(HubEvent::Paired(_)) => None,
                 None => break,
             };
         }

@@ -4,14 +4,14 @@
 //! `{"do":"detach","udid":"00008110-001A2B3C4D5E6F70"}` is answered with one line:
 //! `{"ok":true}`, or `{"ok":false,"error":"..."}`.
 
-use super::address::SocketAddress;
 use super::fleet::{Fleet, SimError};
 use super::installer;
-use super::listener::{BoundListener, SocketStream};
 use super::persona::{AcceptAnswer, TrustAnswer};
 use super::span::Span;
 use crate::ids::Udid;
 use crate::limits::PROFILE_REFUSE_BYTES;
+use crate::transport::usbmuxd::MuxAddress;
+use crate::transport::usbmuxd::server::listener::{BoundListener, SocketStream};
 use crate::wire::printable::system_words;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -266,7 +266,7 @@ impl ControlServer {
     /// # Errors
     /// The system's, and `AddrInUse` if somebody answers there.
     pub async fn start(fleet: &Fleet, path: &Path) -> io::Result<Self> {
-        let address = SocketAddress::Unix(path.to_owned());
+        let address = MuxAddress::Unix(path.to_owned());
         let socket = Arc::new(BoundListener::bind(&address, 0o600).await?);
         let (asked, shutdown) = watch::channel(false);
         let accepting = tokio::spawn(accept(Arc::clone(&socket), fleet.clone(), asked)).abort_handle();

@@ -116,7 +116,6 @@ pub struct Fleet {
 pub(super) enum HubEvent {
     Attached(AttachedDevice),
     Detached(MuxId),
-    Paired(MuxId),
 }
 
 /// The mux: devices, attachments, pair records.
@@ -249,10 +248,6 @@ impl Fleet {
         let found = self.hub.by_udid.get(udid).and_then(|n| self.hub.devices.get(*n));
         found.ok_or_else(|| SimError::NoSuchDevice { udid: udid.to_string() })
     }
-
-    pub(super) fn hub(&self) -> &Arc<Hub> {
-        &self.hub
-    }
 }
 
 impl Hub {
@@ -331,22 +326,19 @@ impl Hub {
     }
 
     /// Stores a record; false if it is too large or there are too many.
-    pub(super) fn save_record(&self, udid: &str, record: Secret<Vec<u8>>, id: Option<MuxId>) -> bool {
+    pub(super) fn save_record(&self, udid: &str, record: Secret<Vec<u8>>) -> bool {
         let mut mux = self.lock();
         let full = mux.records.len() >= MOST_RECORDS && !mux.records.contains_key(udid);
         if full || udid.is_empty() || udid.len() > 64 || record.expose().len() > PAIR_RECORD_BYTES {
             return false;
         }
         mux.records.insert(udid.to_owned(), record);
-        if let Some(id) = id.filter(|id| mux.attached.contains_key(id)) {
-            mux.tell(&HubEvent::Paired(id));
-        }
         true
     }
 
-    /// Forgets a record; false if there was none.
-    pub(super) fn delete_record(&self, udid: &str) -> bool {
-        self.lock().records.remove(udid).is_some()
+    /// Forgets a record, if there is one.
+    pub(super) fn delete_record(&self, udid: &str) {
+        self.lock().records.remove(udid);
     }
 
     fn lock(&self) -> MutexGuard<'_, Mux> {

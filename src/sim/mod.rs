@@ -2,15 +2,15 @@
 //! behaviour, so that they cannot drift into agreeing only with our host code. Clients
 //! nobody here wrote are the judges (`tests/it/clients.rs`).
 //!
-//! May import: `wire`, `proto`, traits of `transport`, base. No layer above may import it,
+//! May import: `wire`, `proto`, `transport`, base. No layer above may import it,
 //! composition roots (`cli/serve.rs`, `cli/sim.rs`) and tests excepted.
 //!
 //! Start at [`Fleet`]: it holds devices and the mux they hang on. A device is its
 //! [`Settings`] (a [`persona`]), its state and what a simulated person does
-//! to it (`person.rs`). [`Fleet::backend`] gives it to a station in-process, [`mux_server`] to any
-//! client on a socket, [`control`] to a script.
+//! to it (`person.rs`). [`Fleet::backend`] gives it to a station in-process or, through a
+//! [`MuxServer`](crate::transport::usbmuxd::server::MuxServer), to any client on a socket;
+//! [`control`] to a script.
 
-pub mod address;
 mod backend;
 pub mod control;
 mod counters;
@@ -22,9 +22,7 @@ pub mod installer;
 mod keys;
 mod lifecycle;
 mod link;
-mod listener;
 mod management;
-pub mod mux_server;
 mod pairing;
 mod person;
 pub mod persona;
@@ -41,12 +39,10 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use address::SocketAddress;
 pub use control::{Command, ControlError, ControlReply, ControlServer};
 pub use counters::{Counters, Inspection, Tap};
 pub use fault::{Fault, FaultKind};
 pub use fleet::{DeviceSpec, Fleet, FleetOptions, SimError};
 pub use identity::{Family, Identity};
-pub use mux_server::{MuxServer, MuxServerOptions};
 pub use persona::{Persona, Settings};
 pub use span::{After, Latency};

@@ -1,8 +1,10 @@
 //! The board: how every bay stands now, and news of each change. Screens only read it.
 
-use crate::ids::{Bay, JobId, Udid};
+use super::unserved;
+use crate::device::{DeviceLink, Rung};
+use crate::ids::{Bay, JobId, PortPath, Udid};
 use crate::limits::SNAPSHOT_BACKLOG;
-use crate::transport::Attachment;
+use crate::transport::{Unserved, UnservedReason};
 use crate::workflow::event::{DeviceLabel, Event, EventKind};
 use crate::workflow::mac::words;
 use crate::workflow::memory::Memory;
@@ -17,8 +19,12 @@ use tokio::sync::broadcast;
 pub struct BayState {
     /// The bay.
     pub bay: Bay,
-    /// The device in it.
-    pub udid: Udid,
+    /// The port, where the bus is watched.
+    pub port: Option<PortPath>,
+    /// The device in it; `None` if it cannot tell its UDID in the mode it is in.
+    pub udid: Option<Udid>,
+    /// It is on the bus and no mux serves it: it has no job and gets none.
+    pub unserved: bool,
     /// Simulated or replayed.
     pub simulated: bool,
     /// False once it was unplugged.
@@ -42,15 +48,12 @@ pub struct BayState {
 }
 
 impl BayState {
-    fn new(attachment: &Attachment) -> Self {
-        let bay = Bay::from_location(attachment.location);
-        Self { simulated: attachment.simulated, ..Self::empty(attachment.udid.clone(), bay) }
-    }
-
-    fn empty(udid: Udid, bay: Bay) -> Self {
+    fn new(bay: Bay, port: Option<PortPath>, udid: Option<Udid>) -> Self {
         Self {
             bay,
+            port,
             udid,
+            unserved: false,
             simulated: false,
             attached: true,
             label: DeviceLabel::default(),
@@ -62,6 +65,25 @@ impl BayState {
             started: None,
             ended: None,
         }
+    }
+
+    /// A device that no mux serves.
+    pub(super) fn of_unserved(unserved: &Unserved, bay: Bay) -> Self {
+        let port = Some(unserved.device.port.clone());
+        Self {
+            standing: unserved::standing(unserved, &bay),
+            label: unserved::label(unserved),
+            unserved: true,
+            ..Self::new(bay, port, unserved::udid(unserved))
+        }
+    }
+
+    /// True if `other` is, or may be, the same device in another mode: the same UDID or ECID,
+    /// or what hung on the same port.
+    fn is_of(&self, udid: Option<&Udid>, ecid: Option<u64>, port: Option<&PortPath>) -> bool {
+        udid.is_some() && self.udid.as_ref() == udid
+            || ecid.is_some() && self.label.ecid == ecid
+            || port.is_some() && self.port.as_ref() == port
     }
 
     /// Milliseconds the job took, or has taken until `now`.
@@ -101,6 +123,11 @@ fn standing_after(kind: &EventKind) -> Option<Verdict> {
             let sentence = format!("{reason} Trying again in {} s.", pause_ms.div_ceil(1000));
             Verdict::from(state).saying(sentence).because(chain.clone())
         }
+        EventKind::Recovering { rung } => Verdict::from(state).saying(match rung {
+            Rung::ResetDevice => "Resetting the device...",
+            Rung::PowerCyclePort => "Switching the port's power off and on...",
+        }),
+        EventKind::Quarantined { bay } => Verdict::quarantined(bay),
         _ => state.into(),
     })
 }
@@ -123,9 +150,17 @@ pub struct Board {
     news: broadcast::Sender<News>,
 }
 
+/// What a line of the board belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Device(Udid),
+    /// A device that no mux serves is known by its port.
+    Port(PortPath),
+}
+
 #[derive(Debug, Default)]
 struct State {
-    bays: BTreeMap<Udid, BayState>,
+    bays: BTreeMap<Key, BayState>,
     jobs: HashMap<JobId, Udid>,
     mux_trouble: Option<String>,
 }
@@ -168,7 +203,7 @@ impl Board {
         if matches!(event.kind, EventKind::JobStarted(_)) {
             state.jobs.insert(event.job, udid.clone());
         }
-        let Some(bay) = state.bays.get_mut(&udid) else { return };
+        let Some(bay) = state.bays.get_mut(&Key::Device(udid)) else { return };
         if matches!(event.kind, EventKind::JobStarted(_)) {
             bay.begin(event.job);
         }
@@ -179,27 +214,93 @@ impl Board {
         }
     }
 
-    pub(super) fn attached(&self, attachment: &Attachment) {
+    pub(super) fn attached(&self, link: &DeviceLink) {
+        let (udid, port) = (link.udid(), link.attachment().port.clone());
         let mut state = self.lock();
-        let bay = state.bays.entry(attachment.udid.clone()).or_insert_with(|| BayState::new(attachment));
+        self.drop_unserved(&mut state, |b| b.is_of(Some(udid), udid.ecid(), port.as_ref()));
+        let bay = state
+            .bays
+            .entry(Key::Device(udid.clone()))
+            .or_insert_with(|| BayState::new(link.bay().clone(), None, Some(udid.clone())));
+        bay.simulated = link.attachment().simulated;
         bay.attached = true;
-        bay.bay = Bay::from_location(attachment.location);
+        bay.bay = link.bay().clone();
+        bay.port = port;
         self.tell(News::Bay(Box::new(bay.clone())));
     }
 
     /// A Mac answered at an address; it hangs on no port.
     pub(super) fn arrived(&self, udid: &Udid, bay: &Bay) {
         let mut state = self.lock();
-        let mac =
-            state.bays.entry(udid.clone()).or_insert_with(|| BayState::empty(udid.clone(), bay.clone()));
+        let line = state.bays.entry(Key::Device(udid.clone()));
+        let mac = line.or_insert_with(|| BayState::new(bay.clone(), None, Some(udid.clone())));
         // Until it says which, so that its words are those for Macs.
         mac.label.product_type.get_or_insert_with(|| "Mac".to_owned());
         self.tell(News::Bay(Box::new(mac.clone())));
     }
 
     pub(super) fn detached(&self, udid: &Udid) {
-        if let Some(bay) = self.lock().bays.get_mut(udid) {
+        if let Some(bay) = self.lock().bays.get_mut(&Key::Device(udid.clone())) {
             bay.attached = false;
+            self.tell(News::Bay(Box::new(bay.clone())));
+        }
+    }
+
+    /// A device hangs on the bus that no mux serves.
+    pub(super) fn unserved(&self, unserved: &Unserved, bay: Bay) {
+        let new = BayState::of_unserved(unserved, bay);
+        let port = unserved.device.port.clone();
+        let mut state = self.lock();
+        let known = new.udid.clone().and_then(|udid| state.bays.get_mut(&Key::Device(udid)));
+        if let Some(known) = known.filter(|b| b.attached) {
+            // The mux died: the device is where it was, and the trouble is told already.
+            if unserved.reason == UnservedReason::MuxDead {
+                return;
+            }
+            known.attached = false;
+            self.tell(News::Bay(Box::new(known.clone())));
+        }
+        // The same device from another port.
+        self.drop_unserved(&mut state, |b| !b.attached && b.is_of(new.udid.as_ref(), new.label.ecid, None));
+        if state.bays.get(&Key::Port(port.clone())) != Some(&new) {
+            state.bays.insert(Key::Port(port), new.clone());
+            self.tell(News::Bay(Box::new(new)));
+        }
+    }
+
+    /// What no mux served at this port is gone, or is served now.
+    pub(super) fn unserved_left(&self, port: &PortPath) {
+        if let Some(bay) = self.lock().bays.get_mut(&Key::Port(port.clone())).filter(|b| b.attached) {
+            bay.attached = false;
+            self.tell(News::Bay(Box::new(bay.clone())));
+        }
+    }
+
+    /// The device with a line of its own that was last seen at this port and is shown as
+    /// attached.
+    pub(super) fn device_at(&self, port: &PortPath) -> Option<Udid> {
+        let state = self.lock();
+        let at = |bay: &&BayState| !bay.unserved && bay.attached && bay.port.as_ref() == Some(port);
+        state.bays.values().find(at).and_then(|bay| bay.udid.clone())
+    }
+
+    /// Takes lines of unserved devices off the board; who follows sees them go first.
+    fn drop_unserved(&self, state: &mut State, which: impl Fn(&BayState) -> bool) {
+        state.bays.retain(|key, bay| {
+            let drop = matches!(key, Key::Port(_)) && which(bay);
+            if drop && std::mem::replace(&mut bay.attached, false) {
+                self.tell(News::Bay(Box::new(bay.clone())));
+            }
+            !drop
+        });
+    }
+
+    /// A device is left alone because it keeps disappearing from its bay. A job that is open
+    /// says so itself.
+    pub(super) fn quarantined(&self, udid: &Udid, verdict: Verdict) {
+        if let Some(bay) = self.lock().bays.get_mut(&Key::Device(udid.clone())) {
+            bay.standing = verdict;
+            bay.until = None;
             self.tell(News::Bay(Box::new(bay.clone())));
         }
     }
@@ -208,7 +309,7 @@ impl Board {
     pub(super) fn resumed(&self, udid: &Udid, job: JobId, started: Timestamp, memory: &Memory) {
         let mut state = self.lock();
         state.jobs.insert(job, udid.clone());
-        if let Some(bay) = state.bays.get_mut(udid) {
+        if let Some(bay) = state.bays.get_mut(&Key::Device(udid.clone())) {
             bay.begin(job);
             bay.started = Some(started);
             bay.attempts = memory.attempts;
@@ -218,7 +319,7 @@ impl Board {
 
     /// A bay whose job could not even begin, or broke in a way no event tells.
     pub(super) fn stands(&self, udid: &Udid, verdict: Verdict, at: Timestamp) {
-        if let Some(bay) = self.lock().bays.get_mut(udid) {
+        if let Some(bay) = self.lock().bays.get_mut(&Key::Device(udid.clone())) {
             bay.standing = verdict;
             bay.started = bay.started.or(Some(at));
             bay.ended = Some(at);

@@ -1,11 +1,12 @@
 //! Single things with single devices: look, pair, unpair, list, remove.
 
+use super::{BayNames, BayState, unserved};
 use crate::device::facts::Facts;
 use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Earned, NotTrusted, Trust, TrustLimits, TrustObserver};
 use crate::device::{DeviceError, DeviceLink};
 use crate::limits::GLANCE;
-use crate::transport::{Attachment, Backend, TransportError};
+use crate::transport::{Attachment, Backend, TransportError, Unserved};
 use crate::wire::mcinstall::InstalledProfile;
 use crate::workflow::failure::Failure;
 use crate::workflow::outcome::{Class, Outcome, Verdict};
@@ -28,6 +29,12 @@ pub enum PickError {
         wanted: String,
         /// Those that are attached.
         attached: Vec<Attachment>,
+    },
+    /// The wanted one is on the bus, and no mux serves it.
+    #[error("{}", state.standing.sentence)]
+    Unserved {
+        /// How it stands.
+        state: Box<BayState>,
     },
     /// Several could be meant.
     #[error("{} devices are attached; say which one with -u UDID", attached.len())]
@@ -53,12 +60,13 @@ pub struct Info {
 pub struct Desk {
     backend: Arc<dyn Backend>,
     trust: Trust,
+    bays: Arc<BayNames>,
 }
 
 impl Desk {
-    /// A desk over `backend`.
-    pub fn new(backend: Arc<dyn Backend>, trust: Trust) -> Self {
-        Self { backend, trust }
+    /// A desk over `backend`, whose ports have these names.
+    pub fn new(backend: Arc<dyn Backend>, trust: Trust, bays: Arc<BayNames>) -> Self {
+        Self { backend, trust, bays }
     }
 
     /// What the backend is, for messages.
@@ -72,9 +80,20 @@ impl Desk {
     /// The mux cannot be asked.
     pub async fn attached(&self) -> Result<Vec<Attachment>, TransportError> {
         let mut list = self.backend.list().await?;
-        list.sort_by(|a, b| (a.location, &a.udid).cmp(&(b.location, &b.udid)));
+        list.sort_by_cached_key(|a| (self.bays.of(a).sort_key(), a.udid.clone()));
         list.dedup_by(|a, b| a.udid == b.udid);
         Ok(list)
+    }
+
+    /// Devices that no mux serves, in the order of bays.
+    pub async fn unserved(&self) -> Vec<BayState> {
+        let mut list: Vec<_> = self.backend.unserved().await.iter().map(|u| self.stands(u)).collect();
+        list.sort_by_cached_key(|state| state.bay.sort_key());
+        list
+    }
+
+    fn stands(&self, unserved: &Unserved) -> BayState {
+        BayState::of_unserved(unserved, self.bays.of_port(&unserved.device.port).0)
     }
 
     /// The device meant: the only one attached, or the one with this UDID.
@@ -86,7 +105,7 @@ impl Desk {
         let found = match wanted {
             Some(text) => match attached.iter().find(|a| a.udid.is_meant_by(text)) {
                 Some(found) => found.clone(),
-                None => return Err(PickError::NotHere { wanted: text.to_owned(), attached }),
+                None => return Err(self.not_here(text, attached).await),
             },
             None if attached.len() > 1 => return Err(PickError::Ambiguous { attached }),
             None => attached.into_iter().next().ok_or(PickError::None)?,
@@ -94,9 +113,19 @@ impl Desk {
         Ok(self.link(found))
     }
 
+    /// A device that no mux serves may be meant by serial number, ECID or IMEI too.
+    async fn not_here(&self, wanted: &str, attached: Vec<Attachment>) -> PickError {
+        let unserved = self.backend.unserved().await;
+        match unserved.iter().find(|u| unserved::is_meant_by(u, wanted)) {
+            Some(found) => PickError::Unserved { state: Box::new(self.stands(found)) },
+            None => PickError::NotHere { wanted: wanted.to_owned(), attached },
+        }
+    }
+
     /// The link to an attachment.
     pub fn link(&self, attachment: Attachment) -> DeviceLink {
-        DeviceLink::new(self.backend.clone(), attachment)
+        let bay = self.bays.of(&attachment);
+        DeviceLink::new(self.backend.clone(), attachment, bay)
     }
 
     /// What a device tells everybody; asks it nothing that could raise a dialog.

@@ -4,31 +4,36 @@
 //! messages, no rendering. Start at [`Station::run`]; [`board`] is what screens read,
 //! [`desk`] does single things with single devices.
 
+pub mod bays;
 pub mod board;
 pub mod desk;
 pub mod doctor;
+mod flaps;
+pub mod learn;
 pub mod library;
 pub mod macs;
 mod registry;
 mod sink;
+pub mod unserved;
 
+pub use bays::BayNames;
 pub use board::{BayState, Board, News};
 pub use desk::Desk;
 
 use crate::clock::Clock;
 use crate::device::trust::Trust;
 use crate::device::{DeviceLink, Presence};
-use crate::ids::{Bay, JobId, Udid};
+use crate::ids::{JobId, MuxId, PortPath, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
 use crate::limits::SHUTDOWN_GRACE;
-use crate::transport::{Attachment, Backend, BackendEvent};
+use crate::transport::{Attachment, Backend, BackendEvent, Unserved};
 use crate::wire::profile::Profile;
 use crate::workflow::engine::{self, EventSink, Job};
 use crate::workflow::event::{EventKind, NewJob};
 use crate::workflow::memory::Memory;
 use crate::workflow::outcome::{Class, Verdict};
 use crate::workflow::policy::Policy;
-use registry::{Links, Registry};
+use registry::{Arrival, Links, Registry};
 use sink::{DrySink, JournalSink};
 use std::collections::HashMap;
 use std::future::Future;
@@ -52,6 +57,8 @@ pub enum Selection {
     All,
     /// These, attached now; others are left alone.
     Listed(Vec<Attachment>),
+    /// This one, attached now; nothing else is even shown.
+    Only(Attachment),
 }
 
 /// How a run ended.
@@ -73,6 +80,8 @@ pub struct Station {
     pub journal: Option<Journal>,
     /// What screens read. The journal's observer must feed it.
     pub board: Arc<Board>,
+    /// What ports are called.
+    pub bays: Arc<BayNames>,
     /// Who we are to devices.
     pub trust: Trust,
     /// The profile wanted.
@@ -94,14 +103,17 @@ impl Station {
         let mut run = Run {
             leftovers: self.leftovers().await,
             station: self.clone(),
-            registry: Registry::new(&selection),
+            registry: Registry::new(&selection, once),
             jobs: JoinSet::new(),
             names: HashMap::new(),
             once,
+            shows_unserved: !matches!(selection, Selection::Only(_)),
             patience: Instant::now() + NO_DEVICE,
         };
-        if let Selection::Listed(attachments) = selection {
-            attachments.into_iter().for_each(|a| run.attached(a));
+        match selection {
+            Selection::All => {}
+            Selection::Listed(attachments) => attachments.into_iter().for_each(|a| run.attached(a)),
+            Selection::Only(attachment) => run.attached(attachment),
         }
         let end = tokio::select! {
             end = run.until_over() => end,
@@ -110,6 +122,11 @@ impl Station {
         // Dropped jobs close their connections; their journal shows them open.
         let _ = timeout(SHUTDOWN_GRACE, run.jobs.shutdown()).await;
         end
+    }
+
+    fn link(&self, attachment: Attachment) -> DeviceLink {
+        let bay = self.bays.of(&attachment);
+        DeviceLink::new(self.backend.clone(), attachment, bay)
     }
 
     fn sink(&self) -> Arc<dyn EventSink> {
@@ -122,11 +139,11 @@ impl Station {
     /// One device's job from whatever the journal knows of it to its end.
     async fn enroll(
         &self,
-        attachment: Attachment,
+        link: DeviceLink,
         superseded: Vec<JobId>,
         links: watch::Receiver<Presence>,
     ) -> Verdict {
-        let (id, memory) = match self.open_job(&attachment, superseded).await {
+        let (id, memory) = match self.open_job(&link, superseded).await {
             Ok(opened) => opened,
             Err(error) => return journal_trouble(&error),
         };
@@ -162,10 +179,10 @@ impl Station {
     /// The device's open job for this profile, or a new one.
     async fn open_job(
         &self,
-        attachment: &Attachment,
+        link: &DeviceLink,
         superseded: Vec<JobId>,
     ) -> Result<(JobId, Memory), JournalError> {
-        let new = self.new_job(attachment);
+        let new = self.new_job(link);
         let Some(journal) = &self.journal else {
             return Ok((sink::begin_dry(&self.board, &self.clock, new), Memory::default()));
         };
@@ -183,11 +200,11 @@ impl Station {
         }
     }
 
-    fn new_job(&self, attachment: &Attachment) -> NewJob {
+    fn new_job(&self, link: &DeviceLink) -> NewJob {
         NewJob {
-            udid: attachment.udid.clone(),
-            bay: Bay::from_location(attachment.location),
-            simulated: attachment.simulated,
+            udid: link.udid().clone(),
+            bay: link.bay().clone(),
+            simulated: link.attachment().simulated,
             profile_sha256: library::hex(&self.profile.file_sha256()),
             profile_identifier: self.profile.identifier().to_owned(),
             profile_uuid: self.profile.uuid().to_owned(),
@@ -220,6 +237,7 @@ struct Run {
     jobs: JoinSet<Verdict>,
     names: HashMap<Id, Udid>,
     once: bool,
+    shows_unserved: bool,
     patience: Instant,
 }
 
@@ -231,6 +249,7 @@ impl Run {
             if self.once && self.jobs.is_empty() && self.registry.is_settled() {
                 return RunEnd::Done;
             }
+            let release = self.registry.next_release();
             tokio::select! {
                 biased;
                 ended = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => {
@@ -242,6 +261,7 @@ impl Run {
                     Some(event) => self.happened(event),
                     None => watching = false,
                 },
+                () = sleep_until(release.unwrap_or(self.patience)), if release.is_some() => self.release(),
                 () = sleep_until(self.patience), if self.once && self.jobs.is_empty() => {
                     return if self.registry.is_empty() { RunEnd::NoDevice } else { RunEnd::Done };
                 }
@@ -252,35 +272,72 @@ impl Run {
     fn happened(&mut self, event: BackendEvent) {
         match event {
             BackendEvent::Attached(attachment) => self.attached(attachment),
-            BackendEvent::Detached(id) => {
-                if let Some(udid) = self.registry.detached(id) {
-                    self.station.board.detached(&udid);
-                }
-            }
+            BackendEvent::Detached(id) => self.detached(id),
             BackendEvent::Lost { reason } => {
                 tracing::warn!(%reason, "the way to the devices is lost");
                 self.registry.all_void(&reason);
                 self.station.board.mux(Some(reason));
             }
             BackendEvent::Ready => self.station.board.mux(None),
-            BackendEvent::Unserved(_) | BackendEvent::UnservedLeft(_) => {}
+            BackendEvent::Unserved(unserved) => self.unserved(&unserved),
+            BackendEvent::UnservedLeft(port) => self.unserved_left(&port),
+        }
+    }
+
+    fn unserved(&mut self, unserved: &Unserved) {
+        // Of a device that is served a late look at the bus says nothing new.
+        let served = unserved::udid(unserved).is_some_and(|udid| self.registry.is_present(&udid));
+        if self.shows_unserved && !served {
+            let bay = self.station.bays.of_port(&unserved.device.port).0;
+            self.station.board.unserved(unserved, bay);
+        }
+    }
+
+    fn unserved_left(&mut self, port: &PortPath) {
+        let board = &self.station.board;
+        board.unserved_left(port);
+        // Unplugged while the mux was dead, which could not tell.
+        if let Some(udid) = board.device_at(port).filter(|udid| !self.registry.is_present(udid)) {
+            board.detached(&udid);
         }
     }
 
     fn attached(&mut self, attachment: Attachment) {
-        let link = DeviceLink::new(self.station.backend.clone(), attachment.clone());
-        let Some(start) = self.registry.attached(link, self.once) else { return };
-        self.station.board.attached(&attachment);
-        self.patience = Instant::now() + SETTLE;
-        if let Some(links) = start {
-            self.start(attachment, links);
+        let link = self.station.link(attachment);
+        let arrival = self.registry.attached(link.clone(), Instant::now());
+        if !matches!(arrival, Arrival::Ignored) {
+            self.station.board.attached(&link);
+            self.patience = Instant::now() + SETTLE;
+        }
+        self.arrived(link, arrival);
+    }
+
+    fn arrived(&mut self, link: DeviceLink, arrival: Arrival) {
+        if let Arrival::Starts(links) = arrival {
+            self.start(link, links);
         }
     }
 
-    fn start(&mut self, attachment: Attachment, links: Links) {
-        let (station, udid) = (self.station.clone(), attachment.udid.clone());
+    fn detached(&mut self, id: MuxId) {
+        let Some(departure) = self.registry.detached(id, Instant::now()) else { return };
+        self.station.board.detached(&departure.udid);
+        if let Some(bay) = departure.quarantined {
+            self.station.board.quarantined(&departure.udid, Verdict::quarantined(&bay));
+        }
+    }
+
+    /// Quarantine ends for devices that stayed calm.
+    fn release(&mut self) {
+        for (link, arrival) in self.registry.release(Instant::now()) {
+            tracing::info!(udid = %link.udid(), bay = %link.bay(), "calm again: quarantine ends");
+            self.arrived(link, arrival);
+        }
+    }
+
+    fn start(&mut self, link: DeviceLink, links: Links) {
+        let (station, udid) = (self.station.clone(), link.udid().clone());
         let superseded = self.leftovers.remove(&udid).unwrap_or_default();
-        let task = self.jobs.spawn(async move { station.enroll(attachment, superseded, links).await });
+        let task = self.jobs.spawn(async move { station.enroll(link, superseded, links).await });
         self.names.insert(task.id(), udid);
     }
 
@@ -298,11 +355,11 @@ impl Run {
         self.patience = Instant::now() + SETTLE;
         // Most ends are on the board by their event; what no journal could take is not.
         let board = &self.station.board;
-        if !board.bays().iter().any(|b| b.udid == udid && b.ended.is_some()) {
+        if !board.bays().iter().any(|b| b.udid.as_ref() == Some(&udid) && b.ended.is_some()) {
             board.stands(&udid, verdict, self.station.clock.now());
         }
-        if let Some((attachment, links)) = again {
-            self.start(attachment, links);
+        if let Some((link, links)) = again {
+            self.start(link, links);
         }
     }
 }

@@ -15,12 +15,14 @@ pub mod usbmuxd;
 pub use error::TransportError;
 pub use plist_channel::PlistChannel;
 
-pub use usb::{UsbDevice, UsbMode};
+pub use crate::wire::boot_identity::BootIdentity;
+pub use usb::{BusLoad, UsbDevice, UsbMode};
 
 use crate::ids::{MuxId, PortPath, Udid};
 use crate::secret::Secret;
 use crate::wire::usbmuxd::{AttachedDevice, ConnectionType};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -67,6 +69,19 @@ impl Attachment {
             product_id: device.product_id,
             simulated: device.simulated,
         })
+    }
+
+    /// The attachment as a mux describes it to its clients.
+    pub fn to_mux(&self) -> AttachedDevice {
+        AttachedDevice {
+            id: self.id,
+            serial: self.udid.to_string(),
+            connection: ConnectionType::Usb,
+            location: self.location,
+            product_id: self.product_id,
+            speed: self.speed,
+            simulated: self.simulated,
+        }
     }
 }
 
@@ -125,7 +140,8 @@ pub enum UnservedReason {
 }
 
 /// What can be done to a device that is attached and does not answer, in rising order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Rung {
     /// A USB reset of the device.
     ResetDevice,
@@ -207,6 +223,11 @@ pub trait Backend: Send + Sync + Debug {
     /// # Errors
     /// As [`Backend::list`].
     async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError>;
+
+    /// Devices on the bus that no mux serves, as far as they are known by now.
+    async fn unserved(&self) -> Vec<Unserved> {
+        Vec::new()
+    }
 
     /// Takes a rung of the recovery ladder. Ok means that it was done; that it helped is shown
     /// by the detach that must follow.

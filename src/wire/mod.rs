@@ -10,6 +10,7 @@ pub mod lockdown;
 pub mod mac_profiles;
 pub mod mcinstall;
 pub mod mcinstall_error;
+pub mod mux_packet;
 pub mod notification_proxy;
 pub mod pair_record;
 pub mod plist_frame;

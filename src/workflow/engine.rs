@@ -13,9 +13,11 @@ use super::policy::Policy;
 use super::steps;
 use crate::clock::Clock;
 use crate::device::trust::Trust;
-use crate::device::{DeviceLink, Presence};
-use crate::ids::{Bay, JobId};
-use crate::limits::{RECONNECT_PAUSES, RETRY_ONCE_PAUSE, UNLOCK_POLL};
+use crate::device::{DeviceLink, Presence, Rung, RungError};
+use crate::ids::JobId;
+use crate::limits::{
+    FLAP_PATIENCE, RECONNECT_PAUSES, RETRY_ONCE_PAUSE, RUNG_NOTICE, RUNG_PROOF, RUNG_TAKES, UNLOCK_POLL,
+};
 use crate::wire::printable::sentence;
 use crate::wire::profile::Profile;
 use async_trait::async_trait;
@@ -25,7 +27,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Where a job's events go. An event counts as having happened only once this returned.
 #[async_trait]
@@ -94,6 +96,8 @@ pub(super) struct Run {
     quiet: bool,
     /// Broken connections since the device was last inspected whole.
     pub(super) reconnects: usize,
+    /// The device was inspected after the last push began.
+    looked: bool,
     unlock_deadline: Option<Instant>,
     committing: Option<Committing>,
     /// The second try of something that should not happen is used up.
@@ -111,8 +115,15 @@ struct Committing {
 /// Runs a job to its end. Dropping the future stops it where it stands; its journal then
 /// shows it open, and a later run resumes it.
 pub async fn run(job: Job) -> Verdict {
-    let mut run =
-        Run { job, quiet: false, reconnects: 0, unlock_deadline: None, committing: None, tried_again: false };
+    let mut run = Run {
+        job,
+        quiet: false,
+        reconnects: 0,
+        looked: false,
+        unlock_deadline: None,
+        committing: None,
+        tried_again: false,
+    };
     let verdict = match run.until_over().await {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
@@ -172,17 +183,32 @@ impl Run {
             // Handed out while its policies were followed: it is enrolled all the same.
             return Ok(Err(Outcome::Enrolled.into()));
         }
-        self.emit(EventKind::Detached).await.map_err(journal_reason)?;
+        let mut deadline = moment_after(self.job.policy.replug_within);
         let mut links = self.job.links.clone();
-        let here = |presence: &Presence| presence.link().is_some();
-        let back = match timeout(self.job.policy.replug_within, links.wait_for(here)).await {
-            Ok(Ok(presence)) => presence.link().cloned(),
-            _ => None,
-        };
-        let Some(link) = back else { return Ok(Err(self.away())) };
-        let bay = Bay::from_location(link.attachment().location);
-        self.emit(EventKind::Reattached { bay }).await.map_err(journal_reason)?;
-        Ok(Ok(link))
+        let (mut detach_told, mut quarantine_told) = (false, false);
+        loop {
+            let presence = links.borrow_and_update().clone();
+            match presence {
+                Presence::Here(link) => {
+                    let bay = link.bay().clone();
+                    self.emit(EventKind::Reattached { bay }).await.map_err(journal_reason)?;
+                    return Ok(Ok(link));
+                }
+                Presence::Quarantined(bay) if !quarantine_told => {
+                    quarantine_told = true;
+                    self.emit(EventKind::Quarantined { bay }).await.map_err(journal_reason)?;
+                    deadline = deadline.max(moment_after(FLAP_PATIENCE));
+                }
+                Presence::Unplugged | Presence::MuxLost(_) if !detach_told => {
+                    detach_told = true;
+                    self.emit(EventKind::Detached).await.map_err(journal_reason)?;
+                }
+                _ => {}
+            }
+            if !matches!(timeout_at(deadline, links.changed()).await, Ok(Ok(()))) {
+                return Ok(Err(self.away()));
+            }
+        }
     }
 
     /// How a job ends whose device did not come back.
@@ -191,6 +217,7 @@ impl Run {
             Presence::MuxLost(reason) => Verdict::from(Outcome::DetachedMidway)
                 .saying(format!("The way to the devices was lost: {reason}."))
                 .then("Restart usbmuxd and run enlist again; `enlist doctor` checks it."),
+            Presence::Quarantined(bay) => Verdict::quarantined(bay),
             _ => Outcome::DetachedMidway.into(),
         }
     }
@@ -202,8 +229,12 @@ impl Run {
             Failure::AwaitUnlock { state } => self.await_unlock(state, link).await,
             Failure::Reconnect { reason } => {
                 let Some(pause) = RECONNECT_PAUSES.get(self.reconnects).copied() else {
+                    if self.climb(link).await? {
+                        self.reconnects = 0;
+                        return Ok(None);
+                    }
                     let said = sentence(&reason);
-                    let next = "Try another cable and another port; plug the device in again.";
+                    let next = "Unplug the device, try another cable and another port, and plug it in again.";
                     return Ok(Some(Verdict::failed(Class::Transport, said, next)));
                 };
                 self.reconnects += 1;
@@ -296,6 +327,60 @@ impl Run {
         }
     }
 
+    /// Goes up the recovery ladder, each rung at most once a job: true if the device went
+    /// through a detach, so that another look is worth while.
+    async fn climb(&mut self, link: &DeviceLink) -> Result<bool, String> {
+        // It may be installing right now, and nobody looked since.
+        let unknown = self.job.memory.last_push().is_some_and(|p| p.answer.is_none()) && !self.looked;
+        if unknown || self.job.policy.dry_run {
+            return Ok(false);
+        }
+        for rung in [Rung::ResetDevice, Rung::PowerCyclePort] {
+            let fresh = !self.job.memory.rungs.contains(&rung);
+            if fresh && self.take_rung(rung, link).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn take_rung(&mut self, rung: Rung, link: &DeviceLink) -> Result<bool, String> {
+        let mut recovery = std::pin::pin!(link.recover(rung));
+        let early = timeout(RUNG_NOTICE, &mut recovery).await;
+        if let Ok(Err(RungError::NotPossible(reason))) = &early {
+            tracing::info!(udid = %link.udid(), ?rung, %reason, "a rung of the ladder is skipped");
+            return Ok(false);
+        }
+        self.emit(EventKind::Recovering { rung }).await.map_err(journal_reason)?;
+        let late = || RungError::Failed("it did not end in time".into());
+        let done = match early {
+            Ok(done) => done,
+            Err(_) => timeout(RUNG_TAKES, recovery).await.unwrap_or_else(|_| Err(late())),
+        };
+        if let Err(error) = done {
+            tracing::warn!(udid = %link.udid(), ?rung, %error, "a rung of the ladder failed");
+            link.expect_detach(false);
+            return Ok(false);
+        }
+        let mut links = self.job.links.clone();
+        let proof = async {
+            gone(&mut links, link).await;
+            links.wait_for(|presence| presence.link().is_some()).await.ok()?.link().cloned()
+        };
+        if let Ok(Some(back)) = timeout(RUNG_PROOF, proof).await {
+            let bay = back.bay().clone();
+            self.emit(EventKind::Reattached { bay }).await.map_err(journal_reason)?;
+            return Ok(true);
+        }
+        let stays = self.job.links.borrow().link().is_some_and(|l| l.attachment().id == link.attachment().id);
+        if stays {
+            tracing::warn!(udid = %link.udid(), ?rung, "the device did not notice");
+            link.expect_detach(false);
+        }
+        // One that went and stays away is waited for as after any detach.
+        Ok(!stays)
+    }
+
     /// Begins an attempt, unless this one only polls for an unlock.
     pub(super) async fn begin_attempt(&mut self) -> Result<(), Break> {
         if self.quiet {
@@ -308,6 +393,7 @@ impl Run {
     /// The device was inspected whole: it is unlocked, and the connection holds.
     pub(super) fn inspected(&mut self) {
         self.quiet = false;
+        self.looked = true;
         self.reconnects = 0;
         self.unlock_deadline = None;
     }
@@ -315,6 +401,7 @@ impl Run {
     /// Commits an event and remembers it.
     pub(super) async fn emit(&mut self, kind: EventKind) -> Result<(), Break> {
         let at = self.job.clock.now();
+        self.looked &= !matches!(kind, EventKind::PushStarted { .. });
         let (sink, id, event) = (self.job.sink.clone(), self.job.id, kind.clone());
         // A job waits for the disk where a crash would matter: before a push, and at its end.
         // The rest rides along in order, so that a slow disk does not slow every step.
@@ -360,6 +447,12 @@ impl Break {
 
 fn journal_reason(broken: Break) -> String {
     broken.words().unwrap_or_default()
+}
+
+/// The moment `wait` from now; years away if it cannot be counted.
+fn moment_after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or(now + Duration::from_secs(30 * 365 * 86_400))
 }
 
 /// Resolves when the attachment `link` is no longer the present one.

@@ -1,6 +1,7 @@
 //! Events: the only output of a workflow. The journal keeps them, the screens follow them.
 
 use super::outcome::{Outcome, Verdict};
+use crate::device::Rung;
 use crate::ids::{Bay, JobId, Udid};
 use crate::wire::mcinstall_error::ErrorChain;
 use jiff::Timestamp;
@@ -180,6 +181,16 @@ pub enum EventKind {
         /// Where.
         bay: Bay,
     },
+    /// The device is left alone because it keeps disappearing from this bay; the job waits.
+    Quarantined {
+        /// Where.
+        bay: Bay,
+    },
+    /// A rung of the recovery ladder is taken.
+    Recovering {
+        /// Which.
+        rung: Rung,
+    },
     /// A step ended.
     StepFinished {
         /// Which.
@@ -209,6 +220,8 @@ impl EventKind {
             Self::Retrying { .. } => "retrying",
             Self::Detached => "detached",
             Self::Reattached { .. } => "reattached",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Recovering { .. } => "recovering",
             Self::StepFinished { .. } => "step-finished",
             Self::JobEnded(_) => "job-ended",
         }
@@ -222,7 +235,8 @@ impl EventKind {
             Self::StepStarted { step: StepId::Verify } => Some(Outcome::Verifying),
             Self::StepStarted { step: StepId::FollowPolicies } => Some(Outcome::Enrolled),
             Self::Waiting { state, .. } => Some(*state),
-            Self::Retrying { .. } => Some(Outcome::Retrying),
+            Self::Retrying { .. } | Self::Recovering { .. } => Some(Outcome::Retrying),
+            Self::Quarantined { .. } => Some(Outcome::Quarantined),
             Self::Detached => Some(Outcome::DetachedMidway),
             Self::JobEnded(verdict) => Some(verdict.outcome),
             _ => None,

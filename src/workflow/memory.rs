@@ -1,6 +1,7 @@
 //! What a job remembers of itself: rebuilt from its events after a restart.
 
 use super::event::{Event, EventKind, PushAnswer, StepId, StepResult};
+use crate::device::Rung;
 use jiff::Timestamp;
 
 /// One push of the profile.
@@ -21,6 +22,8 @@ pub struct Memory {
     pub pushes: Vec<Push>,
     /// Automatic retries used up.
     pub retries: u32,
+    /// Rungs of the recovery ladder taken: each at most once a job.
+    pub rungs: Vec<Rung>,
     /// The profile was read back: whatever happens now, the device is enrolled.
     pub verified: bool,
 }
@@ -46,6 +49,7 @@ impl Memory {
                 }
             }
             EventKind::Retrying { .. } => self.retries += 1,
+            EventKind::Recovering { rung } => self.rungs.push(*rung),
             EventKind::StepFinished { step: StepId::Verify, result: StepResult::Done, .. } => {
                 self.verified = true;
             }

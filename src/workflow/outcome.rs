@@ -1,6 +1,7 @@
 //! What a bay can show: the outcomes of design section 3, each with its machine name, one
 //! sentence for the technician, a next action, and the class of who must act.
 
+use crate::ids::Bay;
 use crate::wire::mcinstall_error::ErrorChain;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -183,6 +184,13 @@ impl Verdict {
             next: Some(next.into()),
             chain: ErrorChain::default(),
         }
+    }
+
+    /// A device that keeps disappearing from this bay.
+    pub fn quarantined(bay: &Bay) -> Self {
+        Self::from(Outcome::Quarantined)
+            .saying(format!("The device keeps disappearing from {bay}."))
+            .then(format!("Try another cable in {bay}."))
     }
 
     /// Replaces the sentence.

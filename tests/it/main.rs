@@ -18,6 +18,18 @@ mod mac;
 mod main_job;
 mod mux;
 mod outcomes;
+mod ports;
+#[cfg(target_os = "linux")]
+mod qemu;
 mod support;
+mod udev;
+#[cfg(target_os = "linux")]
+mod usb;
+#[cfg(target_os = "linux")]
+mod usb_client;
+#[cfg(target_os = "linux")]
+mod usb_mux;
+#[cfg(target_os = "linux")]
+mod usb_way;
 mod virtual_time;
 mod written_down;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use enlist::clock::Clock;
 use enlist::device::trust::{RecordStore, StationIdentity, Trust};
 use enlist::device::{DeviceLink, Presence};
-use enlist::ids::{JobId, Udid};
+use enlist::ids::{Bay, JobId, Udid};
 use enlist::sim::{Command, Fleet, FleetOptions, Persona};
 use enlist::workflow::engine::{self, EventSink, Job};
 use enlist::workflow::event::EventKind;
@@ -57,7 +57,8 @@ impl EventSink for SlowSink {
 async fn link(fleet: &Fleet) -> DeviceLink {
     let backend = fleet.backend();
     let attachment = backend.list().await.unwrap().remove(0);
-    DeviceLink::new(backend, attachment)
+    let bay = Bay::from_location(attachment.location);
+    DeviceLink::new(backend, attachment, bay)
 }
 
 #[tokio::test(start_paused = true)]

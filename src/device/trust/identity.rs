@@ -73,6 +73,11 @@ impl StationIdentity {
         })
     }
 
+    /// The SystemBUID of records that no mux has a say in.
+    pub fn system_buid(&self) -> &str {
+        &self.system_buid
+    }
+
     fn create(path: &Path, clock: &Clock) -> Result<Self, DeviceError> {
         let failed = |e: openssl::error::ErrorStack| DeviceError::Identity {
             path: path.into(),

@@ -4,8 +4,10 @@ mod certificate;
 mod earn;
 mod identity;
 mod private_file;
+mod records;
 mod store;
 
 pub use earn::{Awaiting, Earned, NotTrusted, Trust, TrustLimits, TrustObserver};
 pub use identity::StationIdentity;
+pub use records::StationRecords;
 pub use store::RecordStore;

@@ -1,6 +1,8 @@
 use super::*;
-use crate::sim::{Command, ControlServer, MuxServer, MuxServerOptions, SocketAddress};
+use crate::sim::{Command, ControlServer};
 use crate::transport::BackendEvent;
+use crate::transport::usbmuxd::MuxAddress;
+use crate::transport::usbmuxd::server::{MuxServer, MuxServerOptions};
 use crate::wire::usbmuxd::{Message, Packet, PacketDecoder, Request as MuxRequest};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,8 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 async fn served(fleet: &Fleet, folder: &Path) -> MuxServer {
-    let address = SocketAddress::Unix(folder.join("mux"));
-    MuxServer::start(fleet, &address, MuxServerOptions::default()).await.unwrap()
+    let address = MuxAddress::Unix(folder.join("mux"));
+    MuxServer::start(fleet.backend(), &address, MuxServerOptions::default()).await.unwrap()
 }
 
 struct Client {
@@ -121,8 +123,8 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mux");
     let bench = Bench::persona(Persona::Ready);
-    let address = SocketAddress::Unix(path.clone());
-    let start = async || MuxServer::start(&bench.fleet, &address, MuxServerOptions::default()).await;
+    let address = MuxAddress::Unix(path.clone());
+    let start = async || MuxServer::start(bench.fleet.backend(), &address, MuxServerOptions::default()).await;
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let first = start().await.unwrap();
     assert_eq!(start().await.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
@@ -136,9 +138,9 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 async fn too_many_clients_are_turned_away() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::persona(Persona::Ready);
-    let address = SocketAddress::Unix(folder.path().join("mux"));
+    let address = MuxAddress::Unix(folder.path().join("mux"));
     let options = MuxServerOptions { most_clients: 1, ..MuxServerOptions::default() };
-    let server = MuxServer::start(&bench.fleet, &address, options).await.unwrap();
+    let server = MuxServer::start(bench.fleet.backend(), &address, options).await.unwrap();
     let mut first = Client::new(folder.path()).await;
     assert!(matches!(first.ask(MuxRequest::ReadBuid).await, Message::Buid(_)));
     assert_eq!(Client::new(folder.path()).await.next().await, None);

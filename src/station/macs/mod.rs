@@ -122,7 +122,7 @@ impl Macs {
         };
         // What no journal could take is not on the board by its event.
         if let Some(verdict) = mac::run(job, cancelled).await
-            && !self.board.bays().iter().any(|b| b.udid == udid && b.ended.is_some())
+            && !self.board.bays().iter().any(|b| b.udid.as_ref() == Some(&udid) && b.ended.is_some())
         {
             self.board.stands(&udid, verdict, self.clock.now());
         }

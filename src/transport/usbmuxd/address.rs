@@ -73,6 +73,14 @@ impl fmt::Display for MuxAddress {
 }
 
 impl MuxAddress {
+    /// The form every client of `USBMUXD_SOCKET_ADDRESS` understands.
+    pub fn in_full(&self) -> String {
+        match self {
+            Self::Unix(path) => format!("UNIX:{}", path.display()),
+            Self::Tcp { .. } => self.to_string(),
+        }
+    }
+
     /// Opens a stream to the mux.
     ///
     /// # Errors
@@ -103,7 +111,12 @@ mod tests {
         assert_eq!("localhost:27015".parse(), tcp("localhost", 27015));
         assert_eq!("1.2.3.4:27015".parse(), tcp("1.2.3.4", 27015));
         assert_eq!("[::1]:27015".parse(), tcp("::1", 27015));
-        for bad in ["", "UNIX:", "host", "host:", "host:0", "host:65536", ":5", "[::1:5", "::1:5"] {
+        for text in ["UNIX:/tmp/mux", "1.2.3.4:27015", "[::1]:27015"] {
+            assert_eq!(text.parse::<MuxAddress>().unwrap().in_full(), text);
+        }
+        for bad in
+            ["", "UNIX:", "host", "host:", "host:0", "host:65536", ":5", "[::1:5", "::1:5", "[]:1", "host:x"]
+        {
             assert!(bad.parse::<MuxAddress>().is_err(), "{bad}");
         }
     }

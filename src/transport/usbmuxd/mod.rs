@@ -1,8 +1,10 @@
-//! The backend of a usbmuxd socket: the system's daemon, or anything that speaks like it.
+//! The backend of a usbmuxd socket: the system's daemon, or anything that speaks like it;
+//! and a [`server`] that does.
 
 mod address;
 mod connection;
 mod listen;
+pub mod server;
 
 pub use address::{BadMuxAddress, DEFAULT_SOCKET, MuxAddress};
 

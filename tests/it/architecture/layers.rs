@@ -73,9 +73,11 @@ const LAYERS: &[Layer] = &[
             "transport::TransportError",
             // What the bus shows, as data.
             "transport::UsbDevice",
+            "transport::BusLoad",
             "transport::UsbMode",
             "transport::Unserved",
             "transport::UnservedReason",
+            "transport::BootIdentity",
             "transport::Rung",
             "transport::RungError",
             "device",
@@ -106,7 +108,7 @@ const LAYERS: &[Layer] = &[
 const BESIDE: &[Layer] = &[
     layer("", &[]),
     layer("main", &[]),
-    layer("config", &["limits", "wire::printable", "transport::usbmuxd", "workflow::policy"]),
+    layer("config", &["ids", "limits", "wire::printable", "transport::usbmuxd", "workflow::policy"]),
     // The composition roots.
     layer("cli::compose", ANYTHING),
     layer("cli::serve", ANYTHING),
@@ -208,7 +210,9 @@ fn codecs_and_decisions_do_no_io_and_crates_stay_where_they_belong() {
         for (word, line) in source.words() {
             let crates = CRATES.iter().find(|(name, _)| *name == word);
             let misplaced = crates.is_some_and(|(_, homes)| !homes.iter().any(|home| within(&module, home)));
-            if misplaced || pure && NO_IO.contains(&word.as_str()) {
+            // The mux has deadlines; it is told the time, and clippy forbids asking for it.
+            let told = word == "Instant" && within(&module, "proto::mux");
+            if misplaced || pure && !told && NO_IO.contains(&word.as_str()) {
                 wrong.push(format!("{}:{line}: {word}", source.path));
             }
         }

@@ -63,7 +63,7 @@ fn readme_lists_every_subcommand_with_its_own_words() {
         match row {
             None => wrong.push(format!("enlist {name} is missing")),
             // Where there are nested subcommands, their own words count.
-            Some(row) if row[1].starts_with(&about) || name == "profile" => {}
+            Some(row) if row[1].starts_with(&about) || matches!(name.as_str(), "profile" | "bays") => {}
             Some(row) => wrong.push(format!("enlist {name}: '{}' instead of '{about}'", row[1])),
         }
     }
@@ -150,6 +150,8 @@ fn readme_lists_every_key_with_its_default() {
         SetupAssistant::Push => "push",
         SetupAssistant::Hold => "hold",
     };
+    assert_eq!(default("mux.way"), "auto");
+    assert_eq!(enlist::config::MuxWay::default(), enlist::config::MuxWay::Auto);
     assert_eq!(default("mux.socket"), enlist::transport::usbmuxd::MuxAddress::default().to_string());
     assert_eq!(default("enroll.person_within"), policy.person_within.as_secs().to_string());
     assert_eq!(default("enroll.accept_within"), policy.accept_within.as_secs().to_string());

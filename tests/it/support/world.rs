@@ -5,12 +5,14 @@ use enlist::device::trust::{RecordStore, StationIdentity, Trust};
 use enlist::ids::Udid;
 use enlist::journal::{Journal, JournalReader};
 use enlist::sim::{Counters, DeviceSpec, Fleet, FleetOptions, Latency, Persona, Settings};
-use enlist::station::{BayState, Board, Selection, Station};
+use enlist::station::{BayNames, BayState, Board, News, Selection, Station};
+use enlist::transport::Backend;
 use enlist::wire::profile::{Profile, Purpose, TrustAnchors};
 use enlist::workflow::policy::Policy;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// When every virtual world begins.
@@ -21,6 +23,7 @@ pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) clock: Clock,
     pub(crate) policy: Policy,
+    pub(crate) bays: Arc<BayNames>,
     folder: tempfile::TempDir,
 }
 
@@ -28,6 +31,22 @@ pub(crate) struct World {
 pub(crate) struct Ran {
     pub(crate) bays: Vec<BayState>,
     pub(crate) took: Duration,
+    /// Every change of the board.
+    pub(crate) seen: Vec<BayState>,
+}
+
+/// Collects every change until the board is gone.
+fn follow(board: &Board) -> JoinHandle<Vec<BayState>> {
+    let mut news = board.follow();
+    tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while let Ok(change) = news.recv().await {
+            if let News::Bay(bay) = change {
+                seen.push(*bay);
+            }
+        }
+        seen
+    })
 }
 
 impl World {
@@ -48,7 +67,13 @@ impl World {
             ..FleetOptions::default()
         };
         let fleet = Fleet::new(options).unwrap();
-        Self { fleet, clock, policy: Policy::default(), folder: tempfile::tempdir().unwrap() }
+        Self {
+            fleet,
+            clock,
+            policy: Policy::default(),
+            bays: Arc::default(),
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// One device of one persona.
@@ -67,28 +92,44 @@ impl World {
 
     /// Runs the station until every job is over or `stop` resolves.
     pub(crate) async fn run_until(&self, stop: impl Future<Output = ()> + Send) -> Ran {
+        let backend = self.fleet.backend();
+        let selection = Selection::Listed(backend.list().await.unwrap());
+        self.run_over(backend, selection, true, stop).await
+    }
+
+    /// Runs the station over another backend.
+    pub(crate) async fn run_over(
+        &self,
+        backend: Arc<dyn Backend>,
+        selection: Selection,
+        once: bool,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Ran {
         let board = Arc::new(Board::default());
         let observer = board.clone();
         let journal =
             Journal::open(self.journal_path(), self.clock.clone(), Arc::new(move |e| observer.take(e)))
                 .unwrap();
         let station = Arc::new(Station {
-            backend: self.fleet.backend(),
+            backend,
             journal: Some(journal.clone()),
             board: board.clone(),
+            bays: self.bays.clone(),
             trust: self.trust(),
             profile: example_profile(),
             policy: self.policy.clone(),
             clock: self.clock.clone(),
         });
+        let seen = follow(&board);
         let begun = Instant::now();
-        let selection = Selection::Listed(station.backend.list().await.unwrap());
-        station.run(selection, true, stop).await;
+        station.run(selection, once, stop).await;
         let took = begun.elapsed();
         journal.close().await.unwrap();
         let violations = JournalReader::open(&self.journal_path()).unwrap().check();
         assert_eq!(violations, Vec::<String>::new(), "the journal is consistent");
-        Ran { bays: board.bays(), took }
+        let bays = board.bays();
+        drop((station, board));
+        Ran { bays, took, seen: seen.await.unwrap() }
     }
 
     pub(crate) fn udid(&self) -> Udid {
@@ -112,6 +153,13 @@ impl Ran {
     pub(crate) fn bay(&self) -> &BayState {
         assert_eq!(self.bays.len(), 1);
         &self.bays[0]
+    }
+
+    /// Outcomes the board showed, each once in a row.
+    pub(crate) fn outcomes(&self) -> Vec<&'static str> {
+        let mut outcomes: Vec<_> = self.seen.iter().map(|b| b.standing.outcome.name()).collect();
+        outcomes.dedup();
+        outcomes
     }
 
     pub(crate) fn outcome(&self) -> &'static str {

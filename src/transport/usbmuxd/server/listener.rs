@@ -1,6 +1,6 @@
 //! Sockets to listen on: unix with a guarded file, or TCP.
 
-use super::address::SocketAddress;
+use super::super::MuxAddress;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// A listening socket. Dropping it removes its file, if that is still the one it made.
 #[derive(Debug)]
-pub(super) struct BoundListener {
+pub struct BoundListener {
     kind: Kind,
 }
 
@@ -27,13 +27,16 @@ impl BoundListener {
     /// Listens. A unix socket is made in a private folder beside its place and renamed into it
     /// with its mode set, so nobody can connect before the mode holds. A socket file that is there is
     /// replaced only if nobody answers at it; any other file is left alone.
-    pub(super) async fn bind(address: &SocketAddress, mode: u32) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The system's, and `AddrInUse` if the place is taken.
+    pub async fn bind(address: &MuxAddress, mode: u32) -> io::Result<Self> {
         let path = match address {
-            SocketAddress::Tcp { host, port } => {
+            MuxAddress::Tcp { host, port } => {
                 let listener = TcpListener::bind((host.as_str(), *port)).await?;
                 return Ok(Self { kind: Kind::Tcp(listener) });
             }
-            SocketAddress::Unix(path) => path,
+            MuxAddress::Unix(path) => path,
         };
         refuse_occupied(path).await?;
         let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -61,17 +64,24 @@ impl BoundListener {
     }
 
     /// The address it really listens at.
-    pub(super) fn address(&self) -> io::Result<SocketAddress> {
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<MuxAddress> {
         Ok(match &self.kind {
-            Kind::Unix { path, .. } => SocketAddress::Unix(path.clone()),
+            Kind::Unix { path, .. } => MuxAddress::Unix(path.clone()),
             Kind::Tcp(listener) => {
                 let address = listener.local_addr()?;
-                SocketAddress::Tcp { host: address.ip().to_string(), port: address.port() }
+                MuxAddress::Tcp { host: address.ip().to_string(), port: address.port() }
             }
         })
     }
 
-    pub(super) async fn accept(&self) -> io::Result<SocketStream> {
+    /// The next connection.
+    ///
+    /// # Errors
+    /// The system's, such as too many open files.
+    pub async fn accept(&self) -> io::Result<SocketStream> {
         match &self.kind {
             Kind::Unix { listener, .. } => Ok(SocketStream::Unix(listener.accept().await?.0)),
             Kind::Tcp(listener) => {
@@ -86,7 +96,7 @@ impl BoundListener {
 
 impl BoundListener {
     /// Removes the socket file now: the task that accepts may hold this a little longer.
-    pub(super) fn remove_file(&self) {
+    pub fn remove_file(&self) {
         // Once only: the inode may by then belong to somebody else's file.
         if let Kind::Unix { path, inode, removed, .. } = &self.kind
             && !removed.swap(true, Ordering::Relaxed)
@@ -118,8 +128,10 @@ async fn refuse_occupied(path: &Path) -> io::Result<()> {
 
 /// An accepted connection.
 #[derive(Debug)]
-pub(super) enum SocketStream {
+pub enum SocketStream {
+    /// Through a file.
     Unix(UnixStream),
+    /// Through the network.
     Tcp(TcpStream),
 }
 
