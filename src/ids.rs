@@ -25,6 +25,13 @@ impl Udid {
         &self.0
     }
 
+    /// What the journal calls a Mac that never said who it is: its address, with dashes for
+    /// what no UDID may hold.
+    pub fn of_address(address: &str) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        Self(format!("ssh-{address}").chars().map(plain).take(64).collect())
+    }
+
     /// The ECID in a dashed UDID: its tail of 16 hex digits (0.4; unconfirmed for every
     /// model, so a missing match proves nothing).
     pub fn ecid(&self) -> Option<u64> {
@@ -345,6 +352,9 @@ mod tests {
         assert_eq!(dashed.parse::<Udid>().unwrap().as_str(), dashed);
         assert_eq!("00008110001A2B3C4D5E6F70\0".parse::<Udid>().unwrap().as_str(), dashed);
         assert_eq!(dashed.parse::<Udid>().unwrap().ecid(), Some(0x001A_2B3C_4D5E_6F70));
+        let address = Udid::of_address(&"admin@mini-7.example".repeat(9));
+        assert!(address.as_str().starts_with("ssh-admin-mini-7-example"));
+        assert_eq!(address.as_str().parse::<Udid>().unwrap(), address);
         let old = "f".repeat(40);
         assert_eq!(old.parse::<Udid>().unwrap().ecid(), None);
         assert_eq!(old.parse::<Udid>().unwrap().as_str(), old);

@@ -1,4 +1,4 @@
-//! Enlist: a station that enrolls iPhones and iPads over USB.
+//! Enlist: a station that enrolls iPhones and iPads over USB, and Macs over ssh.
 //!
 //! This page is the map. README speaks to operators; here is what a developer needs.
 //!
@@ -36,6 +36,10 @@
 //! 5. [`workflow::engine`] runs the steps. Its only output is events.
 //! 6. [`journal::Journal`] commits each event; only then
 //! 7. [`station::board::Board`] shows it, and [`api`] serves it to screens.
+//!
+//! A Mac takes no profile from a cable (protocols.md 7.2). It goes a shorter way through the
+//! same layers: `transport::shell`, `device::mac`, `workflow::mac`, `station::macs`,
+//! `api::macs`, `cli/mac`; events, journal and board are the same.
 //!
 //! # Invariants
 //!

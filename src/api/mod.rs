@@ -7,6 +7,7 @@ pub mod advice;
 pub mod error;
 pub mod export;
 pub mod live;
+pub mod macs;
 mod operations;
 pub mod view;
 

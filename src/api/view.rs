@@ -18,6 +18,7 @@ use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::printable::printable;
 use crate::workflow::event::DeviceLabel;
+use crate::workflow::mac::words;
 use crate::workflow::methods::{self, R};
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use jiff::Timestamp;
@@ -482,13 +483,6 @@ impl JobView {
     /// From the journal.
     pub fn new(row: &JobRow, now: Timestamp) -> Self {
         let outcome = row.outcome.unwrap_or(row.state);
-        let verdict = Verdict {
-            outcome,
-            class: row.class.unwrap_or(outcome.class()),
-            sentence: row.sentence.clone().unwrap_or_else(|| outcome.sentence().to_owned()),
-            next: row.next.clone().or_else(|| outcome.next().map(str::to_owned)).filter(|n| !n.is_empty()),
-            chain: row.chain.clone(),
-        };
         let label = DeviceLabel {
             serial: row.serial.clone(),
             name: row.name.clone(),
@@ -496,6 +490,14 @@ impl JobView {
             os_version: row.os_version.clone(),
             ecid: row.ecid,
             imei: row.imei.clone(),
+        };
+        let usual = words::standing(outcome, &label).unwrap_or_else(|| outcome.into());
+        let verdict = Verdict {
+            outcome,
+            class: row.class.unwrap_or(outcome.class()),
+            sentence: row.sentence.clone().unwrap_or(usual.sentence),
+            next: row.next.clone().or(usual.next).filter(|n| !n.is_empty()),
+            chain: row.chain.clone(),
         };
         let spent = now.duration_since(row.created_at).as_millis();
         let device = DeviceView::new(Some(row.udid.clone()), row.bay.clone(), row.simulated, &verdict);

@@ -3,6 +3,7 @@
 use super::advise::AdviseArgs;
 use super::compose::Held;
 use super::export::ExportCommand;
+use super::mac::MacCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{Job, OsVersion, Outcome, SetupAssistant, lint_rules};
@@ -74,6 +75,9 @@ pub(super) enum Command {
     /// Look at profile files
     #[command(subcommand)]
     Profile(ProfileCommand),
+    /// Enroll Macs: over ssh, or with files carried to them
+    #[command(subcommand)]
+    Mac(MacCommand),
     /// Name the bays: which USB port is called what
     #[command(subcommand)]
     Bays(BaysCommand),
@@ -326,7 +330,7 @@ fn job(text: &str) -> Result<Job, String> {
     }
 }
 
-fn os_version(text: &str) -> Result<OsVersion, String> {
+pub(super) fn os_version(text: &str) -> Result<OsVersion, String> {
     OsVersion::parse(text).ok_or_else(|| "expected a version such as 17.2".into())
 }
 

@@ -5,12 +5,14 @@ mod way;
 pub(super) use way::{Held, Way};
 
 use super::arguments::Global;
+use crate::api::macs::{MacOperations, MacParts};
 use crate::api::view::{Check, Exit};
 use crate::api::{OperationError, Operations, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment, MuxWay};
 use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Trust};
 use crate::station::{BayNames, doctor, learn, library};
+use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
 use crate::wire::printable::sentence;
@@ -114,6 +116,33 @@ pub(super) fn operations_over(
     config: &Config,
 ) -> Result<Operations, OperationError> {
     Keeping::open(state_dir)?.operations(backend, config)
+}
+
+/// Operations on Macs.
+pub(super) fn macs(global: &Global, environment: &Environment) -> Result<MacOperations, OperationError> {
+    let config = configuration(global, environment)?;
+    let journal = journal_in(&state_dir(global, environment, &config)?);
+    Ok(MacOperations::new(MacParts { journal, trusted_roots: config.trusted_roots, clock: Clock::System }))
+}
+
+/// Ways to Macs: over ssh, or to this one if no address is given.
+pub(super) fn runners(
+    addresses: &[String],
+    ssh_config: Option<&Path>,
+) -> Result<Vec<Arc<dyn Runner>>, OperationError> {
+    let mut runners: Vec<Arc<dyn Runner>> = Vec::new();
+    let mut seen = Vec::new();
+    for address in addresses {
+        let address: Address = address.parse()?;
+        if !seen.contains(&address) {
+            runners.push(Arc::new(OpenSsh::new(address.clone(), ssh_config.map(Path::to_owned))));
+            seen.push(address);
+        }
+    }
+    if runners.is_empty() {
+        runners.push(Arc::new(Local));
+    }
+    Ok(runners)
 }
 
 /// Checks of this computer. Nothing is opened that a running station may hold.

@@ -1,16 +1,22 @@
 //! Plain lines: one for each change that a person would care about.
 
+use super::mac::steps_of;
 use super::output::{Output, Tone, chain, who};
 use crate::api::advice::{AFTER_ENROLLMENT, CARD};
-use crate::api::view::BayView;
+use crate::api::view::{BayView, DeviceView};
 use crate::api::{Live, Outcome};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// What the person at a waiting bay must do.
+pub(super) fn card_of(device: &DeviceView) -> Vec<String> {
+    steps_of(device).unwrap_or_else(|| CARD.map(str::to_owned).to_vec())
+}
 
 /// Prints changes.
 pub(super) struct Lines {
     output: Output,
     last: HashMap<String, (Outcome, bool, String, bool)>,
-    card_shown: bool,
+    cards_shown: HashSet<Vec<String>>,
     after_shown: bool,
     /// Devices done when that was last said.
     said_done: usize,
@@ -18,7 +24,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(output: Output) -> Self {
-        Self { output, last: HashMap::new(), card_shown: false, after_shown: false, said_done: 0 }
+        Self { output, last: HashMap::new(), cards_shown: HashSet::new(), after_shown: false, said_done: 0 }
     }
 
     /// Prints a bay's standing if it changed.
@@ -52,10 +58,12 @@ impl Lines {
                 self.output.line(format!("             device said: {}", chain(device)));
             }
         }
-        if device.outcome == Outcome::WaitingForPerson && !bay.ended && !self.card_shown {
-            self.card_shown = true;
-            for (n, step) in CARD.iter().enumerate() {
-                self.output.line(format!("             {}. {step}", n + 1));
+        if device.outcome == Outcome::WaitingForPerson && !bay.ended {
+            let card = card_of(device);
+            if self.cards_shown.insert(card.clone()) {
+                for (n, step) in card.iter().enumerate() {
+                    self.output.line(format!("             {}. {step}", n + 1));
+                }
             }
         }
         if device.outcome == Outcome::Enrolled && bay.ended && !self.after_shown {

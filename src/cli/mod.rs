@@ -18,6 +18,7 @@ mod installed;
 mod lines;
 mod lint;
 mod log;
+mod mac;
 mod output;
 mod pair;
 mod profile;
@@ -84,6 +85,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Info(args) => info::run(&args, global, environment, output).await,
         Command::Installed(args) => installed::list(&args, global, environment, output).await,
         Command::Log(args) => log::run(&args, global, environment, output).await,
+        Command::Mac(command) => mac::run(&command, global, environment, output).await,
         Command::Pair(args) => pair::pair(&args, global, environment, output).await,
         Command::Profile(ProfileCommand::Show { files }) => {
             profile::show(&files, global, environment, output)

@@ -4,8 +4,9 @@ use super::lines::Lines;
 use super::output::Output;
 use super::table::Table;
 use crate::api::view::{BayView, Exit};
-use crate::api::{OperationError, Operations, RunEnd, RunOptions, Update};
+use crate::api::{Live, OperationError, Operations, RunEnd, RunOptions, Update};
 use std::collections::HashSet;
+use std::future::Future;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -40,11 +41,20 @@ pub(super) async fn run(
     show: Show,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let live = operations.live();
-    let mut follower = live.follow();
     let once = options.once;
+    shown(operations.live(), operations.run(options, interrupted()), once, show, output).await
+}
+
+/// Shows any run over a board to its end; gives the exit code of the whole.
+pub(super) async fn shown(
+    live: Live,
+    run: impl Future<Output = Result<RunEnd, OperationError>>,
+    once: bool,
+    show: Show,
+    output: &Output,
+) -> Result<Exit, OperationError> {
+    let mut follower = live.follow();
     let mut screen = Screen::new(show, once, output);
-    let run = operations.run(options, interrupted());
     tokio::pin!(run);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -146,7 +156,7 @@ impl Screen {
         Self { show, table, lines, output: *output, told: HashSet::new(), once }
     }
 
-    fn update(&mut self, update: &Update, live: &crate::api::Live) {
+    fn update(&mut self, update: &Update, live: &Live) {
         match (self.show, update) {
             (Show::Table, _) => {}
             (Show::Lines, Update::Resync) => live.bays().iter().for_each(|bay| self.lines.bay(bay, live)),
@@ -169,7 +179,7 @@ impl Screen {
         }
     }
 
-    fn draw(&mut self, live: &crate::api::Live) {
+    fn draw(&mut self, live: &Live) {
         match self.show {
             Show::Table => self.table.draw(live),
             Show::Lines if !self.once => self.lines.rest(live),
@@ -177,7 +187,7 @@ impl Screen {
         }
     }
 
-    fn finish(&mut self, live: &crate::api::Live) {
+    fn finish(&mut self, live: &Live) {
         match self.show {
             Show::Table => self.table.finish(live),
             // Devices that never came to an end have a result too.

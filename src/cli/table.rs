@@ -1,7 +1,8 @@
 //! The live table: every bay on one line, redrawn in place.
 
+use super::lines::card_of;
 use super::output::{Output, Tone, chain};
-use crate::api::advice::{AFTER_ENROLLMENT, CARD};
+use crate::api::advice::AFTER_ENROLLMENT;
 use crate::api::view::BayView;
 use crate::api::{Live, Outcome};
 use terminal_size::{Height, Width, terminal_size};
@@ -23,12 +24,11 @@ impl Table {
         let (width, height) = size();
         let mut bays = live.bays();
         let mut text = vec![self.head(&bays, live)];
-        let waiting = bays.iter().any(|b| b.device.outcome == Outcome::WaitingForPerson && !b.ended);
+        let cards = self.cards(&bays);
         // What comes after matters less than a waiting device, and less than seeing all bays.
-        let after = (!waiting && any_enrolled(&bays)).then(after_enrollment).unwrap_or_default();
+        let after = (cards.is_empty() && any_enrolled(&bays)).then(after_enrollment).unwrap_or_default();
         let after = if bays.len() + after.len() + 4 > height { Vec::new() } else { after };
-        let cards = if waiting { CARD.len() + 1 } else { after.len() };
-        let room = height.saturating_sub(4 + cards).max(1);
+        let room = height.saturating_sub(4 + cards.len() + after.len()).max(1);
         let hidden = bays.len().saturating_sub(room);
         if hidden > 0 {
             bays.sort_by_key(urgency);
@@ -38,17 +38,38 @@ impl Table {
         if hidden > 0 {
             text.push(self.output.toned(Tone::Quiet, format!("  and {hidden} more")));
         }
-        if waiting {
-            let head = "On each device that waits for a person:";
-            text.push(self.output.toned(Tone::Strong, head));
-            text.extend(CARD.iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1)));
-        }
+        text.extend(cards);
         text.extend(after);
         if !self.once && bays.iter().any(|b| b.ended) && !bays.iter().any(BayView::is_open) {
             let rest = "All done. Plug in more devices, or end with Ctrl-C.";
             text.push(self.output.toned(Tone::Quiet, rest));
         }
         self.print(&text);
+    }
+
+    /// What people must do now, each card once: Macs differ by their system.
+    fn cards(&self, bays: &[BayView]) -> Vec<String> {
+        let waiting = bays.iter().filter(|b| b.device.outcome == Outcome::WaitingForPerson && !b.ended);
+        let mut cards: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
+        for bay in waiting {
+            let card = card_of(&bay.device);
+            let udid = bay.device.udid.as_ref().map(crate::ids::Udid::as_str);
+            let name = bay.device.name.as_deref().or(udid).unwrap_or(&bay.device.bay.0);
+            match cards.iter_mut().find(|(other, _)| *other == card) {
+                Some((_, names)) => names.push(name),
+                None => cards.push((card, vec![name])),
+            }
+        }
+        let alone = cards.len() == 1;
+        let lines = cards.into_iter().flat_map(|(card, names)| {
+            let head = match alone {
+                true => "On each device that waits for a person:".to_owned(),
+                false => fit(&format!("On {}:", names.join(", ")), size().0),
+            };
+            let steps = card.into_iter().enumerate().map(|(n, step)| format!("  {}. {step}", n + 1));
+            std::iter::once(self.output.toned(Tone::Strong, head)).chain(steps)
+        });
+        lines.collect()
     }
 
     /// The last drawing stays; every bay is in it.

@@ -8,6 +8,7 @@ pub mod cloud_configuration;
 pub mod error;
 pub mod facts;
 pub mod link;
+pub mod mac;
 pub mod services;
 pub mod session;
 pub mod trust;

@@ -6,6 +6,7 @@ use crate::ids::{Bay, JobId, PortPath, Udid};
 use crate::limits::SNAPSHOT_BACKLOG;
 use crate::transport::{Unserved, UnservedReason};
 use crate::workflow::event::{DeviceLabel, Event, EventKind};
+use crate::workflow::mac::words;
 use crate::workflow::memory::Memory;
 use crate::workflow::outcome::{Outcome, Verdict};
 use jiff::Timestamp;
@@ -103,7 +104,9 @@ impl BayState {
             _ => {}
         }
         if let Some(standing) = standing_after(&event.kind) {
-            self.standing = standing;
+            let of_mac = || words::standing(standing.outcome, &self.label);
+            let running = !matches!(event.kind, EventKind::JobEnded(_) | EventKind::Retrying { .. });
+            self.standing = if running { of_mac().unwrap_or(standing) } else { standing };
             self.until = match &event.kind {
                 EventKind::Waiting { until, .. } => Some(*until),
                 _ => None,
@@ -224,6 +227,16 @@ impl Board {
         bay.bay = link.bay().clone();
         bay.port = port;
         self.tell(News::Bay(Box::new(bay.clone())));
+    }
+
+    /// A Mac answered at an address; it hangs on no port.
+    pub(super) fn arrived(&self, udid: &Udid, bay: &Bay) {
+        let mut state = self.lock();
+        let line = state.bays.entry(Key::Device(udid.clone()));
+        let mac = line.or_insert_with(|| BayState::new(bay.clone(), None, Some(udid.clone())));
+        // Until it says which, so that its words are those for Macs.
+        mac.label.product_type.get_or_insert_with(|| "Mac".to_owned());
+        self.tell(News::Bay(Box::new(mac.clone())));
     }
 
     pub(super) fn detached(&self, udid: &Udid) {

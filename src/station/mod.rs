@@ -11,6 +11,7 @@ pub mod doctor;
 mod flaps;
 pub mod learn;
 pub mod library;
+pub mod macs;
 mod registry;
 mod sink;
 pub mod unserved;

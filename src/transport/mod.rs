@@ -7,6 +7,7 @@
 
 pub mod error;
 pub mod plist_channel;
+pub mod shell;
 pub mod tls;
 pub mod usb;
 pub mod usbmuxd;

@@ -9,6 +9,7 @@ pub mod fields;
 pub mod installation_proxy;
 pub mod intune_csv;
 pub mod lockdown;
+pub mod mac_profiles;
 pub mod mcinstall;
 pub mod mcinstall_error;
 pub mod mux_packet;

@@ -136,7 +136,7 @@ pub async fn run(job: Job) -> Verdict {
     }
 }
 
-fn journal_failed(reason: &str) -> Verdict {
+pub(super) fn journal_failed(reason: &str) -> Verdict {
     Verdict::failed(
         Class::Configuration,
         format!("The journal could not be written: {reason}."),

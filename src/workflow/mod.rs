@@ -7,6 +7,7 @@
 pub mod engine;
 pub mod event;
 pub mod failure;
+pub mod mac;
 pub mod memory;
 pub mod methods;
 pub mod outcome;

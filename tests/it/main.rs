@@ -16,6 +16,7 @@ mod endings;
 mod export;
 mod kill;
 mod lint;
+mod mac;
 mod main_job;
 mod methods;
 mod mux;

@@ -19,6 +19,7 @@ mod signed_data;
 mod tests;
 
 pub use refusal::{Refusal, RefusalKind};
+pub(in crate::wire) use rules::https_host;
 pub use signature::{
     BadAnchors, CertificateFacts, ChainVerdict, SignatureReport, SignedReport, TrustAnchors,
 };

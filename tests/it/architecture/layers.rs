@@ -204,6 +204,7 @@ fn codecs_and_decisions_do_no_io_and_crates_stay_where_they_belong() {
             "proto",
             "workflow::plan",
             "workflow::methods",
+            "workflow::mac::plan",
             "workflow::outcome",
         ];
         let pure = pure.iter().any(|p| within(&module, p));

@@ -178,6 +178,13 @@ impl Running {
         let _ = self.child.wait();
     }
 
+    /// SIGINT to all of its process group, as a terminal sends it; for commands that were given
+    /// a group of their own.
+    pub(crate) fn ctrl_c(&self) {
+        let asked = Command::new("sh").args(["-c", &format!("kill -INT -{}", self.child.id())]).status();
+        assert!(asked.unwrap().success());
+    }
+
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
         let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();

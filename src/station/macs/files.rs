@@ -1,0 +1,158 @@
+//! The exports for Macs: checked by the linter, and chosen by the Mac's system (R79).
+
+use super::super::library::{self, ProfileFileError};
+use crate::wire::profile::lint::{self, Finding, Job, LintContext, OsVersion, Severity};
+use crate::wire::profile::{IdentityKind, Profile, Purpose, TrustAnchors};
+use crate::workflow::mac::plan::too_old;
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Which export is taken where both would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prefer {
+    /// ACME (R79).
+    #[default]
+    Acme,
+    /// SCEP, while ACME exports are broken (R12).
+    Scep,
+}
+
+/// Why these files cannot be used together, or one of them at all.
+#[derive(Debug, thiserror::Error)]
+pub enum MacFilesError {
+    /// One cannot be read as a profile.
+    #[error(transparent)]
+    File(#[from] ProfileFileError),
+    /// The linter finds errors in one.
+    #[error("{} cannot enroll a Mac ({code}): {message}", path.display())]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// The worst finding's rule.
+        code: &'static str,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Two of one kind.
+    #[error("{} and {} are both {kind} exports; give one of each kind", first.display(), second.display())]
+    SameKind {
+        /// One.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+        /// `SCEP`, `ACME`, `PKCS12`.
+        kind: String,
+    },
+    /// They would enroll into different servers.
+    #[error("{} and {} lead to different MDM servers", first.display(), second.display())]
+    OtherServer {
+        /// One.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// No file was given.
+    #[error("there is no profile to enroll with")]
+    None,
+}
+
+/// An export with what the linter says of it.
+#[derive(Debug, Clone)]
+pub struct MacFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// The profile.
+    pub profile: Arc<Profile>,
+    /// Findings that do not stop it.
+    pub warnings: Vec<Finding>,
+}
+
+/// The exports of one enrollment: one for each kind of identity.
+#[derive(Debug, Clone)]
+pub struct MacFiles {
+    files: Vec<MacFile>,
+    fallback: Arc<Profile>,
+}
+
+impl MacFiles {
+    /// Reads and checks; `stale_allowed_by` answers for exports that are too old (L46).
+    ///
+    /// # Errors
+    /// [`MacFilesError`].
+    pub fn read(
+        paths: &[PathBuf],
+        prefer: Prefer,
+        stale_allowed_by: Option<&str>,
+        anchors: &TrustAnchors,
+        now: Timestamp,
+    ) -> Result<Self, MacFilesError> {
+        let mut context = LintContext::new(Some(now));
+        context.job = Job::Macos;
+        context.policy.prefer_scep = prefer == Prefer::Scep;
+        context.policy.stale_allowed_by = stale_allowed_by.map(str::to_owned);
+        let mut files: Vec<MacFile> = Vec::new();
+        for path in paths {
+            let file = read_one(path, anchors, &context, now)?;
+            fits(&files, &file)?;
+            files.push(file);
+        }
+        let is_preferred = |file: &MacFile| {
+            (file.profile.identity() == Some(IdentityKind::Acme)) == (prefer == Prefer::Acme)
+        };
+        files.sort_by_key(|file| !is_preferred(file));
+        let fallback = files.first().ok_or(MacFilesError::None)?.profile.clone();
+        Ok(Self { files, fallback })
+    }
+
+    /// The right one for a system; `None` if all need a newer one.
+    pub fn choose(&self, os: OsVersion) -> Option<Arc<Profile>> {
+        self.files.iter().map(|file| &file.profile).find(|profile| !too_old(profile, os)).cloned()
+    }
+
+    /// The preferred one, for what is written down of a Mac whose system is not known.
+    pub fn any(&self) -> Arc<Profile> {
+        self.fallback.clone()
+    }
+
+    /// All of them, the preferred one first.
+    pub fn all(&self) -> &[MacFile] {
+        &self.files
+    }
+}
+
+fn read_one(
+    path: &Path,
+    anchors: &TrustAnchors,
+    context: &LintContext,
+    now: Timestamp,
+) -> Result<MacFile, MacFilesError> {
+    let bytes = library::bytes(path)?;
+    // What is no profile at all is said in the words of every other command.
+    let profile = library::load_bytes(&bytes, path, Purpose::Any, anchors, now)?;
+    let found = lint::lint(&bytes, anchors, context);
+    let (errors, others): (Vec<_>, Vec<_>) =
+        found.findings().iter().cloned().partition(|finding| finding.severity == Severity::Error);
+    if let Some(worst) = errors.into_iter().next() {
+        let Finding { code, message, remedy, .. } = worst;
+        return Err(MacFilesError::Unfit { path: path.into(), code, message, remedy });
+    }
+    let warnings = others.into_iter().filter(|finding| finding.severity == Severity::Warning).collect();
+    Ok(MacFile { path: path.into(), profile: Arc::new(profile), warnings })
+}
+
+fn fits(files: &[MacFile], new: &MacFile) -> Result<(), MacFilesError> {
+    for file in files {
+        let (first, second) = (file.path.clone(), new.path.clone());
+        if file.profile.identity() == new.profile.identity() {
+            let kind = new.profile.identity().map_or("", IdentityKind::name).to_uppercase();
+            return Err(MacFilesError::SameKind { first, second, kind });
+        }
+        if file.profile.server_host() != new.profile.server_host() {
+            return Err(MacFilesError::OtherServer { first, second });
+        }
+    }
+    Ok(())
+}
