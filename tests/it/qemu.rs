@@ -11,10 +11,11 @@ use super::support::bus::vhci::Attached;
 use super::support::profile;
 use enlist::sim::{Fleet, FleetOptions};
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ const PHONES: usize = 3;
 /// Everything is emulated.
 const PATIENCE: Duration = Duration::from_secs(240);
 const RULES: &str = "/etc/udev/rules.d";
+const HOME: &str = "/srv/technician";
 const MAC_SERIAL: &str = "C02XMAC00001";
 
 #[test]
@@ -64,6 +66,16 @@ fn in_the_guest() {
     let done = guest.enlist(&["enroll", "--all", "--json", "--mux", "usb", &guest.profile]);
     let bays = outcomes(&done, "enrolled");
     assert!(bays.iter().all(|bay| bay.starts_with("usb-1-") || bay.starts_with("usb-")), "{bays:?}");
+    say("a plug is seen while udev still sets the rights");
+    let mut watching = guest.watch();
+    for phone in &phones {
+        until_change(&mut watching, "attached");
+        phone.replug();
+    }
+    until_change(&mut watching, "detached");
+    (0..PHONES).for_each(|_| until_change(&mut watching, "attached"));
+    drop(watching);
+    settle();
     let listed = guest.enlist(&["devices", "--json", "--mux", "usb"]);
     assert_eq!(with(&listed, "outcome", "mac-attached").len(), 1, "{listed:?}");
     assert_eq!(with(&listed, "outcome", "recovery-mode").len(), 1, "{listed:?}");
@@ -101,24 +113,66 @@ struct Guest {
 
 impl Guest {
     fn new() -> Self {
-        std::fs::create_dir_all("/srv/technician").unwrap();
-        std::os::unix::fs::chown("/srv/technician", Some(USER), Some(GROUP)).unwrap();
-        let profile = "/srv/technician/profile.mobileconfig".to_owned();
+        std::fs::create_dir_all(HOME).unwrap();
+        std::os::unix::fs::chown(HOME, Some(USER), Some(GROUP)).unwrap();
+        let profile = format!("{HOME}/profile.mobileconfig");
         std::fs::write(&profile, profile::f01()).unwrap();
         Self { profile }
     }
 
-    /// The binary as a member of the group; its lines.
-    fn enlist(&self, arguments: &[&str]) -> Vec<Value> {
+    /// Tells of what comes and goes.
+    fn watch(&self) -> Watching {
+        let mut command = self.command(&["devices", "--follow", "--json", "--mux", "usb"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Watching { child, lines }
+    }
+
+    /// The binary as a member of the group.
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("/under-test/enlist");
-        command.args(arguments).env_clear().env("HOME", "/srv/technician").current_dir("/srv/technician");
-        command.uid(USER).gid(GROUP);
-        let done = command.stdin(Stdio::null()).output().unwrap();
+        command.args(arguments).env_clear().env("HOME", HOME).current_dir(HOME);
+        command.uid(USER).gid(GROUP).stdin(Stdio::null());
+        command
+    }
+
+    /// The same, to its end; its lines.
+    fn enlist(&self, arguments: &[&str]) -> Vec<Value> {
+        let done = self.command(arguments).output().unwrap();
         print!("{}", String::from_utf8_lossy(&done.stderr));
         let text = String::from_utf8(done.stdout).unwrap();
         println!("GUEST: enlist {} -> {}", arguments[0], done.status);
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// A program that ends with its owner.
+struct Watching {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let id = self.child.id().to_string();
+        // It gives the devices back before it ends.
+        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads on until such a change; a device that may not be opened would be another one.
+fn until_change(watching: &mut Watching, wanted: &str) {
+    for line in watching.lines.by_ref() {
+        let change: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        println!("GUEST: {} {} {}", change["change"], change["bay"], change["outcome"]);
+        let is_phone = change["outcome"] == "attached";
+        assert!(is_phone || change["change"] != "unserved" || change["udid"].is_null(), "{change}");
+        if is_phone && change["change"] == wanted {
+            return;
+        }
+    }
+    panic!("it ended before anything was {wanted}");
 }
 
 /// Bays of all phones; each must have come out like this.

@@ -9,6 +9,10 @@ use crate::wire::mux_packet::{
 };
 use std::time::Instant;
 
+/// Most data of a packet of ours: one byte less than there may be (1.9). A packet of the full
+/// 49152 bytes ends on a full USB packet, so that each would need a second, empty transfer (1.5).
+const FULL_PACKET: usize = mux_packet::MOST_DATA - 1;
+
 /// What happened on the cable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostEvent {
@@ -81,7 +85,7 @@ impl HostMux {
             greeting: Greeting::Waiting { tries: 1, again, due: true, nonsense: None },
             headers: Headers { layout: Layout::Short, magic: MAGIC, tx_seq: 0, rx_seq: 0xffff },
             reassembler: Reassembler::default(),
-            streams: Streams::new(mux_packet::MOST_DATA),
+            streams: Streams::new(FULL_PACKET),
             next_port: 1,
         }
     }
