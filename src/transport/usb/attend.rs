@@ -288,7 +288,10 @@ impl Attendant {
     async fn claim(&mut self) -> Result<Option<Claimed>, Failure> {
         for tried in 1..CLAIMS {
             match self.claim_once().await {
-                Err(Failure::Busy(_)) => {}
+                // Told at once: the tries that follow take longer than a list waits.
+                Err(Failure::Busy(owner)) => {
+                    self.site.unserved(&self.seen, UnservedReason::OtherOwner(owner));
+                }
                 // The rule that gives the permission may run just now.
                 Err(Failure::NoPermission) if tried == 1 => {}
                 other => return other.map(Some),
