@@ -135,6 +135,14 @@ impl Output {
         }
     }
 
+    /// One device's result, as JSON or in lines.
+    pub(super) fn result(&self, device: &DeviceView) {
+        match self.json {
+            true => self.object(device),
+            false => self.device(device),
+        }
+    }
+
     /// The lines of one device's result: its standing, and what to do.
     pub(super) fn device(&self, device: &DeviceView) {
         let tone = Tone::of(device, true);
