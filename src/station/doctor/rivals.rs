@@ -108,10 +108,12 @@ pub(super) fn holder(root: &Path, device: &UsbDevice) -> Option<String> {
         return None;
     }
     let opened = |(pid, _): &(String, String)| !holds(root, pid, std::slice::from_ref(device)).is_empty();
-    let opener = processes(root).into_iter().find(opened);
-    Some(opener.map_or_else(
+    // Others may have it open to look at it; a mux has it open to hold it.
+    let mut openers: Vec<_> = processes(root).into_iter().filter(opened).collect();
+    openers.sort_by_key(|(_, comm)| !RIVALS.iter().any(|rival| rival.comm == comm));
+    Some(openers.first().map_or_else(
         || "a program of another user".to_owned(),
-        |(pid, comm)| format!("{} (process {pid})", printable(&comm)),
+        |(pid, comm)| format!("{} (process {pid})", printable(comm)),
     ))
 }
 
