@@ -9,7 +9,7 @@ use super::join::{Join, PORT_WAIT};
 use super::location::{LocationForm, find};
 use super::places::Places;
 use super::unserved::Circumstances;
-use crate::ids::{MuxId, Udid};
+use crate::ids::{MuxId, PortPath, Udid};
 use crate::limits::BACKEND_EVENTS;
 use crate::secret::Secret;
 use crate::transport::{
@@ -138,6 +138,16 @@ impl Backend for Joined {
             Rung::PowerCyclePort => {
                 let look = Arc::clone(&self.looks.borrow());
                 hub::power_cycle_of(self.places.find(id, &look)?).await
+            }
+        }
+    }
+
+    async fn recover_port(&self, port: &PortPath, rung: Rung) -> Result<(), RungError> {
+        match rung {
+            Rung::ResetDevice => self.inner.recover_port(port, rung).await,
+            Rung::PowerCyclePort => {
+                let look = Arc::clone(&self.looks.borrow());
+                hub::power_cycle_of(look.at(port)?).await
             }
         }
     }
