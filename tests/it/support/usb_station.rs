@@ -297,7 +297,8 @@ impl Hand {
 
     async fn recover_port(&self, port: &str, rung: Rung) -> Done {
         let unserved = self.backend().unserved().await;
-        let there = unserved.iter().find(|u| u.device.port.to_string() == port).ok_or("served, or not there")?;
+        let there =
+            unserved.iter().find(|u| u.device.port.to_string() == port).ok_or("served, or not there")?;
         self.backend().recover_port(&there.device.port, rung).await?;
         Ok("done".to_owned())
     }
