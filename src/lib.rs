@@ -63,8 +63,8 @@
 //!
 //! A device service: `wire/x.rs` (both directions), `device/services/x.rs`,
 //! `sim/services/x.rs`. A step: `workflow/steps/x.rs`, a [`workflow::event::StepId`], a line in
-//! the plan. A subcommand: `cli/x.rs` and an operation in [`api`]. A change of the journal:
-//! the next migration, and a copy of the old file in `fixtures/journal/`.
+//! the plan. A subcommand: `cli/x.rs` and an operation in [`api`]. A change of the journal,
+//! a kind of event included: the next migration, and a file of it in `fixtures/journal/`.
 
 pub mod api;
 pub mod cli;

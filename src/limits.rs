@@ -231,6 +231,14 @@ pub const RUNG_PROOF: Duration = Duration::from_secs(10);
 /// One lookup of an app. It is worth a remark only, so a device that is slow may keep it.
 pub const APP_LOOKUP: Duration = Duration::from_secs(5);
 
+/// A device that no mux serves, for no reason that shows, is left to its person this long:
+/// most are locked, and are unlocked within it.
+pub const UNSERVED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A rung shows by this time whether it brought such a device back: our own mux tries it again
+/// within ten seconds, and usbmuxd lists a device within five.
+pub const UNSERVED_PROOF: Duration = Duration::from_secs(20);
+
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);
 

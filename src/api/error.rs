@@ -1,6 +1,6 @@
 //! Why an operation did not even begin: one sentence, the next action, the exit code.
 
-use super::view::Exit;
+use super::view::{DeviceView, Exit};
 use crate::journal::{JournalError, JournalErrorKind};
 use crate::station::desk::PickError;
 use crate::station::learn::LearnError;
@@ -9,6 +9,7 @@ use crate::transport::{Attachment, TransportError};
 use crate::wire::printable::sentence;
 use crate::wire::profile::RefusalKind;
 use crate::workflow::outcome::Verdict;
+use jiff::Timestamp;
 
 /// An operation that could not be done for a reason that is no device's standing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,12 +21,14 @@ pub struct OperationError {
     pub sentence: String,
     /// What to do.
     pub next: Option<String>,
+    /// Devices on the bus that could have been meant, and how they stand.
+    pub devices: Vec<DeviceView>,
 }
 
 impl OperationError {
     /// An error with a next action.
     pub fn new(exit: Exit, sentence: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { exit, sentence: sentence.into(), next: Some(next.into()) }
+        Self { exit, sentence: sentence.into(), next: Some(next.into()), devices: Vec::new() }
     }
 }
 
@@ -52,10 +55,17 @@ impl From<PickError> for OperationError {
             PickError::None => {
                 Self::new(Exit::NoDevice, said, "Plug a device in, unlock it, and see `enlist devices`.")
             }
+            PickError::NoneServed { states } => {
+                // They have no job, so no time was spent on one.
+                let view = |state| DeviceView::of_bay(state, Timestamp::UNIX_EPOCH);
+                let devices: Vec<_> = states.iter().map(view).collect();
+                let exit = devices.iter().fold(Exit::NeedsPerson, |worst, d| worst.worst(d.exit()));
+                Self { devices, ..Self::new(exit, said, "Do what is said above, then run this again.") }
+            }
             PickError::NotHere { attached, .. } => Self::new(Exit::NoDevice, said, listed(&attached)),
             PickError::Unserved { state } => {
                 let Verdict { outcome, class, next, .. } = state.standing;
-                Self { exit: Exit::of(outcome, class), sentence: said, next }
+                Self { exit: Exit::of(outcome, class), sentence: said, next, devices: Vec::new() }
             }
             PickError::Ambiguous { attached } => Self::new(Exit::Usage, said, listed(&attached)),
         }

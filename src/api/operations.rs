@@ -306,6 +306,7 @@ impl Operations {
             exit: super::view::Exit::of(verdict.outcome, verdict.class),
             sentence: verdict.sentence,
             next: verdict.next,
+            devices: Vec::new(),
         })
     }
 
@@ -379,10 +380,7 @@ impl Operations {
                 Selection::Only(link.attachment().clone())
             }
             Wanted::AllAttached => {
-                let attached = self.desk.attached().await?;
-                if attached.is_empty() {
-                    return Err(PickError::None.into());
-                }
+                let attached = self.desk.any_attached().await?;
                 Selection::Listed(attached)
             }
         })

@@ -25,10 +25,7 @@ pub(super) async fn run(
     if let Some(udid) = &args.device.udid
         && let Some(device) = operations.unserved(udid).await
     {
-        match output.json {
-            true => output.object(&device),
-            false => output.device(&device),
-        }
+        output.result(&device);
         return Ok(device.exit());
     }
     let wanted = match args.all {

@@ -65,6 +65,7 @@ pub fn main() -> u8 {
     match ended {
         Ok(exit) => exit.code(),
         Err(error) => {
+            error.devices.iter().for_each(|device| output.result(device));
             output.error(&error.sentence, error.next.as_deref());
             error.exit.code()
         }

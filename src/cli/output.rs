@@ -1,5 +1,6 @@
 //! Standard output and error: text or JSON lines, colour on terminals only.
 
+use crate::api::Outcome;
 use crate::api::view::{BayView, DeviceView, Exit};
 use crate::config::Environment;
 use serde::Serialize;
@@ -57,7 +58,7 @@ impl Tone {
     pub(super) fn of_bay(bay: &BayView) -> Self {
         match bay.unserved {
             true if !bay.attached => Self::Quiet,
-            true => Self::of(&bay.device, true),
+            true => Self::of(&bay.device, bay.device.outcome != Outcome::Retrying),
             false => Self::of(&bay.device, bay.ended),
         }
     }
@@ -132,6 +133,14 @@ impl Output {
         self.note(format!("{head} {sentence}"));
         if let Some(next) = next {
             self.note(format!("       {next}"));
+        }
+    }
+
+    /// One device's result, as JSON or in lines.
+    pub(super) fn result(&self, device: &DeviceView) {
+        match self.json {
+            true => self.object(device),
+            false => self.device(device),
         }
     }
 

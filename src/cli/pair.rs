@@ -29,10 +29,6 @@ pub(super) async fn unpair(
 }
 
 fn show(device: &DeviceView, output: &Output) -> Exit {
-    if output.json {
-        output.object(device);
-    } else {
-        output.device(device);
-    }
+    output.result(device);
     device.exit()
 }

@@ -4,8 +4,8 @@
 //! May import: `workflow::event`, `workflow::outcome`, base. It takes no decisions; it
 //! refuses what cannot be true (an event after the end, a push out of order).
 //! Start reading at `v1.sql`, then [`Journal`], `writer.rs`, `project.rs`. A change of the
-//! schema is a further script in `schema.rs` and a copy of the old file in
-//! `fixtures/journal/`.
+//! schema, or another kind of event, is a further script in `schema.rs` and a file of the new
+//! version in `fixtures/journal/`.
 
 mod check;
 mod error;

@@ -15,8 +15,12 @@ use std::path::{Path, PathBuf};
 /// "Enls", as `file` and the SQLite tools show it.
 pub(super) const APPLICATION_ID: i64 = 0x456e_6c73;
 
-/// Scripts in order; the n-th (from 1) leads to version n. Append, never change.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql")];
+/// Scripts in order; the n-th (from 1) leads to version n. Append, never change. A kind of
+/// event that older programs do not know is a version too, though its script is empty.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
+
+/// The first version whose tables are those of today: readers need no migration from there on.
+const SAME_TABLES: i64 = 1;
 
 /// The open database of a station, with the lock that makes it the only writer.
 pub(super) struct Store {
@@ -115,7 +119,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, JournalError> {
     let conn = connect(path, false)?;
     let found = identify(&conn, path, MIGRATIONS.len())?;
     let known = as_version(MIGRATIONS.len());
-    if found < known {
+    if found < SAME_TABLES {
         return Err(JournalError::Older { path: path.into(), found, known });
     }
     Ok(conn)

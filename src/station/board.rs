@@ -123,12 +123,16 @@ fn standing_after(kind: &EventKind) -> Option<Verdict> {
             let sentence = format!("{reason} Trying again in {} s.", pause_ms.div_ceil(1000));
             Verdict::from(state).saying(sentence).because(chain.clone())
         }
-        EventKind::Recovering { rung } => Verdict::from(state).saying(match rung {
-            Rung::ResetDevice => "Resetting the device...",
-            Rung::PowerCyclePort => "Switching the port's power off and on...",
-        }),
+        EventKind::Recovering { rung } => recovering(*rung),
         EventKind::Quarantined { bay } => Verdict::quarantined(bay),
         _ => state.into(),
+    })
+}
+
+fn recovering(rung: Rung) -> Verdict {
+    Verdict::from(Outcome::Retrying).saying(match rung {
+        Rung::ResetDevice => "Resetting the device...",
+        Rung::PowerCyclePort => "Switching the port's power off and on...",
     })
 }
 
@@ -246,9 +250,12 @@ impl Board {
         }
     }
 
-    /// A device hangs on the bus that no mux serves.
-    pub(super) fn unserved(&self, unserved: &Unserved, bay: Bay) {
-        let new = BayState::of_unserved(unserved, bay);
+    /// A device hangs on the bus that no mux serves. `tried`: the recovery ladder did not help.
+    pub(super) fn unserved(&self, unserved: &Unserved, bay: Bay, tried: bool) {
+        let mut new = BayState::of_unserved(unserved, bay);
+        if tried {
+            new.standing = unserved::after_rungs(new.standing);
+        }
         let port = unserved.device.port.clone();
         let mut state = self.lock();
         let known = new.udid.clone().and_then(|udid| state.bays.get_mut(&Key::Device(udid)));
@@ -265,6 +272,14 @@ impl Board {
         if state.bays.get(&Key::Port(port.clone())) != Some(&new) {
             state.bays.insert(Key::Port(port), new.clone());
             self.tell(News::Bay(Box::new(new)));
+        }
+    }
+
+    /// A rung of the ladder is taken for a device that no mux serves.
+    pub(super) fn recovering(&self, port: &PortPath, rung: Rung) {
+        if let Some(bay) = self.lock().bays.get_mut(&Key::Port(port.clone())).filter(|b| b.attached) {
+            bay.standing = recovering(rung);
+            self.tell(News::Bay(Box::new(bay.clone())));
         }
     }
 

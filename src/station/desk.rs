@@ -22,6 +22,12 @@ pub enum PickError {
     /// Nothing is attached.
     #[error("no device is attached")]
     None,
+    /// Devices hang on the bus, and no mux serves any of them.
+    #[error("{}", none_served(states.len()))]
+    NoneServed {
+        /// How they stand, in the order of bays.
+        states: Vec<BayState>,
+    },
     /// The wanted one is not.
     #[error("no attached device has the UDID {wanted}")]
     NotHere {
@@ -42,6 +48,13 @@ pub enum PickError {
         /// Those that are attached.
         attached: Vec<Attachment>,
     },
+}
+
+fn none_served(devices: usize) -> String {
+    match devices {
+        1 => "the device on the bus cannot be spoken to".to_owned(),
+        n => format!("none of the {n} devices on the bus can be spoken to"),
+    }
 }
 
 /// What a session shows of a device.
@@ -109,9 +122,30 @@ impl Desk {
                 None => return Err(self.not_here(text, attached).await),
             },
             None if attached.len() > 1 => return Err(PickError::Ambiguous { attached }),
-            None => attached.into_iter().next().ok_or(PickError::None)?,
+            None => match attached.into_iter().next() {
+                Some(only) => only,
+                None => return Err(self.nothing().await),
+            },
         };
         Ok(self.link(found))
+    }
+
+    /// As [`Desk::attached`], and at least one.
+    ///
+    /// # Errors
+    /// [`PickError`].
+    pub async fn any_attached(&self) -> Result<Vec<Attachment>, PickError> {
+        let attached = self.attached().await?;
+        match attached.is_empty() {
+            true => Err(self.nothing().await),
+            false => Ok(attached),
+        }
+    }
+
+    /// Why nothing is attached.
+    async fn nothing(&self) -> PickError {
+        let states = self.unserved().await;
+        if states.is_empty() { PickError::None } else { PickError::NoneServed { states } }
     }
 
     /// A device that no mux serves may be meant by serial number, ECID or IMEI too.

@@ -14,6 +14,7 @@ pub mod library;
 pub mod macs;
 mod registry;
 mod sink;
+mod stays;
 pub mod unserved;
 
 pub use bays::BayNames;
@@ -25,8 +26,8 @@ use crate::device::trust::Trust;
 use crate::device::{DeviceLink, Presence};
 use crate::ids::{JobId, MuxId, PortPath, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
-use crate::limits::SHUTDOWN_GRACE;
-use crate::transport::{Attachment, Backend, BackendEvent, Unserved};
+use crate::limits::{RUNG_NOTICE, RUNG_TAKES, SHUTDOWN_GRACE};
+use crate::transport::{Attachment, Backend, BackendEvent, Rung, RungError, Unserved};
 use crate::wire::profile::Profile;
 use crate::workflow::engine::{self, EventSink, Job};
 use crate::workflow::event::{EventKind, NewJob};
@@ -35,6 +36,7 @@ use crate::workflow::outcome::{Class, Verdict};
 use crate::workflow::policy::Policy;
 use registry::{Arrival, Links, Registry};
 use sink::{DrySink, JournalSink};
+use stays::{Due, Stays};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -108,6 +110,10 @@ impl Station {
             names: HashMap::new(),
             once,
             shows_unserved: !matches!(selection, Selection::Only(_)),
+            // A run about certain devices leaves others alone; a dry run leaves all alone.
+            recovers: matches!(selection, Selection::All) && !once && !self.policy.dry_run,
+            stays: Stays::default(),
+            rungs: JoinSet::new(),
             patience: Instant::now() + NO_DEVICE,
         };
         match selection {
@@ -238,6 +244,10 @@ struct Run {
     names: HashMap<Id, Udid>,
     once: bool,
     shows_unserved: bool,
+    /// Devices that no mux serves are reset.
+    recovers: bool,
+    stays: Stays,
+    rungs: JoinSet<(PortPath, Result<(), RungError>)>,
     patience: Instant,
 }
 
@@ -249,7 +259,7 @@ impl Run {
             if self.once && self.jobs.is_empty() && self.registry.is_settled() {
                 return RunEnd::Done;
             }
-            let release = self.registry.next_release();
+            let due = self.registry.next_release().into_iter().chain(self.stays.due()).min();
             tokio::select! {
                 biased;
                 ended = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => {
@@ -261,7 +271,13 @@ impl Run {
                     Some(event) => self.happened(event),
                     None => watching = false,
                 },
-                () = sleep_until(release.unwrap_or(self.patience)), if release.is_some() => self.release(),
+                Some(Ok((port, done))) = self.rungs.join_next(), if !self.rungs.is_empty() => {
+                    self.stays.taken(&port, &done, Instant::now());
+                }
+                () = sleep_until(due.unwrap_or(self.patience)), if due.is_some() => {
+                    self.release();
+                    self.recover();
+                }
                 () = sleep_until(self.patience), if self.once && self.jobs.is_empty() => {
                     return if self.registry.is_empty() { RunEnd::NoDevice } else { RunEnd::Done };
                 }
@@ -287,13 +303,27 @@ impl Run {
     fn unserved(&mut self, unserved: &Unserved) {
         // Of a device that is served a late look at the bus says nothing new.
         let served = unserved::udid(unserved).is_some_and(|udid| self.registry.is_present(&udid));
-        if self.shows_unserved && !served {
-            let bay = self.station.bays.of_port(&unserved.device.port).0;
-            self.station.board.unserved(unserved, bay);
+        if !self.shows_unserved || served {
+            return;
         }
+        if self.recovers {
+            self.stays.shows(unserved, Instant::now());
+        }
+        self.show(unserved);
+    }
+
+    fn show(&self, unserved: &Unserved) {
+        let bay = self.station.bays.of_port(&unserved.device.port).0;
+        self.station.board.unserved(unserved, bay, self.stays.is_tried(unserved));
     }
 
     fn unserved_left(&mut self, port: &PortPath) {
+        if !self.stays.left(port) {
+            self.unplugged(port);
+        }
+    }
+
+    fn unplugged(&self, port: &PortPath) {
         let board = &self.station.board;
         board.unserved_left(port);
         // Unplugged while the mux was dead, which could not tell.
@@ -302,7 +332,21 @@ impl Run {
         }
     }
 
+    /// The recovery ladder for devices that no mux serves.
+    fn recover(&mut self) {
+        while let Some(due) = self.stays.next(Instant::now()) {
+            match due {
+                Due::Take(port, rung) => _ = self.rungs.spawn(take_rung(self.station.clone(), port, rung)),
+                Due::Ask(unserved) => self.show(&unserved),
+                Due::Gone(port) => self.unplugged(&port),
+            }
+        }
+    }
+
     fn attached(&mut self, attachment: Attachment) {
+        if let Some(port) = &attachment.port {
+            self.stays.served(port);
+        }
         let link = self.station.link(attachment);
         let arrival = self.registry.attached(link.clone(), Instant::now());
         if !matches!(arrival, Arrival::Ignored) {
@@ -362,4 +406,30 @@ impl Run {
             self.start(link, links);
         }
     }
+}
+
+/// Takes a rung for the device at a port, and shows it unless it is impossible.
+async fn take_rung(station: Arc<Station>, port: PortPath, rung: Rung) -> (PortPath, Result<(), RungError>) {
+    let recovery = async {
+        let mut recovery = std::pin::pin!(station.backend.recover_port(&port, rung));
+        match timeout(RUNG_NOTICE, &mut recovery).await {
+            Ok(done) => {
+                if !matches!(done, Err(RungError::NotPossible(_))) {
+                    station.board.recovering(&port, rung);
+                }
+                done
+            }
+            Err(_) => {
+                station.board.recovering(&port, rung);
+                let late = || RungError::Failed("it did not end in time".into());
+                timeout(RUNG_TAKES, recovery).await.unwrap_or_else(|_| Err(late()))
+            }
+        }
+    };
+    let done = recovery.await;
+    match &done {
+        Ok(()) => tracing::info!(%port, ?rung, "a rung of the ladder was taken"),
+        Err(error) => tracing::warn!(%port, ?rung, %error, "a rung of the ladder was not taken"),
+    }
+    (port, done)
 }

@@ -84,6 +84,12 @@ pub fn standing(unserved: &Unserved, bay: &Bay) -> Verdict {
     }
 }
 
+/// Its standing after the rungs of the ladder were taken in vain.
+pub fn after_rungs(standing: Verdict) -> Verdict {
+    let sentence = format!("{} Resetting it did not help.", standing.sentence);
+    standing.saying(sentence)
+}
+
 fn of_mode(unserved: &Unserved) -> Verdict {
     let boot = unserved.device.boot.as_ref();
     let dfu = |sentence: &str| Verdict::from(Outcome::DfuMode).saying(sentence);

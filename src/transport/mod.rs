@@ -237,4 +237,13 @@ pub trait Backend: Send + Sync + Debug {
     async fn recover(&self, id: MuxId, rung: Rung) -> Result<(), RungError> {
         Err(RungError::NotPossible(format!("{} cannot do {rung:?} for {id}", self.describe())))
     }
+
+    /// As [`Backend::recover`], for a device that is on the bus and that no mux serves, by its
+    /// port. Ok is shown by its being served, or by its leaving and coming back.
+    ///
+    /// # Errors
+    /// [`RungError`].
+    async fn recover_port(&self, port: &PortPath, rung: Rung) -> Result<(), RungError> {
+        Err(RungError::NotPossible(format!("{} cannot do {rung:?} for port {port}", self.describe())))
+    }
 }

@@ -97,11 +97,6 @@ impl PacketDecoder {
         &mut self.buffer
     }
 
-    /// True if a packet has begun and is not complete.
-    pub fn is_midway(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
     /// Bytes received beyond the last packet. After Connect succeeded they are the
     /// device's first bytes.
     pub fn into_rest(self) -> Vec<u8> {

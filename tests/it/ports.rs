@@ -280,3 +280,66 @@ async fn an_unplug_that_a_dead_mux_cannot_tell_is_seen_on_the_bus() {
     .await;
     assert_eq!((ran.outcome(), ran.bay().attached), ("detached-midway", false));
 }
+
+/// A device that no mux serves for this reason, though it could be served.
+fn unserved_from_the_start(reason: UnservedReason) -> (World, Arc<FakeBus>) {
+    let (world, bus) = world(Persona::InSetup.settings());
+    world.fleet.detach(&world.udid()).unwrap();
+    let serial = world.udid().as_str().replace('-', "");
+    bus.show(&unserved(2, UsbMode::Normal, &serial, reason));
+    (world, bus)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_silent_from_the_start_is_brought_back_by_the_ladder() {
+    for (reset, taken) in [(Effect::Heals, 1), (Effect::Nothing, 2), (Effect::Restarts, 2)] {
+        let (world, bus) = unserved_from_the_start(UnservedReason::Silent);
+        bus.rungs(reset, Effect::Heals);
+        let ran = serve(&world, &bus, sleep(90 * SECOND)).await;
+        assert_eq!((ran.outcome(), ran.bay().bay.0.as_str()), ("enrolled", "Bay 8"), "{reset:?}");
+        assert_eq!(bus.taken(), [Rung::ResetDevice, Rung::PowerCyclePort][..taken]);
+        let said: Vec<_> = ran.seen.iter().map(|b| b.standing.sentence.as_str()).collect();
+        let first = "The device is attached and does not answer; it may be locked against accessories.";
+        assert_eq!((said[0], said[1]), (first, "Resetting the device..."));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_usbmuxd_only_the_power_is_switched_once_a_stay() {
+    for effect in [Effect::Nothing, Effect::Restarts] {
+        let (world, bus) = unserved_from_the_start(UnservedReason::NotListed);
+        bus.rungs(Effect::Nothing, effect);
+        let again = bus.clone();
+        let ran = serve(&world, &bus, async {
+            sleep(600 * SECOND).await;
+            assert_eq!(again.taken(), [Rung::PowerCyclePort], "{effect:?}");
+            // Unplugged by hand and plugged in again: another stay.
+            let there = again.unserved().await.remove(0);
+            again.hide(&port(2));
+            sleep(SECOND).await;
+            again.show(&there);
+            sleep(25 * SECOND).await;
+            assert_eq!(again.taken().len(), 1);
+            sleep(60 * SECOND).await;
+        })
+        .await;
+        assert_eq!(bus.taken(), [Rung::PowerCyclePort; 2]);
+        let standing = &ran.bay().standing;
+        assert_eq!(standing.outcome.name(), "charging-only");
+        assert!(standing.sentence.ends_with("Resetting it did not help."), "{}", standing.sentence);
+        assert!(standing.next.is_some() && ran.bay().attached);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_rung_can_reach_and_what_is_explained_is_left_to_its_person() {
+    for (reason, possible) in
+        [(UnservedReason::Silent, Effect::Impossible), (UnservedReason::OtherOwner(None), Effect::Heals)]
+    {
+        let (world, bus) = unserved_from_the_start(reason);
+        bus.rungs(possible, possible);
+        let ran = serve(&world, &bus, sleep(120 * SECOND)).await;
+        assert!(bus.taken().is_empty());
+        assert_eq!(ran.seen.len(), 1, "{:?}", ran.outcomes());
+    }
+}

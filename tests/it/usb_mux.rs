@@ -398,6 +398,27 @@ fn a_device_that_hangs_is_brought_back_by_the_rung_that_helps() {
 }
 
 #[test]
+fn a_device_that_hangs_from_the_start_is_brought_back_by_its_port() {
+    on_bus("usb_mux::a_device_that_hangs_from_the_start_is_brought_back_by_its_port", |bus| {
+        let plugged = bus.plug("4.2", phone(bus, A));
+        plugged.hang(Cure::Reset);
+        let mut station = station_on(bus, Role::Usb);
+        station.event("unserved 1-4.2 Normal Silent");
+        assert_eq!(station.ask("reset-port 1-4.2"), "done");
+        station.event("attached #1");
+        plugged.hang(Cure::PowerLoss);
+        let usbmuxd = bus.usbmuxd(&["-p"]);
+        let mut beside = station_on(bus, Role::Joined);
+        println!("{}", beside.ask("reset-port 1-4.2"));
+        drop((station, usbmuxd));
+        let said = beside.event("unserved 1-4.2");
+        println!("{said}");
+        assert_eq!(beside.ask("power-port 1-4.2"), "done");
+        beside.event("left 1-4.2");
+    });
+}
+
+#[test]
 fn a_hub_that_cannot_switch_single_ports_says_so() {
     on_bus("usb_mux::a_hub_that_cannot_switch_single_ports_says_so", |bus| {
         let mut station = station_on(bus, Role::Usb);

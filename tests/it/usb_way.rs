@@ -59,6 +59,39 @@ fn a_device_is_enrolled_over_our_own_mux_in_its_named_bay() {
 }
 
 #[test]
+fn commands_that_find_no_usable_device_say_why() {
+    on_bus("usb_way::commands_that_find_no_usable_device_say_why", |bus| {
+        let bench = Bench::on(bus);
+        let file = bench.profile();
+        let said = bench.run(&["--mux", "usb", "info"]).fails_clearly(4);
+        assert!(said.contains("No device is attached"), "{said}");
+        let fleet = in_setup(bus, 1);
+        let _usbmuxd = bus.usbmuxd(&["-p"]);
+        let plugged = fleet.plugged(&fleet.fleet.udids()[0]).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !plugged.is_claimed(1) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let commands: [&[&str]; 4] = [&["enroll", "--all", &file], &["enroll", &file], &["info"], &["pair"]];
+        for command in commands {
+            let done = bench.run(&[&["--mux", "usb"], command].concat()).exits(1);
+            let stdout = done.stdout.join("\n");
+            assert!(stdout.contains("Another program (usbmuxd) holds the device."), "{done}");
+            assert!(stdout.contains("next: Stop that program"), "{done}");
+            assert!(done.stderr.contains("The device on the bus cannot be spoken to."), "{done}");
+        }
+        let doctor = bench.run(&["--mux", "usb", "doctor", "--json"]).json();
+        let judged = doctor.iter().find(|check| check["check"] == "USB bus").unwrap();
+        assert!(judged["found"].as_str().unwrap().contains("but usbmuxd (process"), "{judged}");
+        let _recovery = bus.plug("2", recovery(0x1A2B, None));
+        let both = bench.run(&["--mux", "usb", "info", "--json"]).exits(1);
+        assert_eq!(of(&both.json(), "usb-1-1.1")["outcome"], "failed");
+        assert_eq!(of(&both.json(), "usb-1-2")["outcome"], "recovery-mode");
+        assert!(both.stderr.contains("None of the 2 devices on the bus"), "{both}");
+    });
+}
+
+#[test]
 fn auto_takes_usbmuxd_if_it_answers_and_else_the_bus() {
     on_bus("usb_way::auto_takes_usbmuxd_if_it_answers_and_else_the_bus", |bus| {
         let bench = Bench::on(bus);

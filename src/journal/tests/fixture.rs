@@ -1,13 +1,14 @@
-//! The journal of version 1 that is kept in `fixtures/journal/`.
+//! The journals of every version that are kept in `fixtures/journal/`.
 
 use super::*;
 use crate::journal::writer::write_batch;
+use crate::transport::Rung;
 use crate::workflow::outcome::{Class, Verdict};
 use std::fs;
 use std::time::Duration;
 
-fn kept() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/journal/v1.sqlite3")
+fn kept(version: usize) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/journal/v{version}.sqlite3"))
 }
 
 /// Three jobs: done after a replug, failed at the server, still open.
@@ -16,15 +17,24 @@ fn entries() -> Vec<Entry> {
     let append = |job| move |kind| Entry::Append(JobId(job), kind);
     let first = life(1).into_iter().map(append(1));
     let second = life(2).into_iter().take(17).chain([EventKind::JobEnded(failed)]).map(append(2));
-    let third = life(3).into_iter().take(10).map(append(3));
+    let third = life(3).into_iter().take(10).chain(of_version_2()).map(append(3));
     let starts = (1..=3).map(|n| Entry::Start(new_job(n)));
     starts.chain(first).chain(second).chain(third).collect()
 }
 
-/// Writes the fixture anew. Only while version 1 is the present one: afterwards the file
-/// is what an old program left behind, and stays as it is.
+/// The kinds of event that version 2 added.
+fn of_version_2() -> [EventKind; 3] {
+    [
+        EventKind::Recovering { rung: Rung::ResetDevice },
+        EventKind::Recovering { rung: Rung::PowerCyclePort },
+        EventKind::Quarantined { bay: Bay("Bay 7".into()) },
+    ]
+}
+
+/// Writes the fixture of the present version anew. Those of earlier versions are what old
+/// programs left behind, and stay as they are.
 fn write_the_fixture() {
-    assert_eq!(schema::MIGRATIONS.len(), 1);
+    assert_eq!(schema::MIGRATIONS.len(), 2);
     let scratch = Scratch::new();
     let mut store = scratch.store();
     let start: jiff::Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
@@ -33,18 +43,29 @@ fn write_the_fixture() {
         write_batch(&mut store.conn, at, vec![entry]).remove(0).unwrap();
     }
     drop(store);
-    fs::create_dir_all(kept().parent().unwrap()).unwrap();
-    fs::copy(&scratch.path, kept()).unwrap();
+    fs::create_dir_all(kept(2).parent().unwrap()).unwrap();
+    fs::copy(&scratch.path, kept(2)).unwrap();
 }
 
 #[tokio::test]
 async fn a_journal_of_version_1_is_opened_and_read() {
+    is_opened_and_read(1, "pushing", &[]).await;
+}
+
+#[tokio::test]
+async fn a_journal_of_version_2_is_opened_and_read() {
     if crate::fixtures::refresh() {
         write_the_fixture();
     }
+    is_opened_and_read(2, "quarantined", &of_version_2()).await;
+}
+
+/// `state` is that of the open job, `added` its last events.
+async fn is_opened_and_read(version: usize, state: &str, added: &[EventKind]) {
     let scratch = Scratch::new();
     fs::create_dir_all(scratch.path.parent().unwrap()).unwrap();
-    fs::copy(kept(), &scratch.path).unwrap();
+    fs::copy(kept(version), &scratch.path).unwrap();
+    assert_eq!(scratch.reader().history(&HistoryFilter::default()).unwrap().len(), 3, "before a station");
     let journal = scratch.open();
     scratch.assert_sound();
     let rows = scratch.reader().history(&HistoryFilter::default()).unwrap();
@@ -58,7 +79,7 @@ async fn a_journal_of_version_1_is_opened_and_read() {
     assert_eq!(
         told,
         [
-            (3, "open", "pushing", 1, 1, None),
+            (3, "open", state, 1, 1, None),
             (2, "failed", "failed", 2, 2, Some(41_000)),
             (1, "enrolled", "enrolled", 2, 2, Some(24_000)),
         ]
@@ -68,7 +89,9 @@ async fn a_journal_of_version_1_is_opened_and_read() {
     let kinds: Vec<_> = scratch.reader().job_events(JobId(1)).unwrap().into_iter().map(|e| e.kind).collect();
     assert_eq!(kinds[1..], life(1));
     let open = journal.all_open_jobs().await.unwrap();
-    assert_eq!((open.len(), open[0].id, open[0].events.len()), (1, JobId(3), 11));
+    assert_eq!((open.len(), open[0].id, open[0].events.len()), (1, JobId(3), 11 + added.len()));
+    let last: Vec<_> = open[0].events[11..].iter().map(|event| event.kind.clone()).collect();
+    assert_eq!(last, added);
     journal.append(JobId(3), ended(Outcome::Failed)).await.unwrap();
     scratch.assert_sound();
 }

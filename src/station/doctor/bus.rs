@@ -1,16 +1,23 @@
 //! What hangs on the USB bus, and how full it is.
 
-use super::Check;
+use super::{Check, rivals, udev};
+use crate::ids::Udid;
 use crate::transport::{Attachment, BusLoad, UsbDevice, UsbMode};
+use std::path::Path;
 
-/// Apple's devices, one check each: what the bus shows and the mux does not. `has_mux` is
-/// false where no mux is asked, so that none can be said to miss a device.
-pub(super) fn devices(
-    bus: &Result<Vec<UsbDevice>, String>,
-    listed: &[Attachment],
-    has_mux: bool,
-) -> Vec<Check> {
-    const NAME: &str = "USB bus";
+const NAME: &str = "USB bus";
+
+/// Who is to serve the devices.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Judge<'a> {
+    /// A mux, which lists these.
+    Mux(&'a [Attachment]),
+    /// We ourselves, with the system's files below this root.
+    Own(&'a Path),
+}
+
+/// Apple's devices, one check each: what the bus shows, and what keeps it from being served.
+pub(super) fn devices(bus: &Result<Vec<UsbDevice>, String>, judge: Judge<'_>) -> Vec<Check> {
     let devices = match bus {
         Ok(devices) => devices,
         Err(reason) => {
@@ -21,31 +28,56 @@ pub(super) fn devices(
     if devices.is_empty() {
         return vec![Check::good(NAME, "no Apple device on this computer's own bus")];
     }
-    let known = |d: &UsbDevice| listed.iter().any(|a| a.location == Some(d.location()));
     let check = |d: &UsbDevice| {
         let found = format!("{:04x} at port {}: {}", d.product_id, d.port, d.mode.words());
-        match d.mode {
-            UsbMode::Normal if !has_mux || known(d) => Check::good(NAME, found),
-            UsbMode::Normal => Check::warning(
-                NAME,
-                format!("{found}, but the mux does not list it"),
-                "Unlock it and plug it in again; then restart the mux: sudo systemctl restart usbmuxd",
-            ),
-            UsbMode::NoMux => Check::warning(
+        match (d.mode, judge) {
+            (UsbMode::Normal, Judge::Mux(listed)) => by_mux(d, found, listed),
+            (UsbMode::Normal, Judge::Own(root)) => by_own(d, found, root),
+            (UsbMode::NoMux, _) => Check::warning(
                 NAME,
                 found,
                 "Unlock the device and allow the accessory, then plug it in again",
             ),
-            UsbMode::Recovery => {
+            (UsbMode::Recovery, _) => {
                 Check::warning(NAME, found, "Restart it to normal mode: irecovery -n, or hold its buttons")
             }
-            UsbMode::Mac => Check::good(NAME, format!("{found}; profiles cannot be pushed to it by cable")),
-            UsbMode::Dfu | UsbMode::Debug | UsbMode::Unsupported => {
+            (UsbMode::Mac, _) => {
+                Check::good(NAME, format!("{found}; profiles cannot be pushed to it by cable"))
+            }
+            (UsbMode::Dfu | UsbMode::Debug | UsbMode::Unsupported, _) => {
                 Check::warning(NAME, found, "Force-restart the device, or restore it with a Mac")
             }
         }
     };
     devices.iter().map(check).collect()
+}
+
+fn by_mux(device: &UsbDevice, found: String, listed: &[Attachment]) -> Check {
+    let udid: Option<Udid> = device.serial.as_ref().and_then(|serial| serial.parse().ok());
+    let is_it = |a: &Attachment| a.location == Some(device.location()) || Some(&a.udid) == udid.as_ref();
+    if listed.iter().any(is_it) {
+        return Check::good(NAME, found);
+    }
+    Check::warning(
+        NAME,
+        format!("{found}, but the mux does not list it"),
+        "Unlock it and plug it in again; then restart the mux: sudo systemctl restart usbmuxd",
+    )
+}
+
+/// What our own mux could do with it: open it, and claim it from nobody.
+fn by_own(device: &UsbDevice, found: String, root: &Path) -> Check {
+    if udev::is_forbidden(root, device) {
+        return Check::warning(NAME, format!("{found}, but this user may not open it"), udev::COEXIST);
+    }
+    match rivals::holder(root, device) {
+        Some(who) => Check::warning(
+            NAME,
+            format!("{found}, but {who} holds it"),
+            "Stop that program; if it is usbmuxd, stop it or go through it with --mux usbmuxd",
+        ),
+        None => Check::good(NAME, format!("{found}; the station's own mux can serve it")),
+    }
 }
 
 /// Endpoints many xHCI host controllers have room for, the control endpoints of all devices

@@ -105,7 +105,8 @@ pub async fn examine(station: Station<'_>, bus: Bus, clock: &Clock) -> Vec<Check
         checks.extend(rivals::examine(root, devices, over_bus));
     }
     let listed = attached.as_deref().unwrap_or_default();
-    checks.extend(bus::devices(&bus.devices, listed, !over_bus));
+    let judge = if over_bus { bus::Judge::Own(root) } else { bus::Judge::Mux(listed) };
+    checks.extend(bus::devices(&bus.devices, judge));
     checks.extend(bus::loads(&bus.loads));
     checks.extend(limits::open_files(root));
     checks.push(time(clock));
@@ -255,6 +256,14 @@ mod tests {
             computer
         }
 
+        /// An interface of the device at port 1-4 that a driver holds.
+        fn claimed(self, driver: &str) -> Self {
+            let interface = self.0.path().join("sys/bus/usb/devices/1-4:4.1");
+            fs::create_dir_all(&interface).unwrap();
+            symlink(format!("../../drivers/{driver}"), interface.join("driver")).unwrap();
+            self
+        }
+
         /// A user, uid 1000, in these groups.
         fn user(self, groups: &str) -> Self {
             let status =
@@ -348,6 +357,40 @@ mod tests {
         assert!(over_bus[0].1.contains("systemctl stop usbmuxd"));
         assert!(over_bus[1].1.contains("mask --now gvfs-gphoto2-volume-monitor"));
         assert!(over_bus[3].1.contains("kill 14"));
+    }
+
+    #[test]
+    fn a_device_is_judged_by_what_our_own_mux_could_do_with_it() {
+        let device = unserved(UsbMode::Normal, None, UnservedReason::NotListed).device;
+        let judged = |computer: &Computer| {
+            bus::devices(&Ok(vec![device.clone()]), bus::Judge::Own(computer.0.path())).remove(0)
+        };
+        let bare = Computer::new().with("dev/bus/usb/001/009", "");
+        assert_eq!(judged(&bare).health, Health::Good, "{:?}", judged(&bare));
+        let held = bare.running(15, "weird", "/dev/bus/usb/001/009");
+        assert_eq!(judged(&held).health, Health::Good, "open, but not claimed");
+        let held = held.claimed("usbfs");
+        let check = judged(&held);
+        assert!(check.found.ends_with("normal, but weird (process 15) holds it"), "{check:?}");
+        let hidden = Computer::new().with("dev/bus/usb/001/009", "").claimed("usbfs");
+        assert!(judged(&hidden).found.contains("a program of another user holds it"));
+        let kernel = Computer::new().with("dev/bus/usb/001/009", "").claimed("ipheth");
+        assert_eq!(judged(&kernel).health, Health::Good, "the kernel's drivers are asked to let go");
+        // A mux is to serve it, and does not.
+        let by_mux = bus::devices(&Ok(vec![device.clone()]), bus::Judge::Mux(&[])).remove(0);
+        assert!(by_mux.found.contains("does not list it"));
+    }
+
+    #[test]
+    fn one_line_says_that_all_devices_may_be_opened() {
+        let device = unserved(UsbMode::Normal, None, UnservedReason::NotListed).device;
+        let devices: Vec<_> = (1..=3).map(|address| UsbDevice { address, ..device.clone() }).collect();
+        let computer = Computer::new()
+            .with("dev/bus/usb/001/001", "")
+            .with("dev/bus/usb/001/002", "")
+            .with("dev/bus/usb/001/003", "");
+        let checks = udev::examine(computer.0.path(), &devices, true);
+        assert_eq!(one(&checks, "access").1, "all 3 devices may be opened by this user");
     }
 
     #[test]

@@ -95,6 +95,28 @@ fn processes(root: &Path) -> Vec<(String, String)> {
     found
 }
 
+/// Who holds a device's interfaces so that we could not: open is not held, and the kernel's
+/// drivers let go. The name is that of a program that has it open, where we may see that.
+pub(super) fn holder(root: &Path, device: &UsbDevice) -> Option<String> {
+    let interfaces = format!("{}:", device.port);
+    let entries = fs::read_dir(root.join("sys/bus/usb/devices")).ok()?;
+    let of_device = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&interfaces);
+    let by_program = |entry: fs::DirEntry| {
+        fs::read_link(entry.path().join("driver")).is_ok_and(|driver| driver.ends_with("usbfs"))
+    };
+    if !entries.flatten().filter(of_device).any(by_program) {
+        return None;
+    }
+    let opened = |(pid, _): &(String, String)| !holds(root, pid, std::slice::from_ref(device)).is_empty();
+    // Others may have it open to look at it; a mux has it open to hold it.
+    let mut openers: Vec<_> = processes(root).into_iter().filter(opened).collect();
+    openers.sort_by_key(|(_, comm)| !RIVALS.iter().any(|rival| rival.comm == comm));
+    Some(openers.first().map_or_else(
+        || "a program of another user".to_owned(),
+        |(pid, comm)| format!("{} (process {pid})", printable(comm)),
+    ))
+}
+
 /// Ports of the devices that a process holds open, as far as we may look.
 fn holds(root: &Path, pid: &str, devices: &[UsbDevice]) -> Vec<String> {
     let Ok(files) = fs::read_dir(root.join("proc").join(pid).join("fd")) else { return Vec::new() };

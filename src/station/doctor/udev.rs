@@ -51,7 +51,7 @@ pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec
     if over_bus {
         checks.extend(group(root, user.as_ref()));
     }
-    checks.extend(devices.iter().filter_map(|device| node(root, device, over_bus)));
+    checks.extend(access(root, devices, over_bus));
     checks
 }
 
@@ -144,19 +144,51 @@ pub(super) fn node_of(device: &UsbDevice) -> PathBuf {
     PathBuf::from(format!("dev/bus/usb/{:03}/{:03}", device.bus, device.address))
 }
 
-/// May we open it? Opening claims nothing.
-fn node(root: &Path, device: &UsbDevice, over_bus: bool) -> Option<Check> {
+/// How opening a device turns out. Opening claims nothing.
+fn opens(root: &Path, device: &UsbDevice) -> std::io::Result<fs::File> {
+    fs::OpenOptions::new().read(true).write(true).open(root.join(node_of(device)))
+}
+
+/// True if this user may not open it.
+pub(super) fn is_forbidden(root: &Path, device: &UsbDevice) -> bool {
+    opens(root, device).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// May we open them? One line for all that we may, one for each that we may not and must.
+fn access(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec<Check> {
     const NAME: &str = "access";
-    let node = node_of(device);
-    let opened = fs::OpenOptions::new().read(true).write(true).open(root.join(&node));
-    let at = format!("/{} at port {}", node.display(), device.port);
-    match opened {
-        Ok(_) => Some(Check::good(NAME, at)),
-        // A mux that runs has its own rights; ours matter for what no mux serves.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Some(match over_bus {
-            true => Check::bad(NAME, format!("{at} may not be opened by this user"), COEXIST),
-            false => Check::good(NAME, format!("{at} is not ours to open; the mux does that")),
-        }),
-        Err(_) => None,
+    let at = |device: &UsbDevice| format!("/{} at port {}", node_of(device).display(), device.port);
+    let (mut open, mut forbidden) = (Vec::new(), Vec::new());
+    for device in devices {
+        if is_forbidden(root, device) {
+            forbidden.push(at(device));
+        } else if root.join(node_of(device)).exists() {
+            open.push(at(device));
+        }
     }
+    let mut checks = Vec::new();
+    match open.as_slice() {
+        [] => {}
+        [one] => checks.push(Check::good(NAME, one.clone())),
+        all if forbidden.is_empty() => {
+            checks.push(Check::good(NAME, format!("all {} devices may be opened by this user", all.len())));
+        }
+        some => checks.push(Check::good(NAME, format!("{} devices may be opened by this user", some.len()))),
+    }
+    match (over_bus, forbidden.len()) {
+        (_, 0) => {}
+        (true, _) => {
+            let bad = |at: String| Check::bad(NAME, format!("{at} may not be opened by this user"), COEXIST);
+            checks.extend(forbidden.into_iter().map(bad));
+        }
+        // A mux that runs has its own rights; ours matter for what no mux serves.
+        (false, 1) => {
+            checks
+                .push(Check::good(NAME, format!("{} is not ours to open; the mux does that", forbidden[0])));
+        }
+        (false, n) => {
+            checks.push(Check::good(NAME, format!("{n} devices are not ours to open; the mux does that")));
+        }
+    }
+    checks
 }

@@ -102,6 +102,12 @@ impl Site {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    /// A device whose mux works, by its port.
+    pub(super) fn active_at(&self, port: &PortPath) -> Option<Active> {
+        let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.values().find(|active| active.seen.device.port == *port).cloned()
+    }
+
     fn attach(&self, active: Active, claimed: &Claimed) -> MuxId {
         let id = MuxId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let seen = Arc::clone(&active.seen);
@@ -240,13 +246,14 @@ impl Attendant {
         if worked >= WORKED {
             self.faults = 0;
         }
-        self.faults += 1;
         self.clear = fault == LinkFault::Transfer(TransferFault::Stall);
         tracing::warn!(port = %self.seen.device.port, %fault, "the mux of a device failed");
         if fault == LinkFault::Mux(MuxError::Silent) {
             self.site.unserved(&self.seen, UnservedReason::Silent);
             return Some(TRY_LATER);
         }
+        // Silence does not count: a reset that is to end it may look like a fault.
+        self.faults += 1;
         if self.over_within(LEAVING).await {
             return None;
         }
@@ -288,7 +295,10 @@ impl Attendant {
     async fn claim(&mut self) -> Result<Option<Claimed>, Failure> {
         for tried in 1..CLAIMS {
             match self.claim_once().await {
-                Err(Failure::Busy(_)) => {}
+                // Told at once: the tries that follow take longer than a list waits.
+                Err(Failure::Busy(owner)) => {
+                    self.site.unserved(&self.seen, UnservedReason::OtherOwner(owner));
+                }
                 // The rule that gives the permission may run just now.
                 Err(Failure::NoPermission) if tried == 1 => {}
                 other => return other.map(Some),

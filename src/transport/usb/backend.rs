@@ -2,13 +2,13 @@
 //!
 //! May import: base, and the words of every backend.
 
-use super::attend::{Fate, Site, attend};
+use super::attend::{Active, Fate, Site, attend};
 use super::bus::{Bus, Seen};
-use super::hub;
 use super::link::Unopened;
 use super::presence::report;
 use super::stream::MuxStream;
-use crate::ids::{MuxId, Udid};
+use super::{connection, hub};
+use crate::ids::{MuxId, PortPath, Udid};
 use crate::limits::{BACKEND_EVENTS, STREAM_OPEN};
 use crate::secret::Secret;
 use crate::transport::{
@@ -195,19 +195,42 @@ impl Backend for UsbBackend {
     }
 
     async fn recover(&self, id: MuxId, rung: Rung) -> Result<(), RungError> {
-        let gone = || RungError::NotPossible("the device is no longer attached".to_owned());
         match rung {
             Rung::PowerCyclePort => {
                 let look = Arc::clone(&self.site.bus.looks().borrow());
                 hub::power_cycle_of(self.site.places.find(id, &look)?).await
             }
-            Rung::ResetDevice => {
-                let active = self.site.active(id).ok_or_else(gone)?;
-                let (order, done) = oneshot::channel();
-                active.orders.try_send(order).map_err(|_| gone())?;
-                let late = || RungError::Failed("the reset took too long".to_owned());
-                timeout(RESET, done).await.map_err(|_| late())?.unwrap_or_else(|_| Err(gone()))
+            Rung::ResetDevice => reset(self.site.active(id).ok_or_else(gone)?).await,
+        }
+    }
+
+    async fn recover_port(&self, port: &PortPath, rung: Rung) -> Result<(), RungError> {
+        let look = Arc::clone(&self.site.bus.looks().borrow());
+        let seen = look.at(port)?;
+        match (rung, self.site.active_at(port)) {
+            (Rung::PowerCyclePort, _) => hub::power_cycle_of(seen).await,
+            (Rung::ResetDevice, Some(active)) => reset(active).await,
+            (Rung::ResetDevice, None) => {
+                let run = move || connection::reset_unclaimed(&seen).map_err(RungError::Failed);
+                let ran = timeout(RESET, tokio::task::spawn_blocking(run)).await;
+                let ended = |_| Err(RungError::Failed("its thread ended".to_owned()));
+                ran.map_err(|_| late())?.unwrap_or_else(ended)
             }
         }
     }
+}
+
+/// A reset by the attendant of a working mux, between its transfers.
+async fn reset(active: Active) -> Result<(), RungError> {
+    let (order, done) = oneshot::channel();
+    active.orders.try_send(order).map_err(|_| gone())?;
+    timeout(RESET, done).await.map_err(|_| late())?.unwrap_or_else(|_| Err(gone()))
+}
+
+fn gone() -> RungError {
+    RungError::NotPossible("the device is no longer attached".to_owned())
+}
+
+fn late() -> RungError {
+    RungError::Failed("the reset took too long".to_owned())
 }

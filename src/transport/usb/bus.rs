@@ -8,7 +8,8 @@ use super::descriptors::Descriptors;
 use super::device::{APPLE, bits_per_second, examine};
 use super::sysfs;
 use super::{UsbDevice, UsbMode};
-use crate::ids::Udid;
+use crate::ids::{PortPath, Udid};
+use crate::transport::RungError;
 use rusb::{Context, Device, Hotplug, HotplugBuilder, Speed, UsbContext};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +73,17 @@ pub(super) struct Look {
     pub(super) settled: bool,
     /// Devices by number of their arrival.
     pub(super) devices: BTreeMap<u64, Arc<Seen>>,
+}
+
+impl Look {
+    /// The device at a port.
+    ///
+    /// # Errors
+    /// [`RungError::NotPossible`] if there is none.
+    pub(super) fn at(&self, port: &PortPath) -> Result<Arc<Seen>, RungError> {
+        let there = self.devices.values().find(|seen| seen.device.port == *port).cloned();
+        there.ok_or_else(|| RungError::NotPossible(format!("nothing hangs at port {port} any more")))
+    }
 }
 
 /// The watched bus. Its threads end when it is dropped.
@@ -266,7 +278,6 @@ impl<D: PartialEq> Known<D> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::ids::PortPath;
 
     /// A device at a port of bus 1, its address the last port's number.
     pub(in super::super) fn seen(number: u64, port: u8, mode: UsbMode, serial: &str) -> Seen {

@@ -183,3 +183,13 @@ pub(super) fn reset(handle: &DeviceHandle<Context>, port: &PortPath) -> Result<(
         Err(error) => Err(failed("a reset", port, error)),
     }
 }
+
+/// A reset of a device that is not ours to speak to.
+///
+/// # Errors
+/// In words.
+pub(super) fn reset_unclaimed(seen: &Seen) -> Result<(), String> {
+    let port = &seen.device.port;
+    let handle = seen.handle.as_ref().ok_or_else(|| "the bus is not open".to_owned())?.open();
+    reset(&handle.map_err(|error| failed("opening for a reset", port, error))?, port)
+}

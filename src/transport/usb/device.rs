@@ -18,7 +18,7 @@ pub(super) const APPLE: u16 = 0x05ac;
 pub(super) const STRING_ANSWER: Duration = Duration::from_millis(1000);
 
 /// Class of hubs.
-const HUB_CLASS: u8 = 9;
+pub(super) const HUB_CLASS: u8 = 9;
 
 /// State of an Apple device as its descriptors tell it (1.1, 7.1, 8.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +180,7 @@ pub(super) fn examine(device: &Device<Context>) -> Option<(UsbDevice, Descriptor
     Some((found, descriptors))
 }
 
-fn port_of(device: &Device<Context>) -> PortPath {
+pub(super) fn port_of(device: &Device<Context>) -> PortPath {
     let bus = device.bus_number();
     PortPath { controller: sysfs::controller(bus), bus, ports: device.port_numbers().unwrap_or_default() }
 }

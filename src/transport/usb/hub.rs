@@ -1,12 +1,14 @@
-//! Power of one port off and on again, by the hub it belongs to.
+//! Power of one port off and on again, by the hub it belongs to: both halves of it.
 //!
 //! May import: base, rusb.
 
 use super::bus::Seen;
+use super::device::{HUB_CLASS, port_of};
+use super::sysfs::{self, Peer};
 use super::words::reason;
 use crate::ids::PortPath;
 use crate::transport::RungError;
-use rusb::{Context, Device, DeviceHandle, Version};
+use rusb::{Context, Device, DeviceHandle, UsbContext, Version};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,34 +46,162 @@ pub(super) async fn power_cycle_of(seen: Arc<Seen>) -> Result<(), RungError> {
     ran.unwrap_or_else(|_| Err(RungError::Failed("the thread for it ended".to_owned())))
 }
 
-/// Takes the power of a device's port away for [`OFF`]. Blocks for as long.
+/// Takes the power of a device's port away for [`OFF`], on both halves of its hub. Blocks for
+/// as long.
 ///
 /// # Errors
-/// In words, if the hub cannot, may not, or failed.
+/// In words, if the hub cannot, may not, or failed; also if only one half was switched, which
+/// the device may not have noticed.
 fn power_cycle(device: &Device<Context>, port: &PortPath) -> Result<(), RungError> {
-    let name = parent_name(port);
-    let not_possible = |why: &str| RungError::NotPossible(format!("the hub at {name} {why}"));
-    let hub = device.get_parent().ok_or_else(|| not_possible("is not known"))?;
-    let number = u16::from(device.port_number());
-    let handle = hub.open().map_err(|error| match error {
-        rusb::Error::Access => RungError::NotPossible(format!("no permission for the hub at {name}")),
-        other => not_possible(&format!("cannot be opened: {}", reason(other))),
-    })?;
-    if !switches_single_ports(&handle, &hub).map_err(|why| not_possible(&why))? {
-        return Err(not_possible("cannot switch single ports"));
+    let unknown = || RungError::NotPossible(format!("the hub at {} is not known", hub_name(port)));
+    let hub = device.get_parent().ok_or_else(unknown)?;
+    let near = HubPort::open(&hub, port).map_err(RungError::NotPossible)?;
+    let (far, mut trouble) = match far_half(&hub, port) {
+        Ok(far) => (far, None),
+        Err(why) => (None, Some(why)),
+    };
+    near.power(false).map_err(RungError::Failed)?;
+    if let Some(Err(why)) = far.as_ref().map(|far| far.power(false)) {
+        trouble = Some(why);
     }
-    let failed = |why: String| RungError::Failed(format!("the hub at {name} {why}"));
-    order(&handle, CLEAR_FEATURE, number)
-        .map_err(|error| failed(format!("did not switch port {number} off: {}", reason(error))))?;
-    let dark = !is_powered(&handle, &hub, number);
+    let halves: Vec<&HubPort> = [Some(&near), far.as_ref()].into_iter().flatten().collect();
+    let lit: Vec<String> = halves.iter().filter(|half| half.is_powered()).map(|half| half.name()).collect();
     dark_for(OFF);
-    let mut tries = (0..ON_TRIES).map(|_| order(&handle, SET_FEATURE, number));
-    if !tries.any(|result| result.is_ok()) {
-        return Err(failed(format!("left port {number} without power; plug the device into another port")));
+    let dead: Vec<String> = halves.iter().filter(|half| !half.relight()).map(|half| half.name()).collect();
+    if !dead.is_empty() {
+        let what = dead.join(" and ");
+        return Err(RungError::Failed(format!("{what} was left without power; take another port")));
     }
-    match dark {
+    if let Some(why) = trouble {
+        return Err(RungError::Failed(format!(
+            "{} was switched, but its other half was not, so the device may have kept its power: {why}",
+            near.name()
+        )));
+    }
+    match lit.is_empty() {
         true => Ok(()),
-        false => Err(failed(format!("said yes, but port {number} kept its power"))),
+        false => {
+            Err(RungError::Failed(format!("the hub said yes, but {} kept its power", lit.join(" and "))))
+        }
+    }
+}
+
+/// The same socket on the other half of a USB 3 hub, which is two hubs: a device loses its
+/// power only if both take it away. `None` if there is no other half.
+fn far_half(hub: &Device<Context>, port: &PortPath) -> Result<Option<HubPort>, String> {
+    let hubs: Vec<(PortPath, Device<Context>)> = hubs(hub);
+    let known: Vec<PortPath> = hubs.iter().map(|(place, _)| place.clone()).collect();
+    let Some(peer) = peer_of(port, sysfs::peer(port), &known, has_two_halves(hub))? else { return Ok(None) };
+    let above = peer.ports.split_last().map(|(_, above)| above);
+    let found = hubs.iter().find(|(place, _)| place.bus == peer.bus && Some(&place.ports[..]) == above);
+    let (_, far) = found.ok_or_else(|| format!("the hub at {} is not to be found", hub_name(&peer)))?;
+    HubPort::open(far, &peer).map(Some)
+}
+
+/// Where a port's other half is. `told` is what the system says of it, `hubs` are all hubs.
+/// Without its word it is the port of the same name on another bus of the same controller.
+fn peer_of(
+    port: &PortPath,
+    told: Peer,
+    hubs: &[PortPath],
+    must_exist: bool,
+) -> Result<Option<PortPath>, String> {
+    match told {
+        Peer::At(peer) => return Ok(Some(peer)),
+        Peer::None => return Ok(None),
+        Peer::Unknown if !must_exist => return Ok(None),
+        Peer::Unknown => {}
+    }
+    let above = port.ports.split_last().map(|(_, above)| above);
+    let companion = |hub: &&PortPath| {
+        hub.bus != port.bus
+            && hub.controller.is_some()
+            && hub.controller == port.controller
+            && Some(&hub.ports[..]) == above
+    };
+    match hubs.iter().find(companion) {
+        Some(hub) => Ok(Some(PortPath { bus: hub.bus, ..port.clone() })),
+        None => Err("the system does not tell where it is".to_owned()),
+    }
+}
+
+/// Every hub on the computer, and where it hangs; root hubs hang on no port.
+fn hubs(any: &Device<Context>) -> Vec<(PortPath, Device<Context>)> {
+    let Ok(all) = any.context().devices() else { return Vec::new() };
+    let hubs = all.iter().filter(|d| d.device_descriptor().is_ok_and(|d| d.class_code() == HUB_CLASS));
+    hubs.map(|hub| (port_of(&hub), hub)).collect()
+}
+
+/// A hub of USB 3 shows itself twice; its slow half says USB 2.1. Root hubs say 2.0, and the
+/// system knows of their other half or there is none.
+fn has_two_halves(hub: &Device<Context>) -> bool {
+    hub.device_descriptor().is_ok_and(|d| d.usb_version() >= Version(2, 1, 0))
+}
+
+/// A port of an open hub that switches single ports.
+struct HubPort {
+    handle: DeviceHandle<Context>,
+    superspeed: bool,
+    hub: String,
+    number: u16,
+}
+
+impl HubPort {
+    /// Opens `hub`, the hub that `port` belongs to.
+    ///
+    /// # Errors
+    /// Why its power cannot be switched, in words.
+    fn open(hub: &Device<Context>, port: &PortPath) -> Result<Self, String> {
+        let name = hub_name(port);
+        let handle = hub.open().map_err(|error| match error {
+            rusb::Error::Access => format!("no permission for the hub at {name}"),
+            other => format!("the hub at {name} cannot be opened: {}", reason(other)),
+        })?;
+        let superspeed = is_superspeed(hub);
+        let number = port.ports.last().copied().map_or(0, u16::from);
+        let opened = Self { handle, superspeed, hub: name, number };
+        match opened.switches_single_ports() {
+            Ok(true) => Ok(opened),
+            Ok(false) => Err(format!("the hub at {} cannot switch single ports", opened.hub)),
+            Err(why) => Err(format!("the hub at {} does not say what it can: {why}", opened.hub)),
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("port {} of the hub at {}", self.number, self.hub)
+    }
+
+    /// Individual power switching (wHubCharacteristics, bits 0 and 1).
+    fn switches_single_ports(&self) -> Result<bool, &'static str> {
+        let kind = if self.superspeed { SUPERSPEED_HUB_DESCRIPTOR } else { HUB_DESCRIPTOR };
+        let mut answer = [0; 71];
+        let length = self
+            .handle
+            .read_control(FROM_HUB, GET_DESCRIPTOR, kind, 0, &mut answer, ANSWER)
+            .map_err(reason)?;
+        Ok(says_individual(answer.get(..length).unwrap_or_default()))
+    }
+
+    fn power(&self, on: bool) -> Result<(), String> {
+        let request = if on { SET_FEATURE } else { CLEAR_FEATURE };
+        let done = self.handle.write_control(TO_PORT, request, PORT_POWER, self.number, &[], ANSWER);
+        let word = if on { "on" } else { "off" };
+        done.map(|_| ())
+            .map_err(|error| format!("{} was not switched {word}: {}", self.name(), reason(error)))
+    }
+
+    /// Brings the power back, whatever it takes; false if it cannot.
+    fn relight(&self) -> bool {
+        (0..ON_TRIES).any(|_| self.power(true).is_ok())
+    }
+
+    /// A hub that does not tell is believed to have no power there.
+    fn is_powered(&self) -> bool {
+        let mut status = [0; 4];
+        let answered = self.handle.read_control(FROM_PORT, GET_STATUS, 0, self.number, &mut status, ANSWER);
+        // Bit 8 of wPortStatus, or bit 9 of a SuperSpeed hub.
+        let bit = if self.superspeed { 2 } else { 1 };
+        answered.is_ok_and(|length| length == status.len()) && status[1] & bit != 0
     }
 }
 
@@ -81,31 +211,8 @@ fn dark_for(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Individual power switching (wHubCharacteristics, bits 0 and 1).
-fn switches_single_ports(handle: &DeviceHandle<Context>, hub: &Device<Context>) -> Result<bool, String> {
-    let kind = if is_superspeed(hub) { SUPERSPEED_HUB_DESCRIPTOR } else { HUB_DESCRIPTOR };
-    let mut answer = [0; 71];
-    let length = handle
-        .read_control(FROM_HUB, GET_DESCRIPTOR, kind, 0, &mut answer, ANSWER)
-        .map_err(|error| format!("does not say what it can: {}", reason(error)))?;
-    Ok(says_individual(answer.get(..length).unwrap_or_default()))
-}
-
 fn says_individual(descriptor: &[u8]) -> bool {
     descriptor.get(3).is_some_and(|low| low & 0b11 == 0b01)
-}
-
-fn order(handle: &DeviceHandle<Context>, request: u8, port: u16) -> rusb::Result<()> {
-    handle.write_control(TO_PORT, request, PORT_POWER, port, &[], ANSWER).map(|_| ())
-}
-
-/// A hub that does not tell is believed to have no power there.
-fn is_powered(handle: &DeviceHandle<Context>, hub: &Device<Context>, port: u16) -> bool {
-    let mut status = [0; 4];
-    let answered = handle.read_control(FROM_PORT, GET_STATUS, 0, port, &mut status, ANSWER);
-    // Bit 8 of wPortStatus, or bit 9 of a SuperSpeed hub.
-    let bit = if is_superspeed(hub) { 2 } else { 1 };
-    answered.is_ok_and(|length| length == status.len()) && status[1] & bit != 0
 }
 
 fn is_superspeed(hub: &Device<Context>) -> bool {
@@ -113,7 +220,7 @@ fn is_superspeed(hub: &Device<Context>) -> bool {
 }
 
 /// Where the hub of a port hangs: `1-4` for `1-4.2`, `usb1` for the root hub.
-fn parent_name(port: &PortPath) -> String {
+fn hub_name(port: &PortPath) -> String {
     match port.ports.split_last() {
         Some((_, above)) if !above.is_empty() => {
             PortPath { ports: above.to_vec(), ..port.clone() }.to_string()
@@ -139,7 +246,31 @@ mod tests {
     #[test]
     fn hubs_are_named_as_linux_names_them() {
         let port = |ports: &[u8]| PortPath { controller: None, bus: 1, ports: ports.to_vec() };
-        assert_eq!(parent_name(&port(&[4, 2])), "1-4");
-        assert_eq!(parent_name(&port(&[4])), "usb1");
+        assert_eq!(hub_name(&port(&[4, 2])), "1-4");
+        assert_eq!(hub_name(&port(&[4])), "usb1");
+    }
+
+    #[test]
+    fn the_other_half_is_where_the_system_says_or_on_the_companion_bus() {
+        let port = |bus, ports: &[u8]| PortPath {
+            controller: Some("0000:00:14.0".into()),
+            bus,
+            ports: ports.to_vec(),
+        };
+        let (usb2, usb3) = (port(1, &[4, 2]), port(2, &[4, 2]));
+        let told = port(2, &[9, 2]);
+        assert_eq!(peer_of(&usb2, Peer::At(told.clone()), &[], true), Ok(Some(told)));
+        // The system knows the ports and sees no other half: the hub hangs on a USB 2 cable.
+        assert_eq!(peer_of(&usb2, Peer::None, &[port(2, &[4])], true), Ok(None));
+        let hubs = [port(1, &[]), port(1, &[4]), port(2, &[]), port(2, &[4])];
+        assert_eq!(peer_of(&usb2, Peer::Unknown, &hubs, true), Ok(Some(usb3.clone())));
+        assert_eq!(peer_of(&usb3, Peer::Unknown, &hubs, true), Ok(Some(usb2.clone())));
+        assert_eq!(peer_of(&usb2, Peer::Unknown, &hubs, false), Ok(None), "a hub of USB 2 alone");
+        assert!(peer_of(&usb2, Peer::Unknown, &hubs[..3], true).is_err());
+        let other = PortPath { controller: Some("0000:05:00.0".into()), ..port(3, &[4]) };
+        assert!(peer_of(&usb2, Peer::Unknown, &[other], true).is_err());
+        let nowhere = PortPath { controller: None, ..usb2 };
+        let hubs = [PortPath { controller: None, ..port(2, &[4]) }];
+        assert!(peer_of(&nowhere, Peer::Unknown, &hubs, true).is_err());
     }
 }

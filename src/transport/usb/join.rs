@@ -6,6 +6,7 @@
 //! once where their mode explains it, else after the time a mux may take to list them.
 
 use super::bus::{Look, Seen};
+use super::elsewhere::Elsewhere;
 use super::location::{LocationForm, find};
 use crate::ids::MuxId;
 use crate::transport::{Attachment, BackendEvent, Unserved};
@@ -31,6 +32,7 @@ pub(super) const PORT_WAIT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Join {
     form: LocationForm,
+    elsewhere: Arc<Elsewhere>,
     look: Arc<Look>,
     mux_alive: bool,
     attached: BTreeMap<MuxId, Attachment>,
@@ -44,9 +46,10 @@ pub(super) struct Join {
 
 impl Join {
     /// Nothing attached, nothing on the bus.
-    pub(super) fn new(form: LocationForm) -> Self {
+    pub(super) fn new(form: LocationForm, elsewhere: Arc<Elsewhere>) -> Self {
         Self {
             form,
+            elsewhere,
             look: Arc::default(),
             mux_alive: true,
             attached: BTreeMap::new(),
@@ -167,9 +170,14 @@ impl Join {
     fn release(&mut self, now: Instant) {
         for (mut attachment, until) in std::mem::take(&mut self.held) {
             attachment.port = find(self.form, &attachment, &self.look).map(|seen| seen.device.port.clone());
-            if attachment.port.is_none() && until > now && !attachment.simulated {
-                self.held.push((attachment, until));
-                continue;
+            match &attachment.port {
+                Some(_) => self.elsewhere.forget(&attachment),
+                None if !self.elsewhere.may_come(&attachment, &self.look) => {}
+                None if until > now => {
+                    self.held.push((attachment, until));
+                    continue;
+                }
+                None => self.elsewhere.note(&attachment),
             }
             self.attached.insert(attachment.id, attachment.clone());
             self.events.push_back(BackendEvent::Attached(attachment));
@@ -195,7 +203,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let join = Join::new(LocationForm::BusAndAddress);
+            let join = Join::new(LocationForm::BusAndAddress, Arc::default());
             Self { join, now: Instant::now(), devices: Vec::new() }
         }
 
@@ -292,6 +300,26 @@ mod tests {
         bench.mux(BackendEvent::Detached(MuxId(2)));
         bench.mux(BackendEvent::Detached(MuxId(1)));
         assert_eq!(bench.pass(SECOND), ["#1 went"]);
+    }
+
+    #[test]
+    fn the_bus_is_waited_for_once_a_place_and_not_at_all_if_it_is_empty() {
+        let mut bench = Bench::new();
+        bench.show();
+        bench.attach(1, A);
+        assert_eq!(bench.told(), ["#1 at ?"], "nothing of Apple's is on the bus");
+        bench.plug(1, 5, UsbMode::Normal, B);
+        bench.attach(2, A);
+        assert!(bench.told().is_empty());
+        assert_eq!(bench.pass(SECOND), ["#2 at ?"]);
+        bench.attach(3, A);
+        assert_eq!(bench.told(), ["#3 at ?"], "known to be elsewhere");
+        bench.plug(2, 4, UsbMode::Normal, A);
+        bench.attach(4, A);
+        bench.unplug(2);
+        assert_eq!(bench.told(), ["#4 at 1-4"]);
+        bench.attach(5, A);
+        assert!(bench.told().is_empty(), "it was here");
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! May import: base, and the words of every backend.
 
 use super::bus::{Bus, Look, Seen};
+use super::elsewhere::Elsewhere;
 use super::hub;
 use super::join::{Join, PORT_WAIT};
 use super::location::{LocationForm, find};
 use super::places::Places;
 use super::unserved::Circumstances;
-use crate::ids::{MuxId, Udid};
+use crate::ids::{MuxId, PortPath, Udid};
 use crate::limits::BACKEND_EVENTS;
 use crate::secret::Secret;
 use crate::transport::{
@@ -28,6 +29,7 @@ pub struct Joined {
     form: LocationForm,
     looks: watch::Receiver<Arc<Look>>,
     places: Arc<Places>,
+    elsewhere: Arc<Elsewhere>,
     /// Keeps the bus watched; `None` in tests.
     bus: Option<Arc<Bus>>,
 }
@@ -38,7 +40,8 @@ impl Joined {
         match Bus::start() {
             Ok(bus) => {
                 let (form, looks) = (LocationForm::here(), bus.looks());
-                Arc::new(Self { inner, form, looks, places: Arc::default(), bus: Some(bus) })
+                let (places, elsewhere) = (Arc::default(), Arc::default());
+                Arc::new(Self { inner, form, looks, places, elsewhere, bus: Some(bus) })
             }
             Err(reason) => {
                 tracing::info!(%reason, "bays are named by what the mux says");
@@ -51,16 +54,22 @@ impl Joined {
     /// yet.
     async fn with_ports(&self, mut attachments: Vec<Attachment>) -> Vec<Attachment> {
         let mut looks = self.looks.clone();
+        let is_shown = |a: &Attachment, look: &Look| find(self.form, a, look).is_some();
         let all_shown = looks.wait_for(|look| {
-            look.settled && attachments.iter().all(|a| a.simulated || find(self.form, a, look).is_some())
+            look.settled && attachments.iter().all(|a| is_shown(a, look) || !self.elsewhere.may_come(a, look))
         });
         // Whatever is missing then stays without a port.
         _ = timeout(PORT_WAIT, all_shown).await;
         let look = looks.borrow();
         for attachment in &mut attachments {
-            if let Some(seen) = find(self.form, attachment, &look) {
-                attachment.port = Some(seen.device.port.clone());
-                self.places.note(attachment.id, Arc::clone(seen));
+            match find(self.form, attachment, &look) {
+                Some(seen) => {
+                    attachment.port = Some(seen.device.port.clone());
+                    self.elsewhere.forget(attachment);
+                    self.places.note(attachment.id, Arc::clone(seen));
+                }
+                None if self.elsewhere.may_come(attachment, &look) => self.elsewhere.note(attachment),
+                None => {}
             }
         }
         drop(look);
@@ -81,7 +90,7 @@ impl Backend for Joined {
     fn watch(&self) -> mpsc::Receiver<BackendEvent> {
         let (sender, receiver) = mpsc::channel(BACKEND_EVENTS);
         let watcher = Watcher {
-            join: Join::new(self.form),
+            join: Join::new(self.form, Arc::clone(&self.elsewhere)),
             inner: self.inner.watch(),
             looks: self.looks.clone(),
             places: Arc::clone(&self.places),
@@ -138,6 +147,16 @@ impl Backend for Joined {
             Rung::PowerCyclePort => {
                 let look = Arc::clone(&self.looks.borrow());
                 hub::power_cycle_of(self.places.find(id, &look)?).await
+            }
+        }
+    }
+
+    async fn recover_port(&self, port: &PortPath, rung: Rung) -> Result<(), RungError> {
+        match rung {
+            Rung::ResetDevice => self.inner.recover_port(port, rung).await,
+            Rung::PowerCyclePort => {
+                let look = Arc::clone(&self.looks.borrow());
+                hub::power_cycle_of(look.at(port)?).await
             }
         }
     }

@@ -38,6 +38,54 @@ pub(super) fn driver(port: &PortPath, configuration: u8, interface: u8) -> Optio
     Some(fs::read_link(link).ok()?.file_name()?.to_str()?.to_owned())
 }
 
+/// What the kernel knows of a port's other half, the same socket at another speed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// It is this port, whose controller is not filled in.
+    At(PortPath),
+    /// The kernel knows the port and no other half of it.
+    None,
+    /// The kernel does not tell of ports.
+    Unknown,
+}
+
+/// The other half of a port, by the kernel's link between them.
+pub(super) fn peer(port: &PortPath) -> Peer {
+    peer_below(Path::new(DEVICES), port)
+}
+
+fn peer_below(devices: &Path, port: &PortPath) -> Peer {
+    let Some((number, above)) = port.ports.split_last() else { return Peer::Unknown };
+    // `1-4:1.0/1-4-port2`, and `1-0:1.0/usb1-port4` for root hubs.
+    let (hub, interface) = match above {
+        [] => (format!("usb{}", port.bus), format!("{}-0:1.0", port.bus)),
+        above => {
+            let hub = PortPath { ports: above.to_vec(), ..port.clone() }.to_string();
+            (hub.clone(), format!("{hub}:1.0"))
+        }
+    };
+    let folder = devices.join(interface).join(format!("{hub}-port{number}"));
+    if !folder.is_dir() {
+        return Peer::Unknown;
+    }
+    let Ok(link) = fs::read_link(folder.join("peer")) else { return Peer::None };
+    let peer = link.file_name().and_then(|name| port_named(name.to_str()?));
+    // A link we cannot read is there all the same.
+    peer.map_or(Peer::Unknown, Peer::At)
+}
+
+/// The port behind `2-4-port2` or `usb2-port4`.
+fn port_named(name: &str) -> Option<PortPath> {
+    let (hub, number) = name.rsplit_once("-port")?;
+    let (bus, above) = match hub.strip_prefix("usb") {
+        Some(bus) => (bus, None),
+        None => hub.split_once('-').map(|(bus, chain)| (bus, Some(chain)))?,
+    };
+    let above = above.into_iter().flat_map(|chain| chain.split('.'));
+    let ports = above.chain([number]).map(|port| port.parse().ok()).collect::<Option<Vec<u8>>>()?;
+    Some(PortPath { controller: None, bus: bus.parse().ok()?, ports })
+}
+
 /// Names of the programs that have a device open, our own left out; those of other users are
 /// seen only with the right to.
 pub(super) fn openers(bus: u8, address: u8) -> Vec<String> {
@@ -107,5 +155,29 @@ mod tests {
         assert_eq!(configuration_of("\n"), Some(0));
         assert_eq!(configuration_of("4\n"), Some(4));
         assert_eq!(configuration_of("x"), None);
+    }
+
+    #[test]
+    fn the_other_half_of_a_port_is_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let port = |bus, ports: &[u8]| PortPath { controller: None, bus, ports: ports.to_vec() };
+        let show = |port: &str, peer: Option<&str>| {
+            let place = folder.path().join(port);
+            fs::create_dir_all(&place).unwrap();
+            if let Some(peer) = peer {
+                std::os::unix::fs::symlink(peer, place.join("peer")).unwrap();
+            }
+        };
+        show("1-4.1:1.0/1-4.1-port2", Some("../../../../../usb2/2-4/2-4.1/2-4.1:1.0/2-4.1-port2"));
+        show("1-0:1.0/usb1-port4", Some("../../../usb2/2-0:1.0/usb2-port3"));
+        show("1-5:1.0/1-5-port1", None);
+        show("1-6:1.0/1-6-port1", Some("../odd"));
+        let of = |ports: &[u8]| peer_below(folder.path(), &port(1, ports));
+        assert_eq!(of(&[4, 1, 2]), Peer::At(port(2, &[4, 1, 2])));
+        assert_eq!(of(&[4]), Peer::At(port(2, &[3])));
+        assert_eq!(of(&[5, 1]), Peer::None);
+        for unknown in [&[6, 1][..], &[7, 1], &[]] {
+            assert_eq!(of(unknown), Peer::Unknown, "{unknown:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::{BoxChannel, TransportError};
 use super::MuxAddress;
+use super::begun::BegunStream;
 use crate::limits;
 use crate::wire::usbmuxd::{Message, Packet, PacketDecoder, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,17 +59,14 @@ impl MuxConnection {
         }
     }
 
-    /// The raw stream after Connect succeeded.
-    ///
-    /// # Errors
-    /// If bytes followed the Result already: a device speaks only when spoken to, so the
-    /// mux is confused.
-    pub(super) fn into_stream(self) -> Result<BoxChannel, TransportError> {
-        if self.decoder.is_midway() {
-            let reason = "bytes behind the answer to Connect".to_owned();
-            return Err(TransportError::MuxProtocol { address: self.address, reason });
+    /// The raw stream after Connect succeeded. A service that speaks first may have its first
+    /// bytes behind the mux's answer, in the same read.
+    pub(super) fn into_stream(self) -> BoxChannel {
+        let first = self.decoder.into_rest();
+        match first.is_empty() {
+            true => self.io,
+            false => Box::new(BegunStream::new(first, self.io)),
         }
-        Ok(self.io)
     }
 
     fn silent(&self) -> TransportError {
@@ -77,5 +75,36 @@ impl MuxConnection {
 
     fn lost(&self, source: std::io::Error) -> TransportError {
         TransportError::MuxUnreachable { address: self.address.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::MuxId;
+    use crate::transport::Backend;
+    use crate::transport::usbmuxd::UsbmuxdBackend;
+    use crate::wire::usbmuxd::RESULT_OK;
+
+    #[tokio::test]
+    async fn a_service_that_speaks_first_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mux");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let mux = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 16];
+            client.read_exact(&mut asked).await.unwrap();
+            // The answer and the service's greeting in one write.
+            let answer = Packet { tag: TAG, payload: Message::Result(RESULT_OK).to_payload() }.encode();
+            client.write_all(&[&answer[..], b"hello"].concat()).await.unwrap();
+            client.write_all(b", device").await.unwrap();
+        });
+        let backend = UsbmuxdBackend::new(MuxAddress::Unix(path));
+        let mut stream = backend.connect(MuxId(1), 62078).await.unwrap();
+        let mut said = [0; 13];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"hello, device");
+        mux.await.unwrap();
     }
 }

@@ -2,6 +2,7 @@
 //! and a [`server`] that does.
 
 mod address;
+mod begun;
 mod connection;
 mod listen;
 pub mod server;
@@ -74,7 +75,7 @@ impl Backend for UsbmuxdBackend {
     async fn connect(&self, id: MuxId, port: u16) -> Result<BoxChannel, TransportError> {
         let mut connection = MuxConnection::open(&self.address).await?;
         match connection.ask(&Request::Connect { device: id, port }).await? {
-            Message::Result(RESULT_OK) => connection.into_stream(),
+            Message::Result(RESULT_OK) => Ok(connection.into_stream()),
             Message::Result(RESULT_BAD_DEVICE) => Err(TransportError::Detached),
             Message::Result(RESULT_REFUSED) => Err(TransportError::Refused { port }),
             Message::Result(number) => Err(TransportError::MuxRefused { request: "Connect", number }),

@@ -87,6 +87,11 @@ impl FakeBus {
         (state.deaf, state.effects) = (true, [reset, power]);
     }
 
+    /// What rungs do from now on.
+    pub(crate) fn rungs(&self, reset: Effect, power: Effect) {
+        self.state.lock().unwrap().effects = [reset, power];
+    }
+
     /// Where devices hang from the next attach on.
     pub(crate) fn move_to(&self, port: PortPath) {
         self.state.lock().unwrap().port = port;
@@ -199,6 +204,35 @@ impl Backend for FakeBus {
             self.fleet.detach(udid).unwrap();
             sleep(Duration::from_secs(1)).await;
             self.fleet.attach(udid).unwrap();
+        }
+        Ok(())
+    }
+
+    async fn recover_port(&self, port: &PortPath, rung: Rung) -> Result<(), RungError> {
+        let effect = {
+            let mut state = self.state.lock().unwrap();
+            let effect = state.effects[usize::from(rung == Rung::PowerCyclePort)];
+            if effect == Effect::Impossible {
+                return Err(RungError::NotPossible("this is a test".into()));
+            }
+            state.taken.push(rung);
+            effect
+        };
+        sleep(Duration::from_secs(1)).await;
+        let there = self.state.lock().unwrap().unserved.iter().find(|u| u.device.port == *port).cloned();
+        let there = there.unwrap();
+        match effect {
+            Effect::Heals => {
+                self.hide(port);
+                self.move_to(port.clone());
+                self.fleet.attach(&self.fleet.udids()[0]).unwrap();
+            }
+            Effect::Restarts => {
+                self.hide(port);
+                sleep(Duration::from_secs(5)).await;
+                self.show(&there);
+            }
+            Effect::Nothing | Effect::Impossible => {}
         }
         Ok(())
     }

@@ -262,6 +262,9 @@ impl Hand {
             }
             "reset" => self.recover(words[1], Rung::ResetDevice).await,
             "power" => self.recover(words[1], Rung::PowerCyclePort).await,
+            // By port: no mux serves it, so it has no number.
+            "reset-port" => self.recover_port(words[1], Rung::ResetDevice).await,
+            "power-port" => self.recover_port(words[1], Rung::PowerCyclePort).await,
             "close" => {
                 let usb = self.held.lock().unwrap().as_ref().and_then(|held| held.1.clone());
                 let began = Instant::now();
@@ -289,6 +292,14 @@ impl Hand {
 
     async fn recover(&self, udid: &str, rung: Rung) -> Done {
         self.backend().recover(self.id(udid).await?, rung).await?;
+        Ok("done".to_owned())
+    }
+
+    async fn recover_port(&self, port: &str, rung: Rung) -> Done {
+        let unserved = self.backend().unserved().await;
+        let there =
+            unserved.iter().find(|u| u.device.port.to_string() == port).ok_or("served, or not there")?;
+        self.backend().recover_port(&there.device.port, rung).await?;
         Ok("done".to_owned())
     }
 

@@ -1,0 +1,3 @@
+-- Version 2. No table changes: events of two more kinds may follow, quarantined and
+-- recovering. A program that knows version 1 alone could not read them, and so refuses the
+-- file as newer instead of stumbling over a row.
