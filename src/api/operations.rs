@@ -376,11 +376,11 @@ impl Operations {
         Ok(match wanted {
             Wanted::Whatever => Selection::All,
             Wanted::One(udid) => {
-                let link = self.desk.pick(udid.as_deref()).await?;
+                let link = self.desk.patiently(async |desk| desk.pick(udid.as_deref()).await).await?;
                 Selection::Only(link.attachment().clone())
             }
             Wanted::AllAttached => {
-                let attached = self.desk.any_attached().await?;
+                let attached = self.desk.patiently(async |desk| desk.any_attached().await).await?;
                 Selection::Listed(attached)
             }
         })

@@ -8,7 +8,7 @@ use crate::api::{Live, OperationError, Operations, RunEnd, RunOptions, Update};
 use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How a run is shown.
@@ -83,24 +83,34 @@ pub(super) async fn shown(
     Ok(exit_of(&bays, end, once))
 }
 
-/// Resolves on Ctrl-C or SIGTERM; a second Ctrl-C ends the program at once.
-pub(super) async fn interrupted() {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// Resolves on Ctrl-C, SIGTERM, or when the terminal goes; a second Ctrl-C ends the program at
+/// once. Signals count from this call on, not only once it is waited for.
+pub(super) fn interrupted() -> impl Future<Output = ()> + Send {
+    let [mut interrupt, mut terminate, mut hangup] =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+            .map(|kind| signal(kind).ok());
+    async move {
+        tokio::select! {
+            () = heard(&mut interrupt) => {}
+            () = heard(&mut terminate) => {}
+            () = heard(&mut hangup) => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        tokio::spawn(async move {
+            heard(&mut interrupt).await;
+            std::process::exit(130);
+        });
     }
-    tokio::spawn(async {
-        let _ = tokio::signal::ctrl_c().await;
-        std::process::exit(130);
-    });
+}
+
+/// Waits for a signal; for ever, if it cannot be waited for.
+async fn heard(signal: &mut Option<Signal>) {
+    let heard = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if heard.is_none() {
+        std::future::pending().await
+    }
 }
 
 fn exit_of(bays: &[BayView], end: RunEnd, once: bool) -> Exit {

@@ -16,6 +16,10 @@ pub enum DeviceError {
     /// The stream, the mux, or the encryption.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The mux works and lockdown takes no connection: locked under USB restriction (6.4), or
+    /// still starting.
+    #[error("the device takes no connection to lockdown")]
+    LockdownRefused,
     /// The device runs another lockdown, such as its restore system (protocols.md 3.2).
     #[error("the device runs '{kind}', not its normal system")]
     NotNormal {

@@ -4,7 +4,7 @@ use super::DeviceError;
 use super::services::lockdown::LockdownClient;
 use crate::ids::{Bay, Udid};
 use crate::limits::DEVICE_FRAME_BYTES;
-use crate::transport::{Attachment, Backend, BoxChannel, PlistChannel, Rung, RungError};
+use crate::transport::{Attachment, Backend, BoxChannel, PlistChannel, Rung, RungError, TransportError};
 use crate::wire::lockdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,9 +101,13 @@ impl DeviceLink {
     /// A fresh lockdown connection of the normal system.
     ///
     /// # Errors
-    /// [`DeviceError::NotNormal`] for a restore system, else transport errors.
+    /// [`DeviceError::LockdownRefused`], [`DeviceError::NotNormal`] for a restore system, else
+    /// transport errors.
     pub async fn lockdown(&self) -> Result<LockdownClient, DeviceError> {
-        let stream = self.open(lockdown::PORT).await?;
+        let stream = self.open(lockdown::PORT).await.map_err(|error| match error {
+            DeviceError::Transport(TransportError::Refused { .. }) => DeviceError::LockdownRefused,
+            other => other,
+        })?;
         let mut client = LockdownClient::new(PlistChannel::new(stream, DEVICE_FRAME_BYTES));
         client.expect_normal_system().await?;
         Ok(client)

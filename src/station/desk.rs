@@ -5,13 +5,17 @@ use crate::device::facts::Facts;
 use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Earned, NotTrusted, Trust, TrustLimits, TrustObserver};
 use crate::device::{DeviceError, DeviceLink};
-use crate::limits::GLANCE;
+use crate::limits::{GLANCE, REPLUG_DEBOUNCE};
 use crate::transport::{Attachment, Backend, TransportError, Unserved};
 use crate::wire::mcinstall::InstalledProfile;
 use crate::workflow::failure::Failure;
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use std::sync::Arc;
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Pause between looks for a device that is not here yet.
+const ARRIVAL_POLL: Duration = Duration::from_millis(200);
 
 /// Why no device could be picked.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,26 @@ impl Desk {
         list.sort_by_cached_key(|a| (self.bays.of(a).sort_key(), a.udid.clone()));
         list.dedup_by(|a, b| a.udid == b.udid);
         Ok(list)
+    }
+
+    /// Asks again while the answer is that nothing (meant) is here: a device may be enumerating
+    /// just now, as it does several times in its first seconds (1.12).
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub async fn patiently<T>(
+        &self,
+        ask: impl AsyncFn(&Self) -> Result<T, PickError>,
+    ) -> Result<T, PickError> {
+        let deadline = Instant::now() + REPLUG_DEBOUNCE;
+        loop {
+            match ask(self).await {
+                Err(PickError::None | PickError::NotHere { .. }) if Instant::now() < deadline => {
+                    sleep(ARRIVAL_POLL).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Devices that no mux serves, in the order of bays.
@@ -195,7 +219,7 @@ impl Desk {
     /// How it stands instead.
     pub async fn info(&self, link: &DeviceLink) -> Result<Info, Verdict> {
         let open = self.glance(link).await?;
-        let limits = TrustLimits { person: std::time::Duration::ZERO, may_pair: false };
+        let limits = TrustLimits { person: Duration::ZERO, may_pair: false };
         let limited = |verdict| Info { facts: open.clone(), installed: None, limited: Some(verdict) };
         let earned = match self.trust.earn(link, limits, &Nobody).await {
             Ok(Ok(earned)) => earned,
@@ -300,7 +324,7 @@ struct Nobody;
 #[async_trait::async_trait]
 impl TrustObserver for Nobody {
     async fn met(&self, _: &Facts) {}
-    async fn awaiting(&self, _: crate::device::trust::Awaiting, _: std::time::Duration) {}
+    async fn awaiting(&self, _: crate::device::trust::Awaiting, _: Duration) {}
 }
 
 fn not_paired() -> Verdict {

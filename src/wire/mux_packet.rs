@@ -156,8 +156,9 @@ pub fn decode(bytes: &[u8], layout: Layout) -> Result<Received<'_>, MuxPacketErr
             Packet::Version { major, minor }
         }
         CONTROL => {
-            let kind = rest.take(1).ok_or_else(short)?;
-            Packet::Control { kind: kind[0], text: rest.0 }
+            // It is only for the log (1.6): one that says nothing is no fault.
+            let (kind, text) = rest.0.split_first().unwrap_or((&0, b""));
+            Packet::Control { kind: *kind, text }
         }
         SETUP => Packet::Setup,
         TCP => Packet::Tcp { header: rest.tcp().ok_or_else(short)?, data: rest.0 },
@@ -418,8 +419,14 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_says_nothing_is_no_fault() {
+        let bytes = [1_u32.to_be_bytes(), 16_u32.to_be_bytes(), [0; 4], [0; 4]].concat();
+        assert_eq!(decode(&bytes, Layout::Long).unwrap().packet, Packet::Control { kind: 0, text: b"" });
+    }
+
+    #[test]
     fn a_packet_too_short_for_its_protocol_is_said_to_be() {
-        for (protocol, length) in [(0_u32, 15_u32), (1, 16), (6, 35), (2, 15)] {
+        for (protocol, length) in [(0_u32, 15_u32), (6, 35), (2, 15)] {
             let mut bytes = [protocol.to_be_bytes(), length.to_be_bytes()].concat();
             bytes.resize(length as usize, 0);
             let error = MuxPacketError::Short { protocol, length: length as usize };

@@ -41,6 +41,8 @@ impl Failure {
     pub fn of(error: &DeviceError) -> Self {
         match error {
             DeviceError::Transport(error) => of_transport(error),
+            // 6.4: "enumerates while lockdown is refused". A reset would not unlock it.
+            DeviceError::LockdownRefused => Self::AwaitUnlock { state: Outcome::WaitingForUnlock },
             DeviceError::NotNormal { .. } => Self::Final(Outcome::Restoring.into()),
             DeviceError::ServiceLocked { .. } => Self::AwaitUnlock { state: Outcome::NeverUnlocked },
             DeviceError::ServiceProhibited { .. } => Self::Final(Outcome::NotActivated.into()),

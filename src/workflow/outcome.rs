@@ -100,7 +100,7 @@ outcomes! {
     TrustDenied = "trust-denied", Operator, "Trust was refused on the device.",
         Some("Unplug the device, plug it in again, and tap Trust.");
     WaitingForUnlock = "waiting-for-unlock", Operator, "The device is locked.",
-        Some("Unlock the device and keep its screen on.");
+        Some("Unlock the device, allow the accessory if it asks, and keep its screen on.");
     NeverUnlocked = "never-unlocked", Operator, "The device has not been unlocked since it was started.",
         Some("Enter the device's passcode once, then try again.");
     PairingForbidden = "pairing-forbidden", Device, "The organisation that manages the device forbids pairing with this station.",

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 
 use crate::support::binary::{Running, text_of};
+use crate::support::bus::iphone::IPhone;
 use crate::support::bus::on_bus;
 use crate::support::bus::others::{dfu, mac, recovery};
 use crate::support::bus_bench::{Bench, in_setup, of};
@@ -157,6 +158,24 @@ fn other_tools_use_the_devices_through_our_socket() {
         station.terminate();
         station.finish();
         assert!(!socket.exists());
+    });
+}
+
+#[test]
+fn a_device_that_refuses_lockdown_is_no_case_for_a_reset() {
+    on_bus("usb_way::a_device_that_refuses_lockdown_is_no_case_for_a_reset", |bus| {
+        let bench = Bench::on(bus);
+        let _inside = bus.runtime().enter();
+        // The mux answers, and nothing listens at lockdown's port.
+        let phone = bus.plug("1", IPhone::new("00008110-001A2B3C4D5E6F70"));
+        let (address, file) = (phone.address(), bench.profile());
+        let args = ["--mux", "usb", "enroll", "--all", "--person-within", "12", &file, "--json"];
+        let result = bench.run(&args).exits(3).only();
+        assert_eq!(result["outcome"], "waiting-for-unlock", "{result}");
+        assert!(result["next"].as_str().unwrap().contains("allow the accessory"), "{result}");
+        assert_eq!(phone.address(), address, "it was not reset");
+        let history = bench.run(&["history", "--json"]).all_output();
+        assert!(!history.contains("recovering"), "{history}");
     });
 }
 
