@@ -5,8 +5,10 @@ use super::compose;
 use super::output::Output;
 use super::screen::{self, Show};
 use crate::api::view::Exit;
-use crate::api::{OperationError, Policy, RunOptions, Wanted};
+use crate::api::{OperationError, Operations, Policy, RunOptions, Wanted};
 use crate::config::{EnrollConfig, Environment};
+use crate::wire::profile::Profile;
+use std::sync::Arc;
 
 pub(super) async fn run(
     args: &EnrollArgs,
@@ -15,10 +17,12 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let config = compose::configuration(global, environment)?;
-    let policy = policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
+    let mut policy =
+        policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
     let profile = operations.profile(&args.file)?;
-    for warning in profile.warnings() {
+    policy.siblings = siblings(&operations, &args.policy, &config.enroll, &profile)?;
+    for warning in [&profile].into_iter().chain(&policy.siblings).flat_map(|profile| profile.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
     // Meant by serial number or ECID, and in no mode in which it could be enrolled.
@@ -40,6 +44,19 @@ pub(super) async fn run(
     screen::run(&operations, options, show, output).await
 }
 
+/// The other export of the same enrollment, by flag or by configuration.
+pub(super) fn siblings(
+    operations: &Operations,
+    flags: &PolicyArgs,
+    config: &EnrollConfig,
+    profile: &Arc<Profile>,
+) -> Result<Vec<Arc<Profile>>, OperationError> {
+    let path = flags.sibling.as_ref().or(config.sibling.as_ref());
+    path.map(|path| operations.sibling(path, profile))
+        .transpose()
+        .map(|sibling| sibling.into_iter().collect())
+}
+
 /// Defaults, then the configuration, then flags.
 pub(super) fn policy(
     config: &EnrollConfig,
@@ -53,6 +70,8 @@ pub(super) fn policy(
         setup_assistant: flags.setup_assistant,
         replug_within: flags.replug_within,
         policies_within: flags.policies_within,
+        sibling: None,
+        prefer: flags.prefer,
     };
     Ok(flags.policy(config.policy(base)?)?)
 }

@@ -173,7 +173,7 @@ impl State {
 
     /// The end of a silent install: done, or the chain.
     pub(super) fn finish_silent_install(&mut self, profile: DeviceProfile) -> Reply {
-        let outcome = self.installation_check(&profile).and_then(|()| self.network_check());
+        let outcome = self.installation_check(&profile).and_then(|()| self.network_check(&profile));
         match outcome {
             Ok(()) => {
                 self.counters.pushes_accepted += 1;
@@ -227,9 +227,10 @@ impl State {
     }
 
     /// Identity and check-in, as far as the settings say (4.5 steps 5 and 6).
-    fn network_check(&mut self) -> Result<(), Vec<(String, i64)>> {
+    fn network_check(&mut self, profile: &DeviceProfile) -> Result<(), Vec<(String, i64)>> {
         let mut earlier = self.profiles.failures;
-        for error in &self.settings.install_errors {
+        let has = |kind: &String| profile.payloads.iter().any(|payload| payload.kind == *kind);
+        for error in self.settings.install_errors.iter().filter(|error| error.only.as_ref().is_none_or(has)) {
             if error.times == 0 || earlier < error.times {
                 self.profiles.failures += 1;
                 return Err(vec![(error.domain.clone(), error.code)]);

@@ -1,6 +1,9 @@
 //! What the owner of the station decided: people's time, pushes, retries.
 
+use super::choice::Prefer;
 use crate::limits;
+use crate::wire::profile::Profile;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether to push while Setup Assistant runs.
@@ -32,6 +35,10 @@ pub struct Policy {
     pub retry_pauses: Vec<Duration>,
     /// How long to watch for the first policies after enrollment; zero: not at all (R28).
     pub policies_within: Duration,
+    /// Which of two siblings is pushed first (R12).
+    pub prefer: Prefer,
+    /// Exports of the same enrollment with another kind of identity (3.3).
+    pub siblings: Vec<Arc<Profile>>,
     /// Stop after planning, change nothing, ask the device for nothing.
     pub dry_run: bool,
 }
@@ -46,6 +53,8 @@ impl Default for Policy {
             replug_within: Duration::from_secs(30),
             retry_pauses: limits::RETRY_PAUSES.to_vec(),
             policies_within: Duration::ZERO,
+            prefer: Prefer::default(),
+            siblings: Vec::new(),
             dry_run: false,
         }
     }
