@@ -15,10 +15,9 @@ pub use crate::station::RunEnd;
 pub use crate::wire::printable::system_words;
 pub use crate::wire::profile::Purpose;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
-pub use crate::workflow::choice::Prefer;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
-pub use crate::workflow::policy::{Policy, SetupAssistant};
+pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{

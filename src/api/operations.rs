@@ -320,14 +320,20 @@ impl Operations {
         Ok(Arc::new(library::load(path, Purpose::Enrollment, &anchors, now)?))
     }
 
-    /// As [`Operations::profile`], for the other export of the enrollment that `profile` is of.
+    /// As [`Operations::profile`], for the other export of the enrollment that `profile` is
+    /// of, if there is one.
     ///
     /// # Errors
     /// As [`Operations::profile`]; it leads to another server, or is of the same kind.
-    pub fn sibling(&self, path: &Path, profile: &Profile) -> Result<Arc<Profile>, OperationError> {
+    pub fn siblings(
+        &self,
+        path: Option<&Path>,
+        profile: &Profile,
+    ) -> Result<Vec<Arc<Profile>>, OperationError> {
+        let Some(path) = path else { return Ok(Vec::new()) };
         let sibling = self.profile(path)?;
         let sentence = match no_siblings(profile, &sibling) {
-            None => return Ok(sibling),
+            None => return Ok(vec![sibling]),
             Some(NoSiblings::SameKind(kind)) => {
                 let kind = kind.map_or("", IdentityKind::name).to_uppercase();
                 format!(

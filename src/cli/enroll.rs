@@ -5,10 +5,9 @@ use super::compose;
 use super::output::Output;
 use super::screen::{self, Show};
 use crate::api::view::Exit;
-use crate::api::{OperationError, Operations, Policy, RunOptions, Wanted};
+use crate::api::{OperationError, Policy, RunOptions, Wanted};
 use crate::config::{EnrollConfig, Environment};
-use crate::wire::profile::Profile;
-use std::sync::Arc;
+use std::path::Path;
 
 pub(super) async fn run(
     args: &EnrollArgs,
@@ -21,7 +20,7 @@ pub(super) async fn run(
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
     let profile = operations.profile(&args.file)?;
-    policy.siblings = siblings(&operations, &args.policy, &config.enroll, &profile)?;
+    policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &profile)?;
     for warning in [&profile].into_iter().chain(&policy.siblings).flat_map(|profile| profile.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
@@ -45,16 +44,8 @@ pub(super) async fn run(
 }
 
 /// The other export of the same enrollment, by flag or by configuration.
-pub(super) fn siblings(
-    operations: &Operations,
-    flags: &PolicyArgs,
-    config: &EnrollConfig,
-    profile: &Arc<Profile>,
-) -> Result<Vec<Arc<Profile>>, OperationError> {
-    let path = flags.sibling.as_ref().or(config.sibling.as_ref());
-    path.map(|path| operations.sibling(path, profile))
-        .transpose()
-        .map(|sibling| sibling.into_iter().collect())
+pub(super) fn sibling<'a>(flags: &'a PolicyArgs, config: &'a EnrollConfig) -> Option<&'a Path> {
+    flags.sibling.as_deref().or(config.sibling.as_deref())
 }
 
 /// Defaults, then the configuration, then flags.

@@ -55,7 +55,7 @@ pub(super) async fn run(
         (None, Some(_)) => operations.built_in_profile("the built-in example profile", EXAMPLE)?,
         (None, None) => return Err(no_profile(&config)),
     };
-    policy.siblings = enroll::siblings(&operations, &args.policy, &config.enroll, &profile)?;
+    policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &profile)?;
     greet(&operations, fleet.as_ref(), &profile, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
         output.note(format!("warning: {}", warning.message));

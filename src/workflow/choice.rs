@@ -13,24 +13,6 @@ use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::profile::{IdentityKind, Profile};
 use std::sync::Arc;
 
-/// Which export is taken where both would do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Prefer {
-    /// SCEP, while ACME exports are broken (R12).
-    #[default]
-    Scep,
-    /// ACME (R79).
-    Acme,
-}
-
-impl Prefer {
-    /// True if `profile` is of the preferred kind.
-    pub fn likes(self, profile: &Profile) -> bool {
-        (profile.identity() == Some(IdentityKind::Acme)) == (self == Self::Acme)
-    }
-}
-
 /// Why two files are no siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoSiblings {
@@ -207,6 +189,7 @@ mod tests {
     use crate::wire::property_list::to_xml;
     use crate::workflow::event::{EventKind, PushAnswer};
     use crate::workflow::failure::of_chain;
+    use crate::workflow::policy::Prefer;
     use jiff::Timestamp;
 
     const UDID: &str = "00008140-001B59F64B2E760E";

@@ -1,8 +1,7 @@
 //! What the owner of the station decided: people's time, pushes, retries.
 
-use super::choice::Prefer;
 use crate::limits;
-use crate::wire::profile::Profile;
+use crate::wire::profile::{IdentityKind, Profile};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,24 @@ pub enum SetupAssistant {
     Push,
     /// Hold until a person finished it (R8).
     Hold,
+}
+
+/// Which export is taken where both would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prefer {
+    /// SCEP, while ACME exports are broken (R12).
+    #[default]
+    Scep,
+    /// ACME (R79).
+    Acme,
+}
+
+impl Prefer {
+    /// True if `profile` is of the preferred kind.
+    pub fn likes(self, profile: &Profile) -> bool {
+        (profile.identity() == Some(IdentityKind::Acme)) == (self == Self::Acme)
+    }
 }
 
 /// Decisions that hold for a whole job.

@@ -4,6 +4,7 @@
 use crate::support::binary::{Bench, Done};
 use crate::support::fleet::{Simulator, count, has_profile};
 use crate::support::profile::{IDENTIFIER, UUID, f01, signed};
+use crate::support::station::Serving;
 use enlist::journal::{HistoryFilter, JournalReader};
 use enlist::wire::profile::example::{ExampleOptions, acme_plist};
 use enlist::wire::property_list::to_xml;
@@ -193,4 +194,33 @@ fn a_dry_run_says_which_export_it_would_be() {
     world.bench.run(&["pair"]).exits(0);
     let result = world.enroll_acme_first(&["--dry-run"]).exits(0).only();
     assert!(result["sentence"].as_str().unwrap().contains("SCEP"), "{result}");
+}
+
+#[test]
+fn a_station_killed_after_the_fallback_knows_which_one_it_pushed() {
+    let world = World::of("persona = 'acme-broken'\ninstall_takes = '1s'");
+    let args = [world.acme.as_str(), "--sibling", &world.scep, "--prefer", "acme"];
+    let mut serving = Serving::start(&world.bench, &args);
+    world.sim.until("the second push", |device| count(device, "pushes_received") == 2);
+    serving.kill();
+    enrolled(&world.enroll_acme_first(&[]).exits(0).only(), 2);
+    world.has(UUID);
+    assert_eq!(count(&world.sim.first(), "pushes_received"), 2, "nothing is pushed twice");
+    assert_eq!(story(&world.events()).iter().filter(|e| e.starts_with("chose")).count(), 1);
+}
+
+#[test]
+fn after_setup_a_second_push_is_the_scep_export() {
+    let world = World::of("persona = 'person-ignores'\npairing = 'silent'");
+    let more = ["--pushes", "2", "--accept-within", "1"];
+    let result = world.enroll_acme_first(&more).exits(3).only();
+    assert_eq!(
+        (&result["outcome"], &result["pushes"]),
+        (&"person-did-not-accept".into(), &2.into()),
+        "{result}"
+    );
+    let story = story(&world.events());
+    let chose = story.iter().position(|e| *e == format!("chose {UUID}")).unwrap();
+    assert!(chose > story.iter().position(|e| e == "push 1").unwrap(), "{story:?}");
+    assert!(chose < story.iter().position(|e| e == "push 2").unwrap(), "{story:?}");
 }

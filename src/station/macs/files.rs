@@ -3,9 +3,9 @@
 use super::super::library::{self, ProfileFileError};
 use crate::wire::profile::lint::{self, Finding, Job, LintContext, OsVersion, Severity};
 use crate::wire::profile::{IdentityKind, Profile, Purpose, TrustAnchors};
-pub use crate::workflow::choice::Prefer;
 use crate::workflow::choice::{NoSiblings, no_siblings};
 use crate::workflow::mac::plan::too_old;
+pub use crate::workflow::policy::Prefer;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
