@@ -6,7 +6,7 @@ use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
-use crate::workflow::policy::{Policy, SetupAssistant};
+use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -72,6 +72,10 @@ pub struct EnrollConfig {
     pub replug_within: Option<u64>,
     /// How long to watch for the first policies after enrollment.
     pub policies_within: Option<u64>,
+    /// The other export of the same enrollment: the SCEP one beside the ACME one, or back.
+    pub sibling: Option<PathBuf>,
+    /// Which of the two is pushed first, `scep` or `acme`.
+    pub prefer: Option<Prefer>,
 }
 
 /// What is wrong with the configuration.
@@ -170,6 +174,7 @@ impl EnrollConfig {
             setup_assistant: self.setup_assistant.unwrap_or(base.setup_assistant),
             replug_within: seconds(self.replug_within, base.replug_within),
             policies_within: seconds(self.policies_within, base.policies_within),
+            prefer: self.prefer.unwrap_or(base.prefer),
             ..base
         };
         let wrong = |what: &str, reason: String| Err(ConfigError::Value { what: what.into(), reason });

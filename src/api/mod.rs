@@ -17,7 +17,7 @@ pub use crate::wire::profile::Purpose;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
-pub use crate::workflow::policy::{Policy, SetupAssistant};
+pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{

@@ -22,7 +22,8 @@ use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library}
 use crate::transport::Backend;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{self, LintContext};
-use crate::wire::profile::{Profile, Purpose, TrustAnchors};
+use crate::wire::profile::{IdentityKind, Profile, Purpose, TrustAnchors};
+use crate::workflow::choice::{NoSiblings, no_siblings};
 use crate::workflow::outcome::{Outcome, Verdict};
 use crate::workflow::policy::Policy;
 use async_trait::async_trait;
@@ -318,6 +319,35 @@ impl Operations {
         let now = self.parts.clock.now();
         let anchors = library::anchors(&self.parts.trusted_roots)?;
         Ok(Arc::new(library::load(path, Purpose::Enrollment, &anchors, now)?))
+    }
+
+    /// As [`Operations::profile`], for the other export of the enrollment that `profile` is
+    /// of, if there is one.
+    ///
+    /// # Errors
+    /// As [`Operations::profile`]; it leads to another server, or is of the same kind.
+    pub fn siblings(
+        &self,
+        path: Option<&Path>,
+        profile: &Profile,
+    ) -> Result<Vec<Arc<Profile>>, OperationError> {
+        let Some(path) = path else { return Ok(Vec::new()) };
+        let sibling = self.profile(path)?;
+        let sentence = match no_siblings(profile, &sibling) {
+            None => return Ok(vec![sibling]),
+            Some(NoSiblings::SameKind(kind)) => {
+                let kind = kind.map_or("", IdentityKind::name).to_uppercase();
+                format!(
+                    "{} is another {kind} export; a sibling has another kind of identity.",
+                    path.display()
+                )
+            }
+            Some(NoSiblings::OtherServer) => {
+                format!("{} leads to another MDM server than the profile.", path.display())
+            }
+        };
+        let next = "Export the same enrollment profile once for SCEP and once for ACME.";
+        Err(OperationError::new(super::view::Exit::Usage, sentence, next))
     }
 
     /// As [`Operations::profile`], for one that comes with the program.

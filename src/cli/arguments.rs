@@ -6,7 +6,7 @@ use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
-use crate::api::{Job, OsVersion, Outcome, SetupAssistant, lint_rules};
+use crate::api::{Job, OsVersion, Outcome, Prefer, SetupAssistant, lint_rules};
 use crate::config::MuxWay;
 use crate::ids::BayName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -219,6 +219,13 @@ pub(super) struct PolicyArgs {
     /// Seconds to watch for the first policies after enrollment [default: 0, do not watch]
     #[arg(long, value_name = "SECONDS")]
     pub(super) policies_within: Option<u64>,
+    /// The other export of the same enrollment, SCEP beside ACME or back; pushed where the first
+    /// does not fit, and after ACME failed
+    #[arg(long, value_name = "FILE")]
+    pub(super) sibling: Option<PathBuf>,
+    /// Which of the two is pushed first [default: scep]
+    #[arg(long, value_name = "scep|acme", value_parser = prefer)]
+    pub(super) prefer: Option<Prefer>,
 }
 
 #[derive(Debug, Args)]
@@ -304,6 +311,14 @@ fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
         "push" => Ok(SetupAssistant::Push),
         "hold" => Ok(SetupAssistant::Hold),
         _ => Err("expected push or hold".into()),
+    }
+}
+
+fn prefer(text: &str) -> Result<Prefer, String> {
+    match text {
+        "scep" => Ok(Prefer::Scep),
+        "acme" => Ok(Prefer::Acme),
+        _ => Err("expected scep or acme".into()),
     }
 }
 

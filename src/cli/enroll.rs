@@ -7,6 +7,7 @@ use super::screen::{self, Show};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, RunOptions, Wanted};
 use crate::config::{EnrollConfig, Environment};
+use std::path::Path;
 
 pub(super) async fn run(
     args: &EnrollArgs,
@@ -15,10 +16,12 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let config = compose::configuration(global, environment)?;
-    let policy = policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
+    let mut policy =
+        policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
     let profile = operations.profile(&args.file)?;
-    for warning in profile.warnings() {
+    policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &profile)?;
+    for warning in [&profile].into_iter().chain(&policy.siblings).flat_map(|profile| profile.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
     // Meant by serial number or ECID, and in no mode in which it could be enrolled.
@@ -37,6 +40,11 @@ pub(super) async fn run(
     screen::run(&operations, options, show, output).await
 }
 
+/// The other export of the same enrollment, by flag or by configuration.
+pub(super) fn sibling<'a>(flags: &'a PolicyArgs, config: &'a EnrollConfig) -> Option<&'a Path> {
+    flags.sibling.as_deref().or(config.sibling.as_deref())
+}
+
 /// Defaults, then the configuration, then flags.
 pub(super) fn policy(
     config: &EnrollConfig,
@@ -50,6 +58,8 @@ pub(super) fn policy(
         setup_assistant: flags.setup_assistant,
         replug_within: flags.replug_within,
         policies_within: flags.policies_within,
+        sibling: None,
+        prefer: flags.prefer,
     };
     Ok(flags.policy(config.policy(base)?)?)
 }

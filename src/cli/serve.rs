@@ -33,7 +33,7 @@ pub(super) async fn run(
     if args.once {
         base.replug_within = Policy::default().replug_within;
     }
-    let policy = enroll::policy(&config.enroll, &args.policy, base)?;
+    let mut policy = enroll::policy(&config.enroll, &args.policy, base)?;
     let fleet = simulated(args)?;
     let (operations, way) = match &fleet {
         // Simulated devices must not mix with the real ones' records.
@@ -55,7 +55,11 @@ pub(super) async fn run(
         (None, Some(_)) => operations.built_in_profile("the built-in example profile", EXAMPLE)?,
         (None, None) => return Err(no_profile(&config)),
     };
+    policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &profile)?;
     greet(&operations, fleet.as_ref(), &profile, output);
+    for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
+        output.note(format!("warning: {}", warning.message));
+    }
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
     let options = RunOptions { wanted: Wanted::Whatever, profile, policy, once: args.once };
     screen::run(&operations, options, show, output).await

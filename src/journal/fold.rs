@@ -84,6 +84,7 @@ impl Fold {
                 self.set("chain", &serde_json::to_string(&verdict.chain).unwrap_or_default());
             }
             EventKind::Planned { .. }
+            | EventKind::ProfileChosen { .. }
             | EventKind::Waiting { .. }
             | EventKind::PushAnswered { .. }
             | EventKind::Recovering { .. }

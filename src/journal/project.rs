@@ -172,6 +172,7 @@ fn project(conn: &Connection, event: &Event, standing: &Standing) -> rusqlite::R
         }
         EventKind::JobStarted(_)
         | EventKind::Planned { .. }
+        | EventKind::ProfileChosen { .. }
         | EventKind::Waiting { .. }
         | EventKind::PushAnswered { .. }
         | EventKind::Recovering { .. }

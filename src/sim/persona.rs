@@ -244,6 +244,9 @@ pub struct InstallError {
     /// How many installs in a row fail so; 0 is all.
     #[serde(default)]
     pub times: u64,
+    /// Only profiles with a payload of this type fail so, such as `com.apple.security.acme`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
 }
 
 impl Default for Settings {
@@ -365,6 +368,8 @@ personas! {
     PersonCancels = "person-cancels",
     /// In setup; the identity cannot be fetched twice (22005), then it can.
     NetworkRecovers = "network-recovers",
+    /// In setup; an identity by ACME cannot be had (23001), one by SCEP can.
+    AcmeBroken = "acme-broken",
     /// In setup; the MDM server does not answer (12002).
     ServerDown = "server-down",
     /// In setup; the connection ends during the install, which happens nevertheless.
@@ -391,7 +396,7 @@ impl Persona {
         let ready = Settings::default;
         let fresh = || Settings { setup_done: false, passcode: false, ..ready() };
         let failing = |domain: &str, code, times| Settings {
-            install_errors: vec![InstallError { domain: domain.to_owned(), code, times }],
+            install_errors: vec![InstallError { domain: domain.to_owned(), code, times, only: None }],
             ..fresh()
         };
         let faulty = |base: Settings, fault: Fault| Settings { faults: vec![fault], ..base };
@@ -429,6 +434,15 @@ impl Persona {
             Self::PersonIgnores => Settings { accept_after: After::Never, ..ready() },
             Self::PersonCancels => Settings { accept_answer: AcceptAnswer::Cancel, ..ready() },
             Self::NetworkRecovers => failing("MCSCEPErrorDomain", 22005, 2),
+            Self::AcmeBroken => Settings {
+                install_errors: vec![InstallError {
+                    domain: "MCHTTPTransactionErrorDomain".to_owned(),
+                    code: 23001,
+                    times: 0,
+                    only: Some("com.apple.security.acme".to_owned()),
+                }],
+                ..fresh()
+            },
             Self::ServerDown => failing("MCMDMErrorDomain", 12002, 0),
             Self::EofInInstallInstalled => faulty(fresh(), Fault::on("InstallProfile", FaultKind::DropAfter)),
             Self::EofInInstallNotInstalled => {

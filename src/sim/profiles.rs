@@ -12,6 +12,7 @@ use crate::wire::fields::{dictionary, string};
 use crate::wire::mcinstall::{InstalledProfile, Reply, Status};
 use crate::wire::notification_proxy::{MANAGED_ORG_INFO_CHANGED, PROFILE_LIST_CHANGED};
 use plist::Value;
+use std::collections::BTreeMap;
 
 const DMC_INSTALLATION: &str = "DMCInstallationErrorDomain";
 
@@ -23,8 +24,9 @@ pub(super) struct Profiles {
     pub(super) pending: Option<Pending>,
     /// Stored for after setup (StoreProfile).
     pub(super) stored: Option<Vec<u8>>,
-    /// Silent installs that failed for a reason of [`Settings::install_errors`].
-    failures: u64,
+    /// How many silent installs failed, by their reason's place in
+    /// [`Settings::install_errors`].
+    failures: BTreeMap<usize, u64>,
 }
 
 /// An installed profile.
@@ -173,7 +175,7 @@ impl State {
 
     /// The end of a silent install: done, or the chain.
     pub(super) fn finish_silent_install(&mut self, profile: DeviceProfile) -> Reply {
-        let outcome = self.installation_check(&profile).and_then(|()| self.network_check());
+        let outcome = self.installation_check(&profile).and_then(|()| self.network_check(&profile));
         match outcome {
             Ok(()) => {
                 self.counters.pushes_accepted += 1;
@@ -227,14 +229,14 @@ impl State {
     }
 
     /// Identity and check-in, as far as the settings say (4.5 steps 5 and 6).
-    fn network_check(&mut self) -> Result<(), Vec<(String, i64)>> {
-        let mut earlier = self.profiles.failures;
-        for error in &self.settings.install_errors {
-            if error.times == 0 || earlier < error.times {
-                self.profiles.failures += 1;
+    fn network_check(&mut self, profile: &DeviceProfile) -> Result<(), Vec<(String, i64)>> {
+        let has = |kind: &String| profile.payloads.iter().any(|payload| payload.kind == *kind);
+        for (n, error) in self.settings.install_errors.iter().enumerate() {
+            let failed = self.profiles.failures.entry(n).or_default();
+            if error.only.as_ref().is_none_or(has) && (error.times == 0 || *failed < error.times) {
+                *failed += 1;
                 return Err(vec![(error.domain.clone(), error.code)]);
             }
-            earlier -= error.times;
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ use crate::journal::{Journal, JournalError, OpenJob};
 use crate::limits::{RUNG_NOTICE, RUNG_TAKES, SHUTDOWN_GRACE};
 use crate::transport::{Attachment, Backend, BackendEvent, Rung, RungError, Unserved};
 use crate::wire::profile::Profile;
+use crate::workflow::choice;
 use crate::workflow::engine::{self, EventSink, Job};
 use crate::workflow::event::{EventKind, NewJob};
 use crate::workflow::memory::Memory;
@@ -170,7 +171,7 @@ impl Station {
     /// be read says so again at the first job.
     async fn leftovers(&self) -> HashMap<Udid, Vec<JobId>> {
         let Some(journal) = &self.journal else { return HashMap::new() };
-        let ours = library::hex(&self.profile.file_sha256());
+        let ours = choice::sha256(&choice::preferred(&self.profile, &self.policy));
         let mut leftovers: HashMap<Udid, Vec<JobId>> = HashMap::new();
         for job in journal.all_open_jobs().await.unwrap_or_default() {
             if let Some(EventKind::JobStarted(new)) = job.events.first().map(|e| &e.kind)
@@ -207,14 +208,15 @@ impl Station {
     }
 
     fn new_job(&self, link: &DeviceLink) -> NewJob {
+        let profile = choice::preferred(&self.profile, &self.policy);
         NewJob {
             udid: link.udid().clone(),
             bay: link.bay().clone(),
             simulated: link.attachment().simulated,
-            profile_sha256: library::hex(&self.profile.file_sha256()),
-            profile_identifier: self.profile.identifier().to_owned(),
-            profile_uuid: self.profile.uuid().to_owned(),
-            profile_name: self.profile.display_name().unwrap_or(self.profile.identifier()).to_owned(),
+            profile_sha256: choice::sha256(&profile),
+            profile_identifier: profile.identifier().to_owned(),
+            profile_uuid: profile.uuid().to_owned(),
+            profile_name: profile.display_name().unwrap_or(profile.identifier()).to_owned(),
         }
     }
 }

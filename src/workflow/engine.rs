@@ -5,6 +5,7 @@
 //! after a replug, a broken connection, or a crash of the station is the same thing: the
 //! next attempt.
 
+use super::choice::Choice;
 use super::event::{EventKind, StepId, StepResult};
 use super::failure::Failure;
 use super::memory::Memory;
@@ -92,6 +93,8 @@ impl From<crate::device::DeviceError> for Break {
 /// A job being run.
 pub(super) struct Run {
     pub(super) job: Job,
+    /// The profiles it may use; the one in use is the job's.
+    pub(super) choice: Choice,
     /// True while polling for an unlock: steps that fail the same way again are not told.
     quiet: bool,
     /// Broken connections since the device was last inspected whole.
@@ -114,9 +117,13 @@ struct Committing {
 
 /// Runs a job to its end. Dropping the future stops it where it stands; its journal then
 /// shows it open, and a later run resumes it.
-pub async fn run(job: Job) -> Verdict {
+pub async fn run(mut job: Job) -> Verdict {
+    let choice = Choice::of(&job.profile, &job.policy);
+    // Which of them was pushed before a crash decides what is looked for after it.
+    job.profile = choice.in_hand(&job.memory);
     let mut run = Run {
         job,
+        choice,
         quiet: false,
         reconnects: 0,
         looked: false,

@@ -144,6 +144,21 @@ pub enum EventKind {
         /// Why so, in words.
         reason: String,
     },
+    /// Another profile than before is used from here on: a sibling of the one the job
+    /// started with (R11-R13). What was chosen first is in `JobStarted`.
+    ProfileChosen {
+        /// SHA-256 of its file, hex.
+        sha256: String,
+        /// Its PayloadIdentifier.
+        identifier: String,
+        /// Its PayloadUUID.
+        uuid: String,
+        /// Why, in words.
+        reason: String,
+        /// The device's error chain, if a refused push is the reason.
+        #[serde(default, skip_serializing_if = "ErrorChain::is_empty")]
+        chain: ErrorChain,
+    },
     /// A person must act, at the latest by `until`.
     Waiting {
         /// A `waiting-…` outcome, or `verifying` while a lost answer may still come true.
@@ -214,6 +229,7 @@ impl EventKind {
             Self::StepStarted { .. } => "step-started",
             Self::Identified(_) => "identified",
             Self::Planned { .. } => "planned",
+            Self::ProfileChosen { .. } => "profile-chosen",
             Self::Waiting { .. } => "waiting",
             Self::PushStarted { .. } => "push-started",
             Self::PushAnswered { .. } => "push-answered",

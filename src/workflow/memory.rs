@@ -24,6 +24,8 @@ pub struct Memory {
     pub retries: u32,
     /// Rungs of the recovery ladder taken: each at most once a job.
     pub rungs: Vec<Rung>,
+    /// SHA-256 of the file in use, hex, if it is not the one the job started with.
+    pub chosen: Option<String>,
     /// The profile was read back: whatever happens now, the device is enrolled.
     pub verified: bool,
 }
@@ -48,6 +50,7 @@ impl Memory {
                     push.answer = Some((at, *answer));
                 }
             }
+            EventKind::ProfileChosen { sha256, .. } => self.chosen = Some(sha256.clone()),
             EventKind::Retrying { .. } => self.retries += 1,
             EventKind::Recovering { rung } => self.rungs.push(*rung),
             EventKind::StepFinished { step: StepId::Verify, result: StepResult::Done, .. } => {

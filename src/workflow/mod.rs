@@ -4,6 +4,7 @@
 //! HTTP, USB or printing; its only output is events. Start at [`engine`], then [`plan`],
 //! then the steps.
 
+pub mod choice;
 pub mod engine;
 pub mod event;
 pub mod failure;

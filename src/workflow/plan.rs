@@ -81,9 +81,17 @@ pub fn is_installed(profile: &Profile, installed: &[InstalledProfile]) -> bool {
         .any(|p| p.identifier == profile.identifier() && p.uuid.eq_ignore_ascii_case(profile.uuid()))
 }
 
+/// The push that may still turn into an installed profile, and until when.
+pub fn in_flight<'a>(situation: &Situation<'a>) -> Option<(&'a Push, Timestamp)> {
+    let Situation { facts, policy, memory, now, .. } = *situation;
+    let push = memory.last_push()?;
+    let until = may_arrive_until(push, facts, policy)?;
+    (now < grace_after(until)).then_some((push, until))
+}
+
 /// Decides.
 pub fn plan(situation: &Situation<'_>) -> Plan {
-    let Situation { facts, installed, profile, policy, memory, now } = *situation;
+    let Situation { facts, installed, profile, policy, memory, .. } = *situation;
     if is_installed(profile, installed) {
         return match memory.last_push() {
             Some(_) => Plan::Verify,
@@ -93,10 +101,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     if let Some(verdict) = unfit(facts, profile, policy) {
         return Plan::End(Box::new(verdict));
     }
-    if let Some(push) = memory.last_push()
-        && let Some(until) = may_arrive_until(push, facts, policy)
-        && now < grace_after(until)
-    {
+    if let Some((push, until)) = in_flight(situation) {
         let (state, reason) = match push.answer {
             Some(_) => (Outcome::WaitingForPerson, "the profile pushed before still waits on the device"),
             None => (
@@ -161,7 +166,7 @@ fn unfit(facts: &Facts, profile: &Profile, policy: &Policy) -> Option<Verdict> {
             _ => Outcome::NotActivated.into(),
         });
     }
-    if let Some(verdict) = too_old(facts, profile) {
+    if let Some(verdict) = too_old(facts, profile).or_else(|| made_for_another(facts, profile)) {
         return Some(verdict);
     }
     if facts.setup == SetupState::Running && policy.setup_assistant == SetupAssistant::Hold {
@@ -170,8 +175,18 @@ fn unfit(facts: &Facts, profile: &Profile, policy: &Policy) -> Option<Verdict> {
     None
 }
 
+/// An ACME export may be for one device alone (2.3, 3.3).
+pub(super) fn made_for_another(facts: &Facts, profile: &Profile) -> Option<Verdict> {
+    let only = profile.made_for().filter(|only| facts.udid.as_ref().is_some_and(|udid| udid != only))?;
+    Some(Verdict::failed(
+        Class::Configuration,
+        format!("This ACME export is for one device alone ({only}), which is not this one."),
+        "Export the profile again for this device, or give a SCEP export: one file of that kind serves many.",
+    ))
+}
+
 /// ACME needs iOS 16.0 or iPadOS 16.1 (R11, L28).
-fn too_old(facts: &Facts, profile: &Profile) -> Option<Verdict> {
+pub(super) fn too_old(facts: &Facts, profile: &Profile) -> Option<Verdict> {
     let class = facts.class.as_deref().unwrap_or("iPhone");
     let (major, minor) = profile.min_os(class)?;
     let needed = OsVersion { major, minor };

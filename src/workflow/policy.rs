@@ -1,6 +1,8 @@
 //! What the owner of the station decided: people's time, pushes, retries.
 
 use crate::limits;
+use crate::wire::profile::{IdentityKind, Profile};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether to push while Setup Assistant runs.
@@ -12,6 +14,24 @@ pub enum SetupAssistant {
     Push,
     /// Hold until a person finished it (R8).
     Hold,
+}
+
+/// Which export is taken where both would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prefer {
+    /// SCEP, while ACME exports are broken (R12).
+    #[default]
+    Scep,
+    /// ACME (R79).
+    Acme,
+}
+
+impl Prefer {
+    /// True if `profile` is of the preferred kind.
+    pub fn likes(self, profile: &Profile) -> bool {
+        (profile.identity() == Some(IdentityKind::Acme)) == (self == Self::Acme)
+    }
 }
 
 /// Decisions that hold for a whole job.
@@ -32,6 +52,10 @@ pub struct Policy {
     pub retry_pauses: Vec<Duration>,
     /// How long to watch for the first policies after enrollment; zero: not at all (R28).
     pub policies_within: Duration,
+    /// Which of two siblings is pushed first (R12).
+    pub prefer: Prefer,
+    /// Exports of the same enrollment with another kind of identity (3.3).
+    pub siblings: Vec<Arc<Profile>>,
     /// Stop after planning, change nothing, ask the device for nothing.
     pub dry_run: bool,
 }
@@ -46,6 +70,8 @@ impl Default for Policy {
             replug_within: Duration::from_secs(30),
             retry_pauses: limits::RETRY_PAUSES.to_vec(),
             policies_within: Duration::ZERO,
+            prefer: Prefer::default(),
+            siblings: Vec::new(),
             dry_run: false,
         }
     }

@@ -11,6 +11,7 @@ mod architecture;
 mod bad_input;
 mod bad_world;
 mod canaries;
+mod choice;
 mod clients;
 mod endings;
 mod export;

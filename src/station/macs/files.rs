@@ -3,20 +3,12 @@
 use super::super::library::{self, ProfileFileError};
 use crate::wire::profile::lint::{self, Finding, Job, LintContext, OsVersion, Severity};
 use crate::wire::profile::{IdentityKind, Profile, Purpose, TrustAnchors};
+use crate::workflow::choice::{NoSiblings, no_siblings};
 use crate::workflow::mac::plan::too_old;
+pub use crate::workflow::policy::Prefer;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Which export is taken where both would do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Prefer {
-    /// ACME (R79).
-    #[default]
-    Acme,
-    /// SCEP, while ACME exports are broken (R12).
-    Scep,
-}
 
 /// Why these files cannot be used together, or one of them at all.
 #[derive(Debug, thiserror::Error)]
@@ -99,10 +91,7 @@ impl MacFiles {
             fits(&files, &file)?;
             files.push(file);
         }
-        let is_preferred = |file: &MacFile| {
-            (file.profile.identity() == Some(IdentityKind::Acme)) == (prefer == Prefer::Acme)
-        };
-        files.sort_by_key(|file| !is_preferred(file));
+        files.sort_by_key(|file| !prefer.likes(&file.profile));
         let fallback = files.first().ok_or(MacFilesError::None)?.profile.clone();
         Ok(Self { files, fallback })
     }
@@ -146,12 +135,13 @@ fn read_one(
 fn fits(files: &[MacFile], new: &MacFile) -> Result<(), MacFilesError> {
     for file in files {
         let (first, second) = (file.path.clone(), new.path.clone());
-        if file.profile.identity() == new.profile.identity() {
-            let kind = new.profile.identity().map_or("", IdentityKind::name).to_uppercase();
-            return Err(MacFilesError::SameKind { first, second, kind });
-        }
-        if file.profile.server_host() != new.profile.server_host() {
-            return Err(MacFilesError::OtherServer { first, second });
+        match no_siblings(&file.profile, &new.profile) {
+            None => {}
+            Some(NoSiblings::SameKind(kind)) => {
+                let kind = kind.map_or("", IdentityKind::name).to_uppercase();
+                return Err(MacFilesError::SameKind { first, second, kind });
+            }
+            Some(NoSiblings::OtherServer) => return Err(MacFilesError::OtherServer { first, second }),
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! (`rules`, 2.8). [`lint`] applies all rules, and tells more than a push needs. Section numbers and codes are those of profiles-and-enrollment.md.
 //! May import the base modules and other codecs; no IO, no clock.
 
+mod acme;
 mod ber;
 mod container;
 pub mod example;

@@ -6,6 +6,7 @@ mod install_profile;
 mod pair;
 mod wait_for_person;
 
+use super::choice::{self, Chosen};
 use super::engine::{Break, Flow, Run};
 use super::event::{EventKind, StepId, StepResult};
 use super::methods::NO_COMPANY_PORTAL;
@@ -23,22 +24,21 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
     let mut inspection = run.step(StepId::Inspect, async |run| inspect::run(run, trusted).await).await?;
     run.inspected();
     run.emit(EventKind::Identified(inspect::label(&inspection.facts))).await?;
-    let plan = plan::plan(&Situation {
-        facts: &inspection.facts,
-        installed: &inspection.installed,
-        profile: &run.job.profile,
-        policy: &run.job.policy,
-        memory: &run.job.memory,
-        now: run.job.clock.now(),
-    });
+    if let Some(chosen) = run.choice.better(&situation(run, &inspection)) {
+        take(run, chosen).await?;
+    }
+    let plan = plan::plan(&situation(run, &inspection));
     run.emit(EventKind::Planned { steps: plan.steps(), reason: plan.reason().to_owned() }).await?;
     match plan {
         Plan::End(verdict) => Ok(Flow::End(end_of(*verdict, &inspection))),
-        plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan, &inspection))),
+        plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan, run, &inspection))),
         Plan::Verify => verified(run, &mut inspection).await,
         Plan::Wait { until, state, .. } => wait_then_verify(run, &mut inspection, state, until).await,
         Plan::Push { .. } => {
-            run.step(StepId::Install, async |run| install_profile::run(run, &mut inspection).await).await?;
+            let install = async |run: &mut Run| install_profile::run(run, &mut inspection).await;
+            if let Err(broken) = run.step(StepId::Install, install).await {
+                return fall_back(run, broken, &inspection).await;
+            }
             // A silent install is on the list at once; a queued one never is.
             if inspection.facts.setup != SetupState::Finished && inspection.lists(&run.job.profile).await? {
                 return verified(run, &mut inspection).await;
@@ -46,6 +46,44 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
             let until = run.after_now(run.job.policy.accept_within);
             wait_then_verify(run, &mut inspection, Outcome::WaitingForPerson, until).await
         }
+    }
+}
+
+fn situation<'a>(run: &'a Run, inspection: &'a Inspection) -> Situation<'a> {
+    Situation {
+        facts: &inspection.facts,
+        installed: &inspection.installed,
+        profile: &run.job.profile,
+        policy: &run.job.policy,
+        memory: &run.job.memory,
+        now: run.job.clock.now(),
+    }
+}
+
+/// Uses another profile from here on.
+async fn take(run: &mut Run, chosen: Chosen) -> Result<(), Break> {
+    let Chosen { profile, reason, chain } = chosen;
+    run.emit(EventKind::ProfileChosen {
+        sha256: choice::sha256(&profile),
+        identifier: profile.identifier().to_owned(),
+        uuid: profile.uuid().to_owned(),
+        reason,
+        chain,
+    })
+    .await?;
+    run.job.profile = profile;
+    Ok(())
+}
+
+/// After a refused push: the sibling at once (R13), if there is one that may do better.
+async fn fall_back(run: &mut Run, broken: Break, inspection: &Inspection) -> Result<Flow, Break> {
+    let Break::Failed(failure) = &broken else { return Err(broken) };
+    match run.choice.after_refusal(failure, &situation(run, inspection)) {
+        Some(chosen) => {
+            take(run, chosen).await?;
+            Ok(Flow::Again)
+        }
+        None => Err(broken),
     }
 }
 
@@ -82,10 +120,11 @@ fn enrolled(outcome: Outcome, inspection: &Inspection) -> Verdict {
     }
 }
 
-fn dry(plan: &Plan, inspection: &Inspection) -> Verdict {
+fn dry(plan: &Plan, run: &Run, inspection: &Inspection) -> Verdict {
     let steps: Vec<_> = plan.steps().iter().map(|s| s.name()).collect();
     let told = inspection.told.as_ref().map(|told| format!(" {told}")).unwrap_or_default();
-    let sentence = format!("Would do: {} ({}).{told}", steps.join(", "), plan.reason());
+    let export = run.choice.named(&run.job.profile);
+    let sentence = format!("Would do: {} ({}{export}).{told}", steps.join(", "), plan.reason());
     Verdict::from(Outcome::Planned).saying(sentence)
 }
 

@@ -147,7 +147,7 @@ fn chip_attests(chip: &str) -> Option<bool> {
 
 /// iPhone10,x are the first with A11; iPad7,x end with A10X and A10, iPad8,x begin with
 /// A12X; the last iPod has an A10. Macs do not tell their chip by name.
-fn product_attests(product: &str) -> Option<bool> {
+pub(in crate::wire::profile) fn product_attests(product: &str) -> Option<bool> {
     let family: String = product.chars().take_while(char::is_ascii_alphabetic).collect();
     let generation = product[family.len()..].split(',').next()?.parse::<u32>().ok()?;
     match family.as_str() {
