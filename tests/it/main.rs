@@ -14,6 +14,7 @@ mod canaries;
 mod clients;
 mod endings;
 mod export;
+mod hostile;
 mod kill;
 mod lint;
 mod mac;
