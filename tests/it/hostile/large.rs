@@ -95,7 +95,9 @@ fn each_ends_soon(bytes: usize) {
     for (name, file) in files(bytes) {
         assert!(file.len() <= bytes && file.len() > bytes - 8192, "{name} has {} bytes", file.len());
         let path = bench.write("large.mobileconfig", &file);
-        for command in ["lint", "show"] {
+        // Both read a file the same way; once is enough where nothing can be shown.
+        let shown = ["data", "one text", "signed data", "shared references"].contains(&name);
+        for command in ["lint", "show"].into_iter().take(1 + usize::from(shown)) {
             let begun = Instant::now();
             let done = Command::new("sh")
                 .args(["-c", &format!("ulimit -v {ADDRESS_SPACE} && exec \"$@\""), "sh"])
