@@ -54,6 +54,9 @@ fn print(profile: &ProfileView, output: &Output) {
     for payload in &profile.payloads {
         let label = output.toned(Tone::Quiet, format!("{:<13}", "payload"));
         output.line(format!("  {label} {}  {}", payload.kind, payload.identifier));
+        for setting in &payload.settings {
+            output.line(format!("  {:<13}   {setting}", ""));
+        }
     }
     for warning in &profile.warnings {
         let code = warning.code.map(|c| format!("{c} ")).unwrap_or_default();

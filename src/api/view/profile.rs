@@ -49,6 +49,8 @@ pub struct PayloadView {
     pub uuid: String,
     /// Display name.
     pub name: Option<String>,
+    /// What it sets, one `key = value` each; what may be secret is not shown.
+    pub settings: Vec<String>,
 }
 
 /// A signature, with its two questions answered apart (profiles-and-enrollment.md 1.6).
@@ -105,6 +107,7 @@ impl ProfileView {
             identifier: printable(&p.identifier),
             uuid: printable(&p.uuid),
             name: p.display_name.as_deref().map(printable),
+            settings: p.settings.clone(),
         };
         let warning = |w: &crate::wire::profile::Warning| FindingView {
             code: w.code,

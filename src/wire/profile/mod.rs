@@ -12,6 +12,7 @@ pub mod example;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod lint;
+mod outline;
 mod parts;
 mod pin;
 mod refusal;
@@ -75,7 +76,7 @@ impl IdentityKind {
     }
 }
 
-/// One payload, without its settings, which may be secret.
+/// One payload, without those of its settings that may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayloadSummary {
     /// `PayloadType`, as written; empty if missing.
@@ -86,6 +87,8 @@ pub struct PayloadSummary {
     pub uuid: String,
     /// `PayloadDisplayName`, safe to print.
     pub display_name: Option<String>,
+    /// What it sets, `key.key = value` each, safe to print: what may be secret is not shown.
+    pub settings: Vec<String>,
 }
 
 /// Something to show that does not stop a push.
