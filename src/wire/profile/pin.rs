@@ -66,7 +66,7 @@ impl SignerPin {
         let SignatureReport::Signed(signed) = report else {
             return Some(self.refusal("nobody".to_owned()));
         };
-        let Some(signer) = signed.signer.as_ref().filter(|_| signed.broken.is_none()) else { return None };
+        let signer = signed.signer.as_ref().filter(|_| signed.broken.is_none())?;
         let chained = matches!(
             signed.chain,
             ChainVerdict::Trusted | ChainVerdict::OutOfTime { valid_when_signed: true, .. }

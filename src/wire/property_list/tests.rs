@@ -318,7 +318,8 @@ fn a_date_that_no_calendar_has_is_refused() {
 /// Every file of the fuzzing corpus through the entry it was found with.
 #[test]
 fn the_corpora_are_survived() {
-    let targets: [(&str, fn(&[u8])); 4] = [
+    type Entry = fn(&[u8]);
+    let targets: [(&str, Entry); 4] = [
         ("xml", fuzz::xml),
         ("binary_plist", fuzz::binary_plist),
         ("container", crate::wire::profile::fuzz::container),
