@@ -6,6 +6,7 @@ use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
+use crate::wire::profile::SignerPin;
 use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct Config {
     pub profile: Option<PathBuf>,
     /// PEM files with roots that signers of profiles may chain to, beside the system's.
     pub trusted_roots: Vec<PathBuf>,
+    /// The one signer whose profiles are pushed.
+    pub profile_signer: Option<SignerPin>,
     /// The way to the devices.
     pub mux: MuxConfig,
     /// How enrollments go.

@@ -13,7 +13,7 @@ use crate::station::macs::files::{MacFiles, MacFilesError};
 use crate::station::macs::kit::{self, Fate, KitEntry, KitError};
 use crate::transport::shell::{BadAddress, Runner};
 use crate::wire::printable::{printable, sentence};
-use crate::wire::profile::Profile;
+use crate::wire::profile::{Profile, SignerPin};
 use serde::Serialize;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub struct MacParts {
     pub journal: PathBuf,
     /// As [`super::Parts::trusted_roots`].
     pub trusted_roots: Vec<PathBuf>,
+    /// As [`super::Parts::profile_signer`].
+    pub profile_signer: Option<SignerPin>,
     /// Wall time.
     pub clock: Clock,
 }
@@ -82,7 +84,7 @@ impl MacOperations {
         prefer: Prefer,
         stale_allowed_by: Option<&str>,
     ) -> Result<MacExports, OperationError> {
-        let anchors = library::anchors(&self.parts.trusted_roots)?;
+        let anchors = library::anchors(&self.parts.trusted_roots)?.pinned(self.parts.profile_signer.clone());
         let now = self.parts.clock.now();
         Ok(MacExports(MacFiles::read(paths, prefer, stale_allowed_by, &anchors, now)?))
     }

@@ -22,7 +22,7 @@ use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library}
 use crate::transport::Backend;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{self, LintContext};
-use crate::wire::profile::{IdentityKind, Profile, Purpose, TrustAnchors};
+use crate::wire::profile::{IdentityKind, Profile, Purpose, SignerPin, TrustAnchors};
 use crate::workflow::choice::{NoSiblings, no_siblings};
 use crate::workflow::outcome::{Outcome, Verdict};
 use crate::workflow::policy::Policy;
@@ -48,6 +48,8 @@ pub struct Parts {
     /// PEM files with roots that signers of profiles may chain to, beside the system's.
     /// Read when a profile is, and not kept: they are megabytes.
     pub trusted_roots: Vec<PathBuf>,
+    /// The one signer whose profiles are pushed, if the site names one.
+    pub profile_signer: Option<SignerPin>,
     /// Wall time.
     pub clock: Clock,
 }
@@ -317,7 +319,7 @@ impl Operations {
     /// It cannot be read, or must not be pushed.
     pub fn profile(&self, path: &Path) -> Result<Arc<Profile>, OperationError> {
         let now = self.parts.clock.now();
-        let anchors = library::anchors(&self.parts.trusted_roots)?;
+        let anchors = library::anchors(&self.parts.trusted_roots)?.pinned(self.parts.profile_signer.clone());
         Ok(Arc::new(library::load(path, Purpose::Enrollment, &anchors, now)?))
     }
 
@@ -474,8 +476,9 @@ pub fn show_profile(
     anchors: &TrustAnchors,
     clock: &Clock,
 ) -> Result<ProfileView, OperationError> {
-    let profile = library::load(path, Purpose::Any, anchors, clock.now())?;
-    Ok(ProfileView::new(&path.display().to_string(), &profile))
+    let now = clock.now();
+    let profile = library::load(path, Purpose::Any, anchors, now)?;
+    Ok(ProfileView::new(&path.display().to_string(), &profile, now))
 }
 
 /// Applies every rule to a profile file; the worst findings come first.

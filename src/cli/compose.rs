@@ -48,7 +48,7 @@ pub(super) fn journal_in(state_dir: &Path) -> PathBuf {
 
 /// Roots that signers of profiles may chain to.
 pub(super) fn anchors(config: &Config) -> Result<TrustAnchors, OperationError> {
-    Ok(library::anchors(&config.trusted_roots)?)
+    Ok(library::anchors(&config.trusted_roots)?.pinned(config.profile_signer.clone()))
 }
 
 /// What the station keeps of itself.
@@ -78,6 +78,7 @@ impl Keeping {
             trust: Trust::new(self.identity, self.store),
             journal: journal_in(&self.state_dir),
             trusted_roots: config.trusted_roots.clone(),
+            profile_signer: config.profile_signer.clone(),
             clock: Clock::System,
         }))
     }
@@ -122,7 +123,12 @@ pub(super) fn operations_over(
 pub(super) fn macs(global: &Global, environment: &Environment) -> Result<MacOperations, OperationError> {
     let config = configuration(global, environment)?;
     let journal = journal_in(&state_dir(global, environment, &config)?);
-    Ok(MacOperations::new(MacParts { journal, trusted_roots: config.trusted_roots, clock: Clock::System }))
+    Ok(MacOperations::new(MacParts {
+        journal,
+        trusted_roots: config.trusted_roots,
+        profile_signer: config.profile_signer,
+        clock: Clock::System,
+    }))
 }
 
 /// Ways to Macs: over ssh, or to this one if no address is given.

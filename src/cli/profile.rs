@@ -44,6 +44,7 @@ fn print(profile: &ProfileView, output: &Output) {
         ("push topic", profile.topic.clone()),
         ("SHA-256", Some(profile.sha256.clone())),
         ("signature", Some(signature(&profile.signature))),
+        ("signer", profile.signature.signer_sha256.as_ref().map(|_| signer(&profile.signature))),
     ];
     for (name, value) in rows {
         if let Some(value) = value {
@@ -53,6 +54,9 @@ fn print(profile: &ProfileView, output: &Output) {
     for payload in &profile.payloads {
         let label = output.toned(Tone::Quiet, format!("{:<13}", "payload"));
         output.line(format!("  {label} {}  {}", payload.kind, payload.identifier));
+        for setting in &payload.settings {
+            output.line(format!("  {:<13}   {setting}", ""));
+        }
     }
     for warning in &profile.warnings {
         let code = warning.code.map(|c| format!("{c} ")).unwrap_or_default();
@@ -67,6 +71,28 @@ fn print(profile: &ProfileView, output: &Output) {
     if profile.refusals.is_empty() {
         output.line(format!("  {} can be pushed as an enrollment", output.toned(Tone::Good, "✔")));
     }
+}
+
+/// The signer's certificate, each question by itself.
+fn signer(signature: &SignatureView) -> String {
+    let (from, until) = (signature.not_before.as_deref(), signature.not_after.as_deref());
+    let dates = format!("valid {} to {}", from.unwrap_or("?"), until.unwrap_or("?"));
+    let in_time = match signature.in_time {
+        Some(true) => "",
+        _ => ", which is not now",
+    };
+    let purposes = match signature.purposes.as_slice() {
+        [] => "nothing known".to_owned(),
+        purposes => purposes.join(", "),
+    };
+    let accepted = match signature.accepted {
+        None => "",
+        Some(true) => "; it is the accepted one",
+        Some(false) => "; it is not the accepted one",
+    };
+    let issuer = signature.issuer.as_deref().unwrap_or("unknown");
+    let digest = signature.signer_sha256.as_deref().unwrap_or("unknown");
+    format!("issued by {issuer}, {dates}{in_time}; made for {purposes}{accepted}; SHA-256 {digest}")
 }
 
 fn signature(signature: &SignatureView) -> String {

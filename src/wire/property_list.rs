@@ -7,6 +7,8 @@
 //! would mishandle; only then does the crate build the value.
 
 mod binary;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod keys;
 #[cfg(test)]
 mod tests;

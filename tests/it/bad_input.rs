@@ -234,3 +234,37 @@ fn arguments_that_make_no_sense() {
         bench.run(args).fails_clearly(2);
     }
 }
+
+/// `profile_signer`: enroll and serve push nothing else, and `show` says so.
+#[test]
+fn another_signer_than_the_configured_one() {
+    let bench = bench();
+    let file = bench.write("good.mobileconfig", f01());
+    let trusting = std::fs::read_to_string(bench.path("enlist.toml")).unwrap();
+    let digest = openssl::sha::sha256(&SIGNER.leaf().to_der().unwrap());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    let shown = || bench.run(&["profile", "show", &file, "--json"]).exits(0).only();
+    assert!(shown()["signature"]["accepted"].is_null(), "any signer is accepted");
+    for pin in ["IOSProfileSigning.bench.example", &digest] {
+        bench.write("enlist.toml", format!("profile_signer = \"{pin}\"\n{trusting}"));
+        let shown = shown();
+        assert_eq!(shown["signature"]["accepted"], true, "{shown}");
+        assert_eq!(shown["signature"]["purposes"], serde_json::json!(["server"]), "{shown}");
+        assert_eq!(
+            (&shown["signature"]["in_time"], shown["refusals"].as_array().unwrap().len()),
+            (&true.into(), 0)
+        );
+    }
+    bench.write("enlist.toml", format!("profile_signer = \"Somebody Else\"\n{trusting}"));
+    refused(&bench, &file, 5, "only Somebody Else is accepted");
+    bench.run(&["serve", &file, "--once"]).fails_clearly(5);
+    let shown = shown();
+    assert_eq!(
+        (&shown["signature"]["accepted"], &shown["refusals"][0]["code"]),
+        (&false.into(), &"L43".into())
+    );
+    let said = bench.run(&["profile", "show", &file]).exits(0).all_output();
+    assert!(said.contains("it is not the accepted one") && said.contains("made for server"), "{said}");
+    bench.write("enlist.toml", format!("profile_signer = \"\"\n{trusting}"));
+    bench.run(&["config", "check"]).exits(2);
+}

@@ -15,6 +15,7 @@ mod choice;
 mod clients;
 mod endings;
 mod export;
+mod hostile;
 mod kill;
 mod lint;
 mod mac;

@@ -49,6 +49,8 @@ pub struct PayloadView {
     pub uuid: String,
     /// Display name.
     pub name: Option<String>,
+    /// What it sets, one `key = value` each; what may be secret is not shown.
+    pub settings: Vec<String>,
 }
 
 /// A signature, with its two questions answered apart (profiles-and-enrollment.md 1.6).
@@ -70,6 +72,12 @@ pub struct SignatureView {
     pub issuer: Option<String>,
     /// SHA-256 of the signer's certificate.
     pub signer_sha256: Option<String>,
+    /// What the signer's certificate is made for: `signing`, `server`, `client`.
+    pub purposes: Vec<&'static str>,
+    /// The signer's certificate is neither expired nor too young, now.
+    pub in_time: Option<bool>,
+    /// The signer is the one the configuration accepts; nothing if it accepts any.
+    pub accepted: Option<bool>,
     /// Signer valid from.
     pub not_before: Option<String>,
     /// Signer valid until.
@@ -93,12 +101,13 @@ pub struct FindingView {
 
 impl ProfileView {
     /// Everything but secrets.
-    pub fn new(file: &str, profile: &Profile) -> Self {
+    pub fn new(file: &str, profile: &Profile, now: Timestamp) -> Self {
         let payload = |p: &crate::wire::profile::PayloadSummary| PayloadView {
             kind: printable(&p.payload_type),
             identifier: printable(&p.identifier),
             uuid: printable(&p.uuid),
             name: p.display_name.as_deref().map(printable),
+            settings: p.settings.clone(),
         };
         let warning = |w: &crate::wire::profile::Warning| FindingView {
             code: w.code,
@@ -121,7 +130,7 @@ impl ProfileView {
             topic: profile.topic().map(printable),
             sha256: crate::station::library::hex(&profile.file_sha256()),
             payloads: profile.payloads().iter().map(payload).collect(),
-            signature: SignatureView::new(profile.signature()),
+            signature: SignatureView::new(profile.signature(), profile.signer_accepted(), now),
             warnings: profile.warnings().iter().map(warning).collect(),
             refusals: profile.enrollment_refusals().iter().map(refusal).collect(),
         }
@@ -129,7 +138,7 @@ impl ProfileView {
 }
 
 impl SignatureView {
-    fn new(report: &SignatureReport) -> Self {
+    fn new(report: &SignatureReport, accepted: Option<bool>, now: Timestamp) -> Self {
         let unsigned = Self {
             signed: false,
             intact: None,
@@ -139,6 +148,9 @@ impl SignatureView {
             signer: None,
             issuer: None,
             signer_sha256: None,
+            purposes: Vec::new(),
+            in_time: None,
+            accepted,
             not_before: None,
             not_after: None,
             signed_at: None,
@@ -160,6 +172,9 @@ impl SignatureView {
             signer: signer.map(|s| s.common_name.clone()),
             issuer: signer.map(|s| s.issuer.clone()),
             signer_sha256: signer.map(|s| crate::station::library::hex(&s.sha256)),
+            purposes: signer.map(|s| s.purposes.clone()).unwrap_or_default(),
+            in_time: signer.map(|s| (s.not_before..=s.not_after).contains(&now)),
+            accepted,
             not_before: signer.map(|s| s.not_before.to_string()),
             not_after: signer.map(|s| s.not_after.to_string()),
             signed_at: signed.signing_time,

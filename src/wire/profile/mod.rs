@@ -10,8 +10,12 @@ mod acme;
 mod ber;
 mod container;
 pub mod example;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod lint;
+mod outline;
 mod parts;
+mod pin;
 mod refusal;
 mod rules;
 mod signature;
@@ -19,7 +23,8 @@ mod signed_data;
 #[cfg(test)]
 mod tests;
 
-pub use refusal::{Refusal, RefusalKind};
+pub use pin::{BadSignerPin, SignerPin};
+pub use refusal::{PORTAL_PATH, Refusal, RefusalKind};
 pub(in crate::wire) use rules::https_host;
 pub use signature::{
     BadAnchors, CertificateFacts, ChainVerdict, SignatureReport, SignedReport, TrustAnchors,
@@ -72,7 +77,7 @@ impl IdentityKind {
     }
 }
 
-/// One payload, without its settings, which may be secret.
+/// One payload, without those of its settings that may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayloadSummary {
     /// `PayloadType`, as written; empty if missing.
@@ -83,6 +88,8 @@ pub struct PayloadSummary {
     pub uuid: String,
     /// `PayloadDisplayName`, safe to print.
     pub display_name: Option<String>,
+    /// What it sets, `key.key = value` each, safe to print: what may be secret is not shown.
+    pub settings: Vec<String>,
 }
 
 /// Something to show that does not stop a push.
@@ -111,6 +118,7 @@ pub struct Profile {
     root: Secret<Dictionary>,
     warnings: Vec<Warning>,
     refusals: Vec<Refusal>,
+    signer_accepted: Option<bool>,
 }
 
 impl Profile {
@@ -134,6 +142,8 @@ impl Profile {
         }
         warnings.extend_from_slice(&model.warnings);
         let refusals = refusals(&parts, &model);
+        let signer_accepted =
+            anchors.pin().map(|_| parts.wrong_signer.is_none() && parts.broken_signature().is_none());
         let profile = Self {
             model,
             file_sha256: sha256(file),
@@ -143,6 +153,7 @@ impl Profile {
             root: root.into(),
             warnings,
             refusals,
+            signer_accepted,
         };
         match (purpose, profile.refusals.first()) {
             (Purpose::Enrollment, Some(refusal)) => Err(refusal.clone()),
@@ -194,6 +205,11 @@ impl Profile {
     /// Who signed it.
     pub fn signature(&self) -> &SignatureReport {
         &self.signature
+    }
+
+    /// Whether the signer is the one the site accepts; none if it accepts any.
+    pub fn signer_accepted(&self) -> Option<bool> {
+        self.signer_accepted
     }
 
     /// When it was signed, if a signature that holds says so: the best sign of an
@@ -276,7 +292,8 @@ fn signature_warnings(report: &SignedReport, warnings: &mut Vec<Warning>) {
 fn refusals(parts: &Parts, model: &rules::Model) -> Vec<Refusal> {
     let broken =
         parts.broken_signature().map(|reason| Refusal::SignatureBroken { reason: reason.to_owned() });
-    broken.into_iter().chain(model.refusals.iter().cloned()).chain(parts.too_large()).collect()
+    let signer = parts.wrong_signer.clone();
+    broken.into_iter().chain(signer).chain(model.refusals.iter().cloned()).chain(parts.too_large()).collect()
 }
 
 /// The oldest system (major, minor) that knows ACME payloads, for a lockdown

@@ -19,6 +19,8 @@ pub(super) struct Parts {
     /// What is pushed, where that is not the content itself.
     pub(super) pushed: Option<Vec<u8>>,
     pub(super) signature: SignatureReport,
+    /// It is not the signer the site accepts (L43).
+    pub(super) wrong_signer: Option<Refusal>,
     /// What the container and its text call for; not what the signature does.
     pub(super) warnings: Vec<Warning>,
 }
@@ -30,9 +32,13 @@ impl Parts {
         let container::Opened { bytes, signed, warnings } = container::open(file)?;
         match signed {
             true => Self::of_signed(bytes, anchors, now, warnings),
-            false => {
-                Ok(Self { content: bytes, pushed: None, signature: SignatureReport::Unsigned, warnings })
-            }
+            false => Ok(Self {
+                content: bytes,
+                pushed: None,
+                wrong_signer: anchors.refuses(&SignatureReport::Unsigned),
+                signature: SignatureReport::Unsigned,
+                warnings,
+            }),
         }
     }
 
@@ -55,7 +61,8 @@ impl Parts {
         let length = data.raw.len();
         bytes.truncate(length);
         let signature = SignatureReport::Signed(report.into());
-        Ok(Self { content, pushed: Some(bytes), signature, warnings })
+        let wrong_signer = anchors.refuses(&signature);
+        Ok(Self { content, pushed: Some(bytes), signature, wrong_signer, warnings })
     }
 
     /// Reads the property list within its budget.

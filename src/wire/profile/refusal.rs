@@ -2,8 +2,18 @@
 
 use crate::wire::property_list::PlistError;
 
-const EXPORT_AGAIN: &str = "Export it again: Devices > Device onboarding > Enrollment > Apple > Bulk Enrollment \
-     Methods > Apple Configurator > Profiles > (profile) > Export Profile > Direct enrollment > Download profile.";
+/// Where in the portal a direct-enrollment profile is exported (R18). A macro, because `concat!`
+/// takes no constants, and sentences are made of it.
+macro_rules! portal_path {
+    () => {
+        "Devices > Device onboarding > Enrollment > Apple > Bulk Enrollment Methods > Apple Configurator > Profiles > (profile) > Export Profile > Direct enrollment > Download profile"
+    };
+}
+
+/// Where in the portal a direct-enrollment profile is exported (R18).
+pub const PORTAL_PATH: &str = portal_path!();
+/// What to do about a stale or wrong export, in one sentence (R18).
+pub(super) const EXPORT_AGAIN: &str = concat!("Export it again: ", portal_path!(), " (R18).");
 const COPY_AGAIN: &str = "Copy or download the file again.";
 
 /// Which sort of refusal it is.
@@ -131,6 +141,14 @@ pub enum Refusal {
         /// In words.
         reason: String,
     },
+    /// L43, where the site accepts one signer only.
+    #[error("The profile is signed by {found}; only {wanted} is accepted here.")]
+    OtherSigner {
+        /// Name or digest of the one that is accepted.
+        wanted: String,
+        /// Who signed.
+        found: String,
+    },
     /// L40.
     #[error(
         "The file is an over-the-air stub: the real profile would come later and cannot be checked here."
@@ -252,6 +270,7 @@ impl Refusal {
             ProfileService => "L40",
             Encrypted => "L41",
             SignatureBroken { .. } => "L42",
+            OtherSigner { .. } => "L43",
             WrongType { .. } => "L47",
             TooLarge { .. } | TooLargeToPush { .. } => "L48",
             PropertyList { error, .. } if error.is_forbidden() => "L48",
@@ -277,6 +296,9 @@ impl Refusal {
             | SignatureDamaged
             | SignatureBroken { .. } => COPY_AGAIN,
             PropertyList { signed: false, error } if !error.is_forbidden() => COPY_AGAIN,
+            OtherSigner { .. } => {
+                "Download the profile again, or correct profile_signer in the configuration."
+            }
             Detached => "Take the signed profile itself, with the content inside.",
             MacOnly { .. } => {
                 "Carry it to the Mac and open it there (R75), or export the profile for iPhone and iPad."

@@ -219,6 +219,7 @@ fn summary(payload: &Dictionary) -> PayloadSummary {
         identifier: text("PayloadIdentifier").unwrap_or_default().to_owned(),
         uuid: text("PayloadUUID").unwrap_or_default().to_owned(),
         display_name: text("PayloadDisplayName").filter(|name| !name.is_empty()).map(printable),
+        settings: super::outline::outline(payload),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who signed a profile, asked as two questions: does the signature hold, and does its
 //! chain end in a root we trust (profiles-and-enrollment.md 1.6).
 
+use super::pin::SignerPin;
+use super::refusal::Refusal;
 use super::signed_data::{SignedData, SignerInfo};
 use crate::wire::printable::printable;
 use jiff::Timestamp;
@@ -18,6 +20,7 @@ use openssl::x509::{X509, X509NameRef, X509PurposeId, X509Ref, X509StoreContext}
 #[derive(Clone, Default)]
 pub struct TrustAnchors {
     certificates: Vec<X509>,
+    pin: Option<SignerPin>,
 }
 
 impl TrustAnchors {
@@ -53,6 +56,22 @@ impl TrustAnchors {
         let count = found.len();
         self.certificates.extend(found);
         Ok(count)
+    }
+
+    /// Accepts profiles of this signer only, if one is given.
+    #[must_use]
+    pub fn pinned(mut self, pin: Option<SignerPin>) -> Self {
+        self.pin = pin;
+        self
+    }
+
+    /// The one signer that is accepted, if there is one.
+    pub fn pin(&self) -> Option<&SignerPin> {
+        self.pin.as_ref()
+    }
+
+    pub(super) fn refuses(&self, report: &SignatureReport) -> Option<Refusal> {
+        self.pin.as_ref().and_then(|pin| pin.refuses(report))
     }
 
     /// How many certificates are trusted.
@@ -155,6 +174,28 @@ pub struct CertificateFacts {
     pub not_after: Timestamp,
     /// SHA-256 of the certificate.
     pub sha256: [u8; 32],
+    /// What it is made for, of [`PURPOSES`]; a device asks for none of them (1.6).
+    pub purposes: Vec<&'static str>,
+}
+
+/// Purposes of a certificate that are asked for, by name.
+const PURPOSES: [(&str, X509PurposeId); 3] = [
+    ("signing", X509PurposeId::SMIME_SIGN),
+    ("server", X509PurposeId::SSL_SERVER),
+    ("client", X509PurposeId::SSL_CLIENT),
+];
+
+/// Whether the certificate, by itself, is made for this: its chain and its dates are other
+/// questions, so it is its own anchor.
+fn made_for(certificate: &X509Ref, purpose: X509PurposeId) -> Result<bool, ErrorStack> {
+    let mut store = X509StoreBuilder::new()?;
+    store.add_cert(certificate.to_owned())?;
+    let mut rules = X509VerifyParam::new()?;
+    rules.set_purpose(purpose)?;
+    rules.set_flags(X509VerifyFlags::PARTIAL_CHAIN | X509VerifyFlags::NO_CHECK_TIME)?;
+    store.set_param(&rules)?;
+    let (store, chain) = (store.build(), Stack::new()?);
+    X509StoreContext::new()?.init(&store, certificate, &chain, |context| context.verify_cert())
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -264,6 +305,11 @@ impl CertificateFacts {
             not_before: timestamp(certificate.not_before())?,
             not_after: timestamp(certificate.not_after())?,
             sha256,
+            purposes: PURPOSES
+                .into_iter()
+                .filter(|(_, purpose)| made_for(certificate, *purpose).unwrap_or(false))
+                .map(|(name, _)| name)
+                .collect(),
         })
     }
 }

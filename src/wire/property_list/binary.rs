@@ -9,6 +9,8 @@ use super::{Budget, PlistError};
 
 const MAGIC: &[u8] = b"bplist00";
 const TRAILER: usize = 32;
+/// Seconds since 2001 at which the years 1 and 9999 begin and end (UTC).
+const DATES: std::ops::RangeInclusive<f64> = -63_113_904_000.0..=252_423_993_599.0;
 
 /// Walks every object from the root, shared ones each time they are reached.
 pub(super) fn check(bytes: &[u8], budget: Budget) -> Result<(), PlistError> {
@@ -147,15 +149,23 @@ impl Walk<'_, '_> {
         }
         match (marker >> 4, marker & 0x0f) {
             (0x0, 0x8 | 0x9) => Ok(()),
-            (0x1, size @ 0..=4) | (0x2, size @ 2..=3) | (0x3, size @ 3) => {
-                self.table.fits(at + 1, 1, 1 << size).map(|_| ())
-            }
+            (0x3, 0x3) => self.date(at),
+            (0x1, size @ 0..=4) | (0x2, size @ 2..=3) => self.table.fits(at + 1, 1, 1 << size).map(|_| ()),
             (0x8, size @ 0..=7) => self.table.fits(at + 1, 1, usize::from(size) + 1).map(|_| ()),
             (0x4 | 0x5, _) => self.leaf(at, 1),
             (0x6, _) => self.leaf(at, 2),
             (0xa, _) => self.enter(object, at, 0),
             (0xd, _) => self.enter(object, at, 1),
             _ => Err(damaged("an object of unknown type", at)),
+        }
+    }
+
+    /// The crate panics when it writes a year that RFC 3339 cannot say.
+    fn date(&self, at: usize) -> Result<(), PlistError> {
+        let content = self.table.fits(at + 1, 1, 8).map(|_| uint(self.table.bytes, at + 1, 8))?;
+        match content.map(f64::from_bits) {
+            Some(seconds) if DATES.contains(&seconds) => Ok(()),
+            _ => Err(damaged("a date outside the years 1 to 9999", at)),
         }
     }
 

@@ -293,3 +293,45 @@ proptest! {
         }
     }
 }
+
+/// Found by fuzzing: the crate panicked when such a date was written or shown.
+#[test]
+fn a_date_that_no_calendar_has_is_refused() {
+    let file = |name: &str| {
+        std::fs::read(format!("{}/fixtures/profiles/broken/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    for name in ["binary-date-year-36000", "binary-date-year-minus-1168", "binary-date-no-number"] {
+        let read = parse(&file(name), Budget::PROFILE);
+        assert!(matches!(read, Err(PlistError::Damaged { .. })), "{name}: {read:?}");
+    }
+    for name in ["xml-date-year-10000", "xml-date-year-minus-1", "xml-date-hidden-offset"] {
+        let read = parse(&file(name), Budget::PROFILE);
+        assert!(matches!(read, Err(PlistError::Malformed { .. })), "{name}: {read:?}");
+    }
+    for text in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"] {
+        let xml = format!("<plist><date>{text}</date></plist>");
+        let read = parse(xml.as_bytes(), Budget::PROFILE);
+        assert!(read.is_ok_and(|value| !to_xml(&value).is_empty()), "{text}");
+    }
+}
+
+/// Every file of the fuzzing corpus through the entry it was found with.
+#[test]
+fn the_corpora_are_survived() {
+    type Entry = fn(&[u8]);
+    let targets: [(&str, Entry); 4] = [
+        ("xml", fuzz::xml),
+        ("binary_plist", fuzz::binary_plist),
+        ("container", crate::wire::profile::fuzz::container),
+        ("cms", crate::wire::profile::fuzz::cms),
+    ];
+    for (target, run) in targets {
+        let folder = format!("{}/tests/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        let mut count = 0;
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            run(&std::fs::read(entry.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count > 10, "{target}: {count} files only");
+    }
+}

@@ -195,8 +195,24 @@ impl Scan<'_> {
         self.at = end + 1;
         if empty {
             self.close(container);
+            return Ok(());
         }
-        Ok(())
+        match local(name) == b"date" {
+            true => self.date(),
+            false => Ok(()),
+        }
+    }
+
+    /// The crate panics on a date that an offset moves beyond the years 0 to 9999; dates of
+    /// a property list are in UTC, in plain text.
+    fn date(&self) -> Result<(), PlistError> {
+        let end = find(self.bytes, self.at, b"<").ok_or_else(|| self.truncated())?;
+        let text = self.bytes[self.at..end].trim_ascii();
+        let plain = text.ends_with(b"Z") && !text.contains(&b'&') && self.bytes[end..].starts_with(b"</");
+        match plain || end + 1 == self.bytes.len() {
+            true => Ok(()),
+            false => Err(self.malformed("a date that is not in UTC")),
+        }
     }
 
     /// The `>` that ends a tag: quoted ones do not count; a `<` never belongs in a tag.
@@ -244,8 +260,11 @@ fn is_name_byte(byte: &u8) -> bool {
 
 /// The crate looks at the part after a namespace prefix only.
 fn is_container(name: &[u8]) -> bool {
-    let local = name.rsplit(|b| *b == b':').next().unwrap_or(name);
-    matches!(local, b"array" | b"dict")
+    matches!(local(name), b"array" | b"dict")
+}
+
+fn local(name: &[u8]) -> &[u8] {
+    name.rsplit(|b| *b == b':').next().unwrap_or(name)
 }
 
 /// Whether the input ends inside one of these openings.

@@ -1,6 +1,7 @@
 //! Texts for the person at the device, kept with the rules they come from.
 
 use super::Platform;
+use crate::wire::profile::PORTAL_PATH;
 
 /// The six taps of R24.
 pub const CARD: [&str; 6] = [
@@ -27,9 +28,7 @@ pub const AFTER_ENROLLMENT: [(&str, &str); 4] = [
 /// into every message about a stale or a wrong file.
 pub fn portal_path(platform: Platform) -> &'static str {
     match platform {
-        Platform::Iphone | Platform::Ipad => {
-            "Devices > Device onboarding > Enrollment > Apple > Bulk Enrollment Methods > Apple Configurator > Profiles > (profile) > Export Profile > Direct enrollment > Download profile"
-        }
+        Platform::Iphone | Platform::Ipad => PORTAL_PATH,
         Platform::Mac => {
             "Devices > Enrollment > Apple > Bulk Enrollment Methods > Apple Configurator > Profiles > (profile) > Export profile > Download profile"
         }

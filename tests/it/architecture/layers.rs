@@ -108,7 +108,10 @@ const LAYERS: &[Layer] = &[
 const BESIDE: &[Layer] = &[
     layer("", &[]),
     layer("main", &[]),
-    layer("config", &["ids", "limits", "wire::printable", "transport::usbmuxd", "workflow::policy"]),
+    layer(
+        "config",
+        &["ids", "limits", "wire::printable", "wire::profile", "transport::usbmuxd", "workflow::policy"],
+    ),
     // The composition roots.
     layer("cli::compose", ANYTHING),
     layer("cli::serve", ANYTHING),

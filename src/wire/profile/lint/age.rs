@@ -5,6 +5,7 @@ use super::findings::{Findings, Severity};
 use super::rule::Rule;
 use super::subject::Subject;
 use super::{acme, scep};
+use crate::wire::profile::refusal::EXPORT_AGAIN;
 use crate::wire::property_list::{Dictionary, Value};
 use jiff::{SignedDuration, Timestamp};
 use openssl::base64;
@@ -15,8 +16,6 @@ const MOST_OF_A_CHALLENGE: usize = 16 << 10;
 
 /// A clock may be wrong, or in another time zone, by this much before it is told.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
-
-const EXPORT_AGAIN: &str = "Export it again: Devices > Device onboarding > Enrollment > Apple > Bulk Enrollment Methods > Apple Configurator > Profiles > (profile) > Export Profile > Direct enrollment > Download profile (R18).";
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

@@ -23,12 +23,16 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         code: "L43",
-        severities: &[Severity::Warning],
+        severities: &[Severity::Warning, Severity::Error],
         title: "signer is not trusted here",
-        explanation: "The signature holds, but its chain does not end in a root that the bench trusts. The device asks its own roots.",
+        explanation: "The signature holds, but its chain does not end in a root that the bench trusts. The device asks its own roots. An error where the site accepts one signer only (profile_signer) and this is another, or none.",
         device: "Not Verified, in red; installation is allowed",
         remedy: "If the signer is the organisation's own, add its root under trusted_roots.",
         check: |subject, out| {
+            if let Some(refusal) = subject.parts.and_then(|parts| parts.wrong_signer.as_ref()) {
+                out.error("", refusal.to_string()).remedy(refusal.next());
+                return;
+            }
             let Some(report) = sound(subject) else { return };
             let problem = match &report.chain {
                 ChainVerdict::Untrusted { problem } => problem,

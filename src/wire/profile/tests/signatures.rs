@@ -171,3 +171,48 @@ fn roots_come_from_pem_only() {
     assert_eq!(anchors.add_pem(&SIGNER.root_pem().unwrap()).unwrap(), 1);
     assert_eq!((anchors.len(), anchors.is_empty()), (2, false));
 }
+
+#[test]
+fn another_signer_than_the_accepted_one_is_refused() {
+    use crate::wire::profile::lint::{LintContext, Severity, lint};
+    let name = || SignerPin::try_from("IOSProfileSigning.bench.example".to_owned()).unwrap();
+    let digest = || SignerPin::Digest(sha256(&SIGNER.leaf().to_der().unwrap()));
+    let other = || SignerPin::try_from("Somebody Else".to_owned()).unwrap();
+    let plain = xml(&scep());
+    let (file, context) = (sign(&plain), LintContext::new(Some(now())));
+    let stranger = Signer::new(now()).unwrap().sign(&plain, yesterday()).unwrap();
+    // The same name, in a chain nobody knows, is another signer; a digest needs no chain.
+    for (anchors, file, accepted) in [
+        (trusted().pinned(Some(name())), &file, true),
+        (trusted().pinned(Some(digest())), &file, true),
+        (TrustAnchors::none().pinned(Some(digest())), &file, true),
+        (trusted().pinned(Some(other())), &file, false),
+        (trusted().pinned(Some(SignerPin::Digest([0; 32]))), &file, false),
+        (TrustAnchors::none().pinned(Some(name())), &file, false),
+        (trusted().pinned(Some(name())), &stranger, false),
+        (trusted().pinned(Some(digest())), &stranger, false),
+        (trusted().pinned(Some(name())), &plain, false),
+    ] {
+        let loaded = Profile::load(file, Purpose::Enrollment, &anchors, now());
+        let is_other = matches!(&loaded, Err(refusal @ Refusal::OtherSigner { .. })
+            if refusal.code() == Some("L43") && refusal.kind() == RefusalKind::Forbidden);
+        assert_eq!((loaded.is_ok(), is_other), (accepted, !accepted), "{loaded:?}");
+        let errors = lint(file, &anchors, &context).count(Severity::Error);
+        assert_eq!(errors, usize::from(!accepted));
+        // It may be looked at.
+        assert!(Profile::load(file, Purpose::Any, &anchors, now()).is_ok());
+    }
+    // A broken signature is told first.
+    let mut changed = file.clone();
+    let at = changed.windows(4).position(|window| window == b"8191").unwrap();
+    changed[at + 3] = b'7';
+    let broken = Profile::load(&changed, Purpose::Enrollment, &trusted().pinned(Some(other())), now());
+    assert!(matches!(broken, Err(Refusal::SignatureBroken { .. })), "{broken:?}");
+}
+
+#[test]
+fn what_the_signer_is_made_for_is_told() {
+    let profile = load(&sign(&xml(&scep()))).unwrap();
+    let signer = report(&profile).signer.as_ref().unwrap();
+    assert_eq!(signer.purposes, ["server"], "IOSProfileSigning has serverAuth");
+}
