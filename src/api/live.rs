@@ -2,7 +2,9 @@
 
 use super::view::BayView;
 use crate::clock::Clock;
+use crate::station::age::countdown;
 use crate::station::{Board, News};
+use jiff::Timestamp;
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -25,11 +27,23 @@ pub enum Update {
 pub struct Live {
     board: Arc<Board>,
     clock: Clock,
+    export_ends: Option<Timestamp>,
 }
 
 impl Live {
     pub(super) fn new(board: Arc<Board>, clock: Clock) -> Self {
-        Self { board, clock }
+        Self { board, clock, export_ends: None }
+    }
+
+    /// Of a run whose export ends then.
+    #[must_use]
+    pub fn of_export(self, ends: Option<Timestamp>) -> Self {
+        Self { export_ends: ends, ..self }
+    }
+
+    /// How long the export is good: `expires in 3 days`.
+    pub fn export_countdown(&self) -> Option<String> {
+        Some(countdown(self.export_ends?, self.clock.now()))
     }
 
     /// Every bay now.
@@ -44,7 +58,7 @@ impl Live {
     }
 
     /// Seconds until a deadline; zero once it passed.
-    pub fn seconds_until(&self, until: jiff::Timestamp) -> u64 {
+    pub fn seconds_until(&self, until: Timestamp) -> u64 {
         u64::try_from(until.duration_since(self.clock.now()).as_secs()).unwrap_or(0)
     }
 

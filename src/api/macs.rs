@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::device::mac::Mac;
 use crate::journal::Journal;
 use crate::station::Board;
+use crate::station::age::AgeAnswers;
 use crate::station::library::{self, ProfileFileError};
 use crate::station::macs::Macs;
 use crate::station::macs::files::{MacFiles, MacFilesError};
@@ -72,7 +73,7 @@ impl MacOperations {
         Self { parts, board: Arc::default() }
     }
 
-    /// Reads and checks exports for Macs; `stale_allowed_by` answers for old ones (L46).
+    /// Reads and checks exports for Macs; `age` says what the files do not (L46).
     ///
     /// # Errors
     /// One cannot be read, or must not enroll a Mac; or they do not belong together.
@@ -80,11 +81,11 @@ impl MacOperations {
         &self,
         paths: &[PathBuf],
         prefer: Prefer,
-        stale_allowed_by: Option<&str>,
+        age: &AgeAnswers,
     ) -> Result<MacExports, OperationError> {
         let anchors = library::anchors(&self.parts.trusted_roots)?;
         let now = self.parts.clock.now();
-        Ok(MacExports(MacFiles::read(paths, prefer, stale_allowed_by, &anchors, now)?))
+        Ok(MacExports(MacFiles::read(paths, prefer, age, &anchors, now)?))
     }
 
     /// A live view of this process's run.

@@ -6,6 +6,7 @@ use super::output::Output;
 use super::screen::{self, Show};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, RunOptions, Wanted};
+use crate::clock::Clock;
 use crate::config::{EnrollConfig, Environment};
 
 pub(super) async fn run(
@@ -17,7 +18,13 @@ pub(super) async fn run(
     let config = compose::configuration(global, environment)?;
     let policy = policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
-    let profile = operations.profile(&args.file)?;
+    let answers = args.age.answers();
+    let export = operations.export(&args.file, &answers, policy.longest_job())?;
+    let policy = export.policy(policy, &answers);
+    if let Some(warning) = export.warning(Clock::System.now()) {
+        output.note(format!("warning: {warning}"));
+    }
+    let profile = export.profile;
     for warning in profile.warnings() {
         output.note(format!("warning: {}", warning.message));
     }

@@ -5,12 +5,11 @@ use super::output::{Output, Tone};
 use super::screen::{self, Show};
 use super::{compose, enroll};
 use crate::api::view::Exit;
-use crate::api::{OperationError, Operations, Policy, RunOptions, Wanted};
+use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted};
 use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::sim::{Fleet, FleetOptions, SimError};
 use crate::wire::printable::system_words;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What simulated devices are enrolled with when no file is given.
@@ -50,12 +49,21 @@ pub(super) async fn run(
         Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
         None => None,
     };
-    let profile = match (args.file.as_ref().or(config.profile.as_ref()), &fleet) {
-        (Some(path), _) => operations.profile(path)?,
-        (None, Some(_)) => operations.built_in_profile("the built-in example profile", EXAMPLE)?,
+    let answers = args.age.answers();
+    // A station without end refuses the devices that come too late, one by one.
+    let lasting = if args.once { policy.longest_job() } else { Duration::ZERO };
+    let export = match (args.file.as_ref().or(config.profile.as_ref()), &fleet) {
+        (Some(path), _) => operations.export(path, &answers, lasting)?,
+        (None, Some(_)) => {
+            let profile = operations.built_in_profile("the built-in example profile", EXAMPLE)?;
+            // It belongs to no MDM, so it has no age.
+            Export { profile, age: None, refusal: None }
+        }
         (None, None) => return Err(no_profile(&config)),
     };
-    greet(&operations, fleet.as_ref(), &profile, output);
+    let policy = export.policy(policy, &answers);
+    greet(&operations, fleet.as_ref(), &export, output);
+    let profile = export.profile;
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
     let options = RunOptions { wanted: Wanted::Whatever, profile, policy, once: args.once };
     screen::run(&operations, options, show, output).await
@@ -90,21 +98,21 @@ fn no_profile(config: &Config) -> OperationError {
     )
 }
 
-fn greet(
-    operations: &Operations,
-    fleet: Option<&Fleet>,
-    profile: &Arc<crate::wire::profile::Profile>,
-    output: &Output,
-) {
+fn greet(operations: &Operations, fleet: Option<&Fleet>, export: &Export, output: &Output) {
     if output.json {
         return;
     }
+    let (profile, now) = (&export.profile, Clock::System.now());
     let name = profile.display_name().unwrap_or(profile.identifier());
+    let age = export.age.as_ref().map(|age| format!(", {}", age.countdown(now))).unwrap_or_default();
     output.line(format!(
-        "{}  pushing \"{name}\" ({})",
+        "{}  pushing \"{name}\" ({}){age}",
         output.toned(Tone::Strong, "Enlist"),
         profile.identifier()
     ));
+    if let Some(warning) = export.age.as_ref().and_then(|_| export.warning(now)) {
+        output.note(format!("warning: {warning}"));
+    }
     match fleet {
         Some(fleet) => {
             let many = fleet.udids().len();

@@ -4,6 +4,7 @@
 //! messages, no rendering. Start at [`Station::run`]; [`board`] is what screens read,
 //! [`desk`] does single things with single devices.
 
+pub mod age;
 pub mod bays;
 pub mod board;
 pub mod desk;
@@ -147,6 +148,14 @@ impl Station {
             Ok(opened) => opened,
             Err(error) => return journal_trouble(&error),
         };
+        // What was pushed in time may be finished.
+        if memory.pushes.is_empty() && self.refuses_stale() {
+            let verdict = age::too_old_by_now();
+            return match self.sink().emit(id, EventKind::JobEnded(verdict.clone())).await {
+                Ok(()) => verdict,
+                Err(reason) => journal_refused(&reason),
+            };
+        }
         let job = Job {
             id,
             profile: self.profile.clone(),
@@ -200,6 +209,11 @@ impl Station {
         }
     }
 
+    /// The export grew too old while the station ran, and nobody allowed that.
+    fn refuses_stale(&self) -> bool {
+        self.policy.stale_allowed.is_none() && self.policy.is_stale(self.clock.now())
+    }
+
     fn new_job(&self, link: &DeviceLink) -> NewJob {
         NewJob {
             udid: link.udid().clone(),
@@ -209,6 +223,7 @@ impl Station {
             profile_identifier: self.profile.identifier().to_owned(),
             profile_uuid: self.profile.uuid().to_owned(),
             profile_name: self.profile.display_name().unwrap_or(self.profile.identifier()).to_owned(),
+            stale_allowed: self.policy.reason_for_stale(self.clock.now()).map(str::to_owned),
         }
     }
 }
@@ -222,9 +237,13 @@ fn superseded_verdict() -> Verdict {
 }
 
 fn journal_trouble(error: &JournalError) -> Verdict {
+    journal_refused(&crate::wire::printable::sentence(error))
+}
+
+fn journal_refused(reason: &str) -> Verdict {
     Verdict::failed(
         Class::Configuration,
-        crate::wire::printable::sentence(error),
+        reason,
         "Check the disk's space and the rights of the state folder, then start again.",
     )
 }

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod advise;
+mod age;
 mod answer_lost;
 mod architecture;
 mod bad_input;

@@ -32,6 +32,7 @@ mod trust;
 mod types;
 mod wifi;
 
+pub use age::{ExportAge, export_age};
 pub use context::{DeviceContext, Installed, InstalledMdm, Job, LintContext, LintPolicy, OsVersion};
 pub use findings::{Finding, Lint, Severity, Verdict};
 pub use rule::Rule;
