@@ -3,6 +3,7 @@
 use super::view::BayView;
 use crate::clock::Clock;
 use crate::station::age::countdown;
+use crate::station::library::shelf::{OnShelf, Shelf};
 use crate::station::{Board, News};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -28,22 +29,31 @@ pub struct Live {
     board: Arc<Board>,
     clock: Clock,
     export_ends: Option<Timestamp>,
+    shelf: Option<Shelf>,
 }
 
 impl Live {
     pub(super) fn new(board: Arc<Board>, clock: Clock) -> Self {
-        Self { board, clock, export_ends: None }
+        Self { board, clock, export_ends: None, shelf: None }
     }
 
     /// Of a run whose export ends then.
     #[must_use]
-    pub fn of_export(self, ends: Option<Timestamp>) -> Self {
-        Self { export_ends: ends, ..self }
+    pub fn of_export(self, ends: Option<Timestamp>, shelf: Option<Shelf>) -> Self {
+        Self { export_ends: ends, shelf, ..self }
     }
 
-    /// How long the export is good: `expires in 3 days`.
+    /// How long the export is good: `export expires in 3 days`.
     pub fn export_countdown(&self) -> Option<String> {
-        Some(countdown(self.export_ends?, self.clock.now()))
+        let now = self.clock.now();
+        match self.shelf.as_ref().map(|shelf| shelf.borrow().clone()) {
+            Some(OnShelf::Nothing(_)) => Some("no profile to push: new jobs wait".into()),
+            Some(OnShelf::Profile { ends, file, .. }) => Some(match ends {
+                Some(ends) => format!("{file} {}", countdown(ends, now)),
+                None => file,
+            }),
+            None => Some(format!("export {}", countdown(self.export_ends?, now))),
+        }
     }
 
     /// Every bay now.

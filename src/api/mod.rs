@@ -22,6 +22,6 @@ pub use crate::workflow::policy::{Policy, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{
-    Export, HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Wanted, history,
-    lint_profile, lint_rules, show_profile,
+    Export, HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Stored, Wanted,
+    add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_profile,
 };

@@ -2,8 +2,10 @@
 
 mod bays;
 mod follow;
+mod library_folder;
 
 pub use bays::{LearnOptions, LearnStep};
+pub use library_folder::{Stored, add_profile, library_in, list_profiles, remove_profile};
 
 use super::export::Identity;
 use super::view::{
@@ -19,6 +21,7 @@ use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
 use crate::journal::{HistoryFilter, Journal, JournalReader};
 use crate::station::age::{self, Age, AgeAnswers, Beside, Standing, file_date};
 use crate::station::desk::PickError;
+use crate::station::library::shelf::Shelf;
 use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
 use crate::wire::printable::printable;
@@ -71,6 +74,8 @@ pub struct RunOptions {
     pub wanted: Wanted,
     /// The profile.
     pub profile: Arc<Profile>,
+    /// Where new jobs get theirs, if it may change during the run.
+    pub shelf: Option<Shelf>,
     /// The owner's decisions.
     pub policy: Policy,
     /// End when every job is over.
@@ -424,6 +429,7 @@ impl Operations {
             bays: self.parts.bays.clone(),
             trust: self.parts.trust.clone(),
             profile: options.profile,
+            shelf: options.shelf,
             policy: options.policy,
             clock: self.parts.clock.clone(),
         });

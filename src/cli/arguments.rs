@@ -152,6 +152,28 @@ pub(super) enum ProfileCommand {
     },
     /// Check profile files against every rule, and say what to do
     Lint(LintArgs),
+    /// Add an export to the station's own library
+    Add(AddArgs),
+    /// List the station's library, or the exports of a folder
+    List {
+        /// Folder; otherwise the station's library
+        folder: Option<PathBuf>,
+    },
+    /// Remove an export from the station's library
+    Remove {
+        /// Its file or the begin of its SHA-256, as `enlist profile list` shows them
+        #[arg(value_name = "NAME|SHA")]
+        profile: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    /// The exported direct-enrollment profile (.mobileconfig)
+    pub(super) file: PathBuf,
+    /// When it was exported, where it does not say so itself
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    pub(super) exported_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Args)]
@@ -272,8 +294,13 @@ pub(super) struct EnrollArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// The exported direct-enrollment profile (.mobileconfig)
+    /// The exported direct-enrollment profile (.mobileconfig), or a folder of them: it is
+    /// followed, and the newest is pushed
+    #[arg(value_name = "FILE|DIR")]
     pub(super) file: Option<PathBuf>,
+    /// Which profile of the folder: file name, identifier or begin of its SHA-256
+    #[arg(long, value_name = "NAME|SHA")]
+    pub(super) profile: Option<String>,
     /// End when every job is over
     #[arg(long)]
     pub(super) once: bool,

@@ -43,7 +43,7 @@ pub(super) async fn run(
         false => Wanted::One(args.device.udid.clone()),
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };
-    let options = RunOptions { wanted, profile, policy, once: true };
+    let options = RunOptions { wanted, profile, shelf: None, policy, once: true };
     screen::run(&operations, options, show, output).await
 }
 

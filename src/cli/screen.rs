@@ -42,7 +42,7 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let once = options.once;
-    let live = operations.live().of_export(options.policy.export_ends);
+    let live = operations.live().of_export(options.policy.export_ends, options.shelf.clone());
     shown(live, operations.run(options, interrupted()), once, show, output).await
 }
 

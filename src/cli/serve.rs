@@ -5,7 +5,7 @@ use super::output::{Output, Tone};
 use super::screen::{self, Show};
 use super::{compose, enroll};
 use crate::api::view::Exit;
-use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted};
+use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted, library_in};
 use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::sim::{Fleet, FleetOptions, SimError};
@@ -52,7 +52,18 @@ pub(super) async fn run(
     let answers = args.age.answers();
     // A station without end refuses the devices that come too late, one by one.
     let lasting = if args.once { policy.longest_job() } else { Duration::ZERO };
-    let export = match (args.file.as_ref().or(config.profile.as_ref()), &fleet) {
+    let library = library_in(&compose::state_dir(global, environment, &config)?);
+    let given = args.file.as_ref().or(config.profile.as_ref());
+    let given = given.or((fleet.is_none() && library.is_dir()).then_some(&library));
+    let mut shelf = None;
+    let export = match (given, &fleet) {
+        (Some(folder), _) if folder.is_dir() => {
+            let (export, why, followed) =
+                operations.export_of_folder(folder, args.profile.as_deref(), &answers, lasting)?;
+            output.note(format!("profile {why}"));
+            shelf = Some(followed);
+            export
+        }
         (Some(path), _) => operations.export(path, &answers, lasting)?,
         (None, Some(_)) => {
             let profile = operations.built_in_profile("the built-in example profile", EXAMPLE)?;
@@ -65,7 +76,7 @@ pub(super) async fn run(
     greet(&operations, fleet.as_ref(), &export, output);
     let profile = export.profile;
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
-    let options = RunOptions { wanted: Wanted::Whatever, profile, policy, once: args.once };
+    let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, once: args.once };
     screen::run(&operations, options, show, output).await
 }
 

@@ -1,4 +1,9 @@
-//! Reading profile files.
+//! Reading profile files; [`folder`] chooses one of many, [`shelf`] follows a folder, [`store`]
+//! keeps the station's own.
+
+pub mod folder;
+pub mod shelf;
+pub mod store;
 
 use crate::limits::PROFILE_REFUSE_BYTES;
 use crate::wire::printable::system_words;
