@@ -16,6 +16,7 @@ mod clients;
 mod endings;
 mod export;
 mod kill;
+mod library;
 mod lint;
 mod mac;
 mod main_job;
