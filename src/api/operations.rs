@@ -1,10 +1,12 @@
 //! What can be done with devices, profiles and the journal.
 
 mod bays;
+mod exports;
 mod follow;
 mod library_folder;
 
 pub use bays::{LearnOptions, LearnStep};
+pub use exports::Export;
 pub use library_folder::{Stored, add_profile, library_in, list_profiles, remove_profile};
 
 use super::export::Identity;
@@ -19,7 +21,7 @@ use crate::device::facts::Facts;
 use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
 use crate::journal::{HistoryFilter, Journal, JournalReader};
-use crate::station::age::{self, Age, AgeAnswers, Beside, Standing, file_date};
+use crate::station::age::{Age, Beside, file_date};
 use crate::station::desk::PickError;
 use crate::station::library::shelf::Shelf;
 use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
@@ -80,44 +82,6 @@ pub struct RunOptions {
     pub policy: Policy,
     /// End when every job is over.
     pub once: bool,
-}
-
-/// An export that may be pushed.
-#[derive(Debug, Clone)]
-pub struct Export {
-    /// The profile.
-    pub profile: Arc<Profile>,
-    /// Its age; `None` if nothing tells it.
-    pub age: Option<Age>,
-    /// Why it would be refused, had the operator not allowed it.
-    pub refusal: Option<String>,
-}
-
-impl Export {
-    /// Lays its end and the operator's reason over a policy.
-    pub fn policy(&self, policy: Policy, answers: &AgeAnswers) -> Policy {
-        let export_ends = self.age.as_ref().map(|age| age.ends);
-        Policy { export_ends, stale_allowed: answers.allow_stale.clone(), ..policy }
-    }
-
-    /// What to know about its age, where there is something.
-    pub fn warning(&self, now: Timestamp) -> Option<String> {
-        let Some(age) = &self.age else {
-            return Some("Nothing tells when the profile was exported; state it with --exported-at.".into());
-        };
-        let countdown = age.countdown(now);
-        match (age.standing(now), &self.refusal) {
-            (_, Some(reason)) => Some(format!("{reason} It is used nevertheless.")),
-            (Standing::FromTheFuture, _) => {
-                Some(format!("The {} lies in the future: check this computer's clock.", age.told_by))
-            }
-            (Standing::Ageing, _) => Some(format!("The export {countdown}.")),
-            (Standing::Fresh, _) if !age.sure => {
-                Some(format!("The export {countdown}; state the day with --exported-at."))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// The operations.
@@ -364,35 +328,6 @@ impl Operations {
         Ok(Arc::new(library::load(path, Purpose::Enrollment, &anchors, now)?))
     }
 
-    /// As [`Operations::profile`], with a look at the age of the export (3.4): one that is too
-    /// old, or would be before a run of length `lasting` ends, is refused unless the operator
-    /// allows it.
-    ///
-    /// # Errors
-    /// As [`Operations::profile`]; it is too old.
-    pub fn export(
-        &self,
-        path: &Path,
-        answers: &AgeAnswers,
-        lasting: Duration,
-    ) -> Result<Export, OperationError> {
-        let now = self.parts.clock.now();
-        let anchors = library::anchors(&self.parts.trusted_roots)?;
-        let bytes = library::bytes(path)?;
-        let profile = library::load_bytes(&bytes, path, Purpose::Enrollment, &anchors, now)?;
-        let first_used = first_used(&self.parts.journal, &library::hex(&profile.file_sha256()));
-        let beside = Beside { exported_at: answers.exported_at, file_date: file_date(path), first_used };
-        let age = Age::of(&bytes, beside, &anchors, now);
-        let refusal = age.as_ref().and_then(|age| age.refusal(lasting, now));
-        match (&refusal, &answers.allow_stale) {
-            (Some(reason), None) => {
-                let said = format!("{}: {reason}", path.display());
-                Err(OperationError::new(super::view::Exit::Refused, said, age::next_action()))
-            }
-            _ => Ok(Export { profile: Arc::new(profile), age, refusal }),
-        }
-    }
-
     /// As [`Operations::profile`], for one that comes with the program.
     ///
     /// # Errors
@@ -510,15 +445,6 @@ pub fn history(journal: &Path, query: &HistoryQuery, clock: &Clock) -> Result<Ve
     let now = clock.now();
     let chosen = rows.iter().filter(|row| meant(&row.udid)).take(query.limit as usize);
     Ok(chosen.map(|row| JobView::new(row, now)).collect())
-}
-
-/// When this station first used a file; a journal that cannot be read tells nothing here, and
-/// complains where it is needed.
-fn first_used(journal: &Path, sha256: &str) -> Option<Timestamp> {
-    if !journal.exists() {
-        return None;
-    }
-    JournalReader::open(journal).ok()?.first_used(sha256).ok()?
 }
 
 /// Reads a profile file to show it, whatever it is for.

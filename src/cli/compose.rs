@@ -11,6 +11,7 @@ use crate::api::{OperationError, Operations, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment, MuxWay};
 use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Trust};
+use crate::station::library::store;
 use crate::station::{BayNames, doctor, learn, library};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
@@ -164,7 +165,12 @@ pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result
         root: Path::new("/"),
     };
     let bus = doctor::Bus { devices: usb::look(), loads: usb::load().unwrap_or_default() };
-    Ok(doctor::examine(station, bus, &Clock::System).await)
+    let mut checks = doctor::examine(station, bus, &Clock::System).await;
+    let library = store::folder_in(&state_dir);
+    if let Some(path) = config.profile.as_ref().or(library.is_dir().then_some(&library)) {
+        checks.push(doctor::export(path, &config.trusted_roots, Clock::System.now()));
+    }
+    Ok(checks)
 }
 
 impl From<ConfigError> for OperationError {

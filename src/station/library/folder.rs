@@ -28,7 +28,7 @@ const SHA_DIGITS: usize = 6;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FolderError {
     /// The folder cannot be listed.
-    #[error("cannot list the folder {}: {reason}", path.display())]
+    #[error("cannot look at {}: {reason}", path.display())]
     Unreadable {
         /// Which folder.
         path: PathBuf,
@@ -101,7 +101,15 @@ impl Candidate {
 struct Stamp {
     bytes: u64,
     inode: u64,
-    changed: (i64, i64),
+    changed: (i64, i64, i64),
+}
+
+impl Stamp {
+    fn of(meta: &std::fs::Metadata) -> Self {
+        // The second date cannot be set back by those who keep the first one.
+        let changed = (meta.mtime(), meta.mtime_nsec(), meta.ctime());
+        Self { bytes: meta.len(), inode: meta.ino(), changed }
+    }
 }
 
 /// A file as it was seen last.
@@ -116,6 +124,7 @@ struct Seen {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    only_file: bool,
     wanted: Option<String>,
     answers: AgeAnswers,
     trusted_roots: Vec<PathBuf>,
@@ -131,7 +140,12 @@ impl Folder {
         answers: AgeAnswers,
         trusted_roots: Vec<PathBuf>,
     ) -> Self {
-        Self { path, wanted, answers, trusted_roots, seen: BTreeMap::new(), trouble: None }
+        Self { path, only_file: false, wanted, answers, trusted_roots, seen: BTreeMap::new(), trouble: None }
+    }
+
+    /// Of one file alone, as if nothing else were there.
+    pub fn of_file(path: PathBuf, answers: AgeAnswers, trusted_roots: Vec<PathBuf>) -> Self {
+        Self { only_file: true, ..Self::new(path, None, answers, trusted_roots) }
     }
 
     /// Which folder.
@@ -142,7 +156,7 @@ impl Folder {
     /// Looks at the folder. New and changed files are read once they stayed the same from one
     /// scan to the next; with `at_once` they are read now.
     pub fn scan(&mut self, at_once: bool, now: Timestamp) {
-        let listed = match list(&self.path) {
+        let listed = match self.list() {
             Ok(listed) => listed,
             Err(error) => {
                 self.seen.clear();
@@ -181,6 +195,13 @@ impl Folder {
             if let Some(seen) = self.seen.get_mut(&path) {
                 seen.read = Some(read);
             }
+        }
+    }
+
+    fn list(&self) -> io::Result<BTreeMap<PathBuf, Stamp>> {
+        match self.only_file {
+            true => Ok([(self.path.clone(), Stamp::of(&std::fs::metadata(&self.path)?))].into()),
+            false => list(&self.path),
         }
     }
 
@@ -310,8 +331,7 @@ fn list(folder: &Path) -> io::Result<BTreeMap<PathBuf, Stamp>> {
         // It may be gone already.
         let Ok(meta) = std::fs::metadata(&path) else { continue };
         if meta.is_file() {
-            let changed = (meta.mtime(), meta.mtime_nsec());
-            listed.insert(path, Stamp { bytes: meta.len(), inode: meta.ino(), changed });
+            listed.insert(path, Stamp::of(&meta));
         }
         if listed.len() >= MOST_FILES {
             tracing::warn!(folder = %folder.display(), "more than {MOST_FILES} profiles; the rest is not looked at");
@@ -326,4 +346,104 @@ fn list(folder: &Path) -> io::Result<BTreeMap<PathBuf, Stamp>> {
 pub fn is_profile_name(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with(['.', '#']));
     !hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mobileconfig"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::profile::example::{ExampleOptions, scep_plist};
+    use crate::wire::property_list::to_xml;
+    use std::fs;
+
+    fn now() -> Timestamp {
+        "2026-03-20T12:00:00Z".parse().unwrap()
+    }
+
+    fn export(uuid: &str) -> Vec<u8> {
+        let options = ExampleOptions { uuid: uuid.into(), ..ExampleOptions::default() };
+        to_xml(&scep_plist(&options))
+    }
+
+    /// Exported yesterday, by the operator's word: the dates of these files are today's.
+    fn folder_at(path: &Path) -> Folder {
+        let exported_at = Some("2026-03-19T12:00:00Z".parse().unwrap());
+        Folder::new(path.into(), None, AgeAnswers { exported_at, allow_stale: None }, Vec::new())
+    }
+
+    fn chosen(folder: &Folder) -> Result<String, FolderError> {
+        folder.choose(Duration::ZERO, now()).map(|(candidate, _)| candidate.profile.uuid().to_owned())
+    }
+
+    #[test]
+    fn a_file_counts_once_it_stayed_the_same() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = folder_at(place.path());
+        folder.scan(true, now());
+        assert!(matches!(chosen(&folder), Err(FolderError::Empty { .. })));
+        let file = place.path().join("a.mobileconfig");
+        let whole = export("ONE");
+        fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+        folder.scan(false, now());
+        assert!(chosen(&folder).unwrap_err().to_string().contains("still being written"));
+        fs::write(&file, &whole).unwrap();
+        folder.scan(false, now());
+        assert!(chosen(&folder).is_err(), "it changed since the last look");
+        folder.scan(false, now());
+        assert_eq!(chosen(&folder).unwrap(), "ONE");
+        // Renamed over: the old one counts no more, the new one after a look.
+        let draft = place.path().join("a.mobileconfig.tmp");
+        fs::write(&draft, export("TWO")).unwrap();
+        fs::rename(&draft, &file).unwrap();
+        folder.scan(false, now());
+        folder.scan(false, now());
+        assert_eq!(chosen(&folder).unwrap(), "TWO");
+        fs::remove_file(&file).unwrap();
+        folder.scan(false, now());
+        assert!(matches!(chosen(&folder), Err(FolderError::Empty { .. })));
+    }
+
+    #[test]
+    fn a_folder_that_goes_and_comes_back_is_read_anew() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("exports");
+        let mut folder = folder_at(&path);
+        folder.scan(true, now());
+        assert!(matches!(chosen(&folder), Err(FolderError::Unreadable { .. })));
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("a.mobileconfig"), export("ONE")).unwrap();
+        folder.scan(false, now());
+        folder.scan(false, now());
+        assert_eq!(chosen(&folder).unwrap(), "ONE");
+    }
+
+    #[test]
+    fn thousands_of_files_are_listed_up_to_the_bound() {
+        let place = tempfile::tempdir().unwrap();
+        for n in 0..MOST_FILES + 10 {
+            fs::write(place.path().join(format!("{n:05}.mobileconfig")), "junk").unwrap();
+        }
+        let mut folder = folder_at(place.path());
+        folder.scan(true, now());
+        assert_eq!(folder.files().count(), MOST_FILES);
+        let said = chosen(&folder).unwrap_err().to_string();
+        assert!(said.contains("And 4092 more.") && said.len() < 1000, "{said}");
+    }
+
+    #[test]
+    fn drafts_of_editors_and_browsers_are_no_exports() {
+        let is_one = |name: &str| is_profile_name(Path::new(name));
+        assert!(is_one("a.mobileconfig") && is_one("A.MobileConfig"));
+        let drafts = [
+            "a.mobileconfig~",
+            ".a.mobileconfig.swp",
+            ".#a.mobileconfig",
+            "#a.mobileconfig#",
+            "a.mobileconfig.crdownload",
+            "a.mobileconfig.part",
+            ".a.mobileconfig",
+            "._a.mobileconfig",
+            "a.tmp",
+        ];
+        drafts.iter().for_each(|name| assert!(!is_one(name), "{name}"));
+    }
 }
