@@ -1,7 +1,9 @@
 //! Methods and requirements for screens.
 
 use crate::workflow::methods::{self, Advice, Carrier, Case, Method, R, Reason, Requirement};
-pub use crate::workflow::methods::{AFTER_ENROLLMENT, BadAnswer, BadValue, CARD, Question};
+pub use crate::workflow::methods::{
+    AFTER_ENROLLMENT, BadAnswer, BadValue, CARD, Platform, Question, portal_path,
+};
 use serde::Serialize;
 
 /// A requirement.

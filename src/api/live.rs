@@ -2,7 +2,10 @@
 
 use super::view::BayView;
 use crate::clock::Clock;
+use crate::station::age::countdown;
+use crate::station::library::shelf::{OnShelf, Shelf};
 use crate::station::{Board, News};
+use jiff::Timestamp;
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -25,11 +28,32 @@ pub enum Update {
 pub struct Live {
     board: Arc<Board>,
     clock: Clock,
+    export_ends: Option<Timestamp>,
+    shelf: Option<Shelf>,
 }
 
 impl Live {
     pub(super) fn new(board: Arc<Board>, clock: Clock) -> Self {
-        Self { board, clock }
+        Self { board, clock, export_ends: None, shelf: None }
+    }
+
+    /// Of a run whose export ends then.
+    #[must_use]
+    pub fn of_export(self, ends: Option<Timestamp>, shelf: Option<Shelf>) -> Self {
+        Self { export_ends: ends, shelf, ..self }
+    }
+
+    /// How long the export is good: `export expires in 3 days`.
+    pub fn export_countdown(&self) -> Option<String> {
+        let now = self.clock.now();
+        match self.shelf.as_ref().map(|shelf| shelf.borrow().clone()) {
+            Some(OnShelf::Nothing(_)) => Some("no profile to push: new jobs wait".into()),
+            Some(OnShelf::Profile { ends, file, .. }) => Some(match ends {
+                Some(ends) => format!("{file} {}", countdown(ends, now)),
+                None => file,
+            }),
+            None => Some(format!("export {}", countdown(self.export_ends?, now))),
+        }
     }
 
     /// Every bay now.
@@ -44,7 +68,7 @@ impl Live {
     }
 
     /// Seconds until a deadline; zero once it passed.
-    pub fn seconds_until(&self, until: jiff::Timestamp) -> u64 {
+    pub fn seconds_until(&self, until: Timestamp) -> u64 {
         u64::try_from(until.duration_since(self.clock.now()).as_secs()).unwrap_or(0)
     }
 

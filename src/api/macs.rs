@@ -7,13 +7,14 @@ use crate::clock::Clock;
 use crate::device::mac::Mac;
 use crate::journal::Journal;
 use crate::station::Board;
-use crate::station::library::{self, ProfileFileError};
+use crate::station::age::AgeAnswers;
+use crate::station::library::{self, ProfileFileError, Signers};
 use crate::station::macs::Macs;
 use crate::station::macs::files::{MacFiles, MacFilesError};
 use crate::station::macs::kit::{self, Fate, KitEntry, KitError};
 use crate::transport::shell::{BadAddress, Runner};
 use crate::wire::printable::{printable, sentence};
-use crate::wire::profile::{Profile, SignerPin};
+use crate::wire::profile::Profile;
 use serde::Serialize;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -28,10 +29,8 @@ pub use crate::workflow::mac::words::settings_place;
 pub struct MacParts {
     /// The journal's file.
     pub journal: PathBuf,
-    /// As [`super::Parts::trusted_roots`].
-    pub trusted_roots: Vec<PathBuf>,
-    /// As [`super::Parts::profile_signer`].
-    pub profile_signer: Option<SignerPin>,
+    /// Whose signature profiles may have.
+    pub signers: Signers,
     /// Wall time.
     pub clock: Clock,
 }
@@ -74,7 +73,7 @@ impl MacOperations {
         Self { parts, board: Arc::default() }
     }
 
-    /// Reads and checks exports for Macs; `stale_allowed_by` answers for old ones (L46).
+    /// Reads and checks exports for Macs; `age` says what the files do not (L46).
     ///
     /// # Errors
     /// One cannot be read, or must not enroll a Mac; or they do not belong together.
@@ -82,11 +81,11 @@ impl MacOperations {
         &self,
         paths: &[PathBuf],
         prefer: Prefer,
-        stale_allowed_by: Option<&str>,
+        age: &AgeAnswers,
     ) -> Result<MacExports, OperationError> {
-        let anchors = library::anchors(&self.parts.trusted_roots)?.pinned(self.parts.profile_signer.clone());
+        let anchors = self.parts.signers.anchors()?;
         let now = self.parts.clock.now();
-        Ok(MacExports(MacFiles::read(paths, prefer, stale_allowed_by, &anchors, now)?))
+        Ok(MacExports(MacFiles::read(paths, prefer, age, &anchors, now)?))
     }
 
     /// A live view of this process's run.

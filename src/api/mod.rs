@@ -12,6 +12,7 @@ mod operations;
 pub mod view;
 
 pub use crate::station::RunEnd;
+pub use crate::station::age::AgeAnswers;
 pub use crate::wire::printable::system_words;
 pub use crate::wire::profile::Purpose;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
@@ -21,6 +22,6 @@ pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{
-    HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Wanted, history,
-    lint_profile, lint_rules, show_profile,
+    Export, HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Stored, Wanted,
+    add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_profile,
 };

@@ -1,14 +1,18 @@
 //! What can be done with devices, profiles and the journal.
 
 mod bays;
+mod exports;
 mod follow;
+mod library_folder;
 
 pub use bays::{LearnOptions, LearnStep};
+pub use exports::Export;
+pub use library_folder::{Stored, add_profile, library_in, list_profiles, remove_profile};
 
 use super::export::Identity;
 use super::view::{
-    DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice, ProfileView,
-    RuleView,
+    AgeView, DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice,
+    ProfileView, RuleView,
 };
 use super::{Live, OperationError};
 use crate::clock::Clock;
@@ -17,16 +21,20 @@ use crate::device::facts::Facts;
 use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
 use crate::journal::{HistoryFilter, Journal, JournalReader};
+use crate::station::age::{Age, Beside, file_date};
 use crate::station::desk::PickError;
+use crate::station::library::Signers;
+use crate::station::library::shelf::Shelf;
 use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{self, LintContext};
-use crate::wire::profile::{IdentityKind, Profile, Purpose, SignerPin, TrustAnchors};
+use crate::wire::profile::{IdentityKind, Profile, Purpose, TrustAnchors};
 use crate::workflow::choice::{NoSiblings, no_siblings};
 use crate::workflow::outcome::{Outcome, Verdict};
 use crate::workflow::policy::Policy;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,11 +53,8 @@ pub struct Parts {
     pub trust: Trust,
     /// The journal's file.
     pub journal: PathBuf,
-    /// PEM files with roots that signers of profiles may chain to, beside the system's.
-    /// Read when a profile is, and not kept: they are megabytes.
-    pub trusted_roots: Vec<PathBuf>,
-    /// The one signer whose profiles are pushed, if the site names one.
-    pub profile_signer: Option<SignerPin>,
+    /// Whose signature profiles may have.
+    pub signers: Signers,
     /// Wall time.
     pub clock: Clock,
 }
@@ -72,6 +77,8 @@ pub struct RunOptions {
     pub wanted: Wanted,
     /// The profile.
     pub profile: Arc<Profile>,
+    /// Where new jobs get theirs, if it may change during the run.
+    pub shelf: Option<Shelf>,
     /// The owner's decisions.
     pub policy: Policy,
     /// End when every job is over.
@@ -319,7 +326,7 @@ impl Operations {
     /// It cannot be read, or must not be pushed.
     pub fn profile(&self, path: &Path) -> Result<Arc<Profile>, OperationError> {
         let now = self.parts.clock.now();
-        let anchors = library::anchors(&self.parts.trusted_roots)?.pinned(self.parts.profile_signer.clone());
+        let anchors = self.parts.signers.anchors()?;
         Ok(Arc::new(library::load(path, Purpose::Enrollment, &anchors, now)?))
     }
 
@@ -388,6 +395,7 @@ impl Operations {
             bays: self.parts.bays.clone(),
             trust: self.parts.trust.clone(),
             profile: options.profile,
+            shelf: options.shelf,
             policy: options.policy,
             clock: self.parts.clock.clone(),
         });
@@ -473,12 +481,18 @@ pub fn history(journal: &Path, query: &HistoryQuery, clock: &Clock) -> Result<Ve
 /// It cannot be read as a configuration profile.
 pub fn show_profile(
     path: &Path,
+    exported_at: Option<Timestamp>,
     anchors: &TrustAnchors,
     clock: &Clock,
 ) -> Result<ProfileView, OperationError> {
-    let now = clock.now();
-    let profile = library::load(path, Purpose::Any, anchors, now)?;
-    Ok(ProfileView::new(&path.display().to_string(), &profile, now))
+    let (bytes, now) = (library::bytes(path)?, clock.now());
+    let profile = library::load_bytes(&bytes, path, Purpose::Any, anchors, now)?;
+    let mut view = ProfileView::new(&path.display().to_string(), &profile, now);
+    if profile.enrollment_refusals().is_empty() {
+        let beside = Beside { exported_at, file_date: file_date(path), first_used: None };
+        view.age = Age::of(&bytes, beside, anchors, now).map(|age| AgeView::new(&age, now));
+    }
+    Ok(view)
 }
 
 /// Applies every rule to a profile file; the worst findings come first.

@@ -5,7 +5,7 @@
 mod profile;
 mod sarif;
 
-pub use profile::{FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
+pub use profile::{AgeView, FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
 pub use sarif::Sarif;
 
 use crate::device::DeviceLink;
@@ -477,6 +477,9 @@ pub struct JobView {
     pub profile_name: String,
     /// SHA-256 of the profile file.
     pub profile_sha256: String,
+    /// Why an export that was too old could be pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_allowed: Option<String>,
 }
 
 impl JobView {
@@ -516,6 +519,7 @@ impl JobView {
             profile_uuid: row.profile_uuid.clone(),
             profile_name: row.profile_name.clone(),
             profile_sha256: row.profile_sha256.clone(),
+            stale_allowed: row.stale_allowed.as_deref().map(printable),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
-use crate::api::{Job, OsVersion, Outcome, Prefer, SetupAssistant, lint_rules};
+use crate::api::{AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, lint_rules};
 use crate::config::MuxWay;
 use crate::ids::BayName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -146,9 +146,34 @@ pub(super) enum ProfileCommand {
         /// Profile files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// When the files were exported, where they do not say themselves
+        #[arg(long, value_name = "DATE", value_parser = moment)]
+        exported_at: Option<Timestamp>,
     },
     /// Check profile files against every rule, and say what to do
     Lint(LintArgs),
+    /// Add an export to the station's own library
+    Add(AddArgs),
+    /// List the station's library, or the exports of a folder
+    List {
+        /// Folder; otherwise the station's library
+        folder: Option<PathBuf>,
+    },
+    /// Remove an export from the station's library
+    Remove {
+        /// Its file or the begin of its SHA-256, as `enlist profile list` shows them
+        #[arg(value_name = "NAME|SHA")]
+        profile: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    /// The exported direct-enrollment profile (.mobileconfig)
+    pub(super) file: PathBuf,
+    /// When it was exported, where it does not say so itself
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    pub(super) exported_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Args)]
@@ -228,6 +253,34 @@ pub(super) struct PolicyArgs {
     pub(super) prefer: Option<Prefer>,
 }
 
+/// What the operator says of an export's age.
+#[derive(Debug, Args)]
+pub(super) struct AgeArgs {
+    /// Use an export that is older than two weeks; the reason is written down
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    pub(super) allow_stale: Option<String>,
+    /// When the file was exported, where the file itself does not say: such as 2026-03-01
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    pub(super) exported_at: Option<Timestamp>,
+}
+
+impl AgeArgs {
+    pub(super) fn answers(&self) -> AgeAnswers {
+        AgeAnswers { allow_stale: self.allow_stale.clone(), exported_at: self.exported_at }
+    }
+}
+
+/// Longest reason that is written down, in characters.
+const REASON: usize = 200;
+
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say why, and who answers for it".into()),
+        text if text.chars().count() > REASON => Err(format!("at most {REASON} characters")),
+        text => Ok(text.to_owned()),
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct EnrollArgs {
     /// The exported direct-enrollment profile (.mobileconfig)
@@ -241,13 +294,20 @@ pub(super) struct EnrollArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
+    pub(super) age: AgeArgs,
+    #[command(flatten)]
     pub(super) policy: PolicyArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// The exported direct-enrollment profile (.mobileconfig)
+    /// The exported direct-enrollment profile (.mobileconfig), or a folder of them: it is
+    /// followed, and the newest is pushed
+    #[arg(value_name = "FILE|DIR")]
     pub(super) file: Option<PathBuf>,
+    /// Which profile of the folder: file name, identifier or begin of its SHA-256
+    #[arg(long, value_name = "NAME|SHA")]
+    pub(super) profile: Option<String>,
     /// End when every job is over
     #[arg(long)]
     pub(super) once: bool,
@@ -263,6 +323,8 @@ pub(super) struct ServeArgs {
     /// Seed of the simulated devices
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) age: AgeArgs,
     #[command(flatten)]
     pub(super) policy: PolicyArgs,
 }

@@ -11,7 +11,9 @@ use crate::api::{OperationError, Operations, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment, MuxWay};
 use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Trust};
-use crate::station::{BayNames, doctor, learn, library};
+use crate::station::library::Signers;
+use crate::station::library::store;
+use crate::station::{BayNames, doctor, learn};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
@@ -46,9 +48,14 @@ pub(super) fn journal_in(state_dir: &Path) -> PathBuf {
     state_dir.join("journal.sqlite3")
 }
 
-/// Roots that signers of profiles may chain to.
+/// Whose signature profiles may have.
+pub(super) fn signers(config: &Config) -> Signers {
+    Signers { roots: config.trusted_roots.clone(), pin: config.profile_signer.clone() }
+}
+
+/// The same, read.
 pub(super) fn anchors(config: &Config) -> Result<TrustAnchors, OperationError> {
-    Ok(library::anchors(&config.trusted_roots)?.pinned(config.profile_signer.clone()))
+    Ok(signers(config).anchors()?)
 }
 
 /// What the station keeps of itself.
@@ -77,8 +84,7 @@ impl Keeping {
             learned_bays: learn::file_in(&self.state_dir),
             trust: Trust::new(self.identity, self.store),
             journal: journal_in(&self.state_dir),
-            trusted_roots: config.trusted_roots.clone(),
-            profile_signer: config.profile_signer.clone(),
+            signers: signers(config),
             clock: Clock::System,
         }))
     }
@@ -123,12 +129,7 @@ pub(super) fn operations_over(
 pub(super) fn macs(global: &Global, environment: &Environment) -> Result<MacOperations, OperationError> {
     let config = configuration(global, environment)?;
     let journal = journal_in(&state_dir(global, environment, &config)?);
-    Ok(MacOperations::new(MacParts {
-        journal,
-        trusted_roots: config.trusted_roots,
-        profile_signer: config.profile_signer,
-        clock: Clock::System,
-    }))
+    Ok(MacOperations::new(MacParts { journal, signers: signers(&config), clock: Clock::System }))
 }
 
 /// Ways to Macs: over ssh, or to this one if no address is given.
@@ -170,7 +171,12 @@ pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result
         root: Path::new("/"),
     };
     let bus = doctor::Bus { devices: usb::look(), loads: usb::load().unwrap_or_default() };
-    Ok(doctor::examine(station, bus, &Clock::System).await)
+    let mut checks = doctor::examine(station, bus, &Clock::System).await;
+    let library = store::folder_in(&state_dir);
+    if let Some(path) = config.profile.as_ref().or(library.is_dir().then_some(&library)) {
+        checks.push(doctor::export(path, &signers(&config), Clock::System.now()));
+    }
+    Ok(checks)
 }
 
 impl From<ConfigError> for OperationError {

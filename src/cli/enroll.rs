@@ -6,6 +6,7 @@ use super::output::Output;
 use super::screen::{self, Show};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, RunOptions, Wanted};
+use crate::clock::Clock;
 use crate::config::{EnrollConfig, Environment};
 use std::path::Path;
 
@@ -19,8 +20,14 @@ pub(super) async fn run(
     let mut policy =
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
-    let profile = operations.profile(&args.file)?;
-    policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &profile)?;
+    let answers = args.age.answers();
+    let export = operations.export(&args.file, &answers, policy.longest_job())?;
+    policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &export.profile)?;
+    let policy = export.policy(policy, &answers);
+    if let Some(warning) = export.warning(Clock::System.now()) {
+        output.note(format!("warning: {warning}"));
+    }
+    let profile = export.profile;
     for warning in [&profile].into_iter().chain(&policy.siblings).flat_map(|profile| profile.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
@@ -36,7 +43,7 @@ pub(super) async fn run(
         false => Wanted::One(args.device.udid.clone()),
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };
-    let options = RunOptions { wanted, profile, policy, once: true };
+    let options = RunOptions { wanted, profile, shelf: None, policy, once: true };
     screen::run(&operations, options, show, output).await
 }
 

@@ -15,6 +15,7 @@ mod export;
 mod history;
 mod info;
 mod installed;
+mod library;
 mod lines;
 mod lint;
 mod log;
@@ -88,8 +89,15 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Log(args) => log::run(&args, global, environment, output).await,
         Command::Mac(command) => mac::run(&command, global, environment, output).await,
         Command::Pair(args) => pair::pair(&args, global, environment, output).await,
-        Command::Profile(ProfileCommand::Show { files }) => {
-            profile::show(&files, global, environment, output)
+        Command::Profile(ProfileCommand::Show { files, exported_at }) => {
+            profile::show(&files, exported_at, global, environment, output)
+        }
+        Command::Profile(ProfileCommand::Add(args)) => library::add(&args, global, environment, output),
+        Command::Profile(ProfileCommand::List { folder }) => {
+            library::list(folder.as_deref(), global, environment, output)
+        }
+        Command::Profile(ProfileCommand::Remove { profile }) => {
+            library::remove(&profile, global, environment, output)
         }
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,

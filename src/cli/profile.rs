@@ -3,14 +3,17 @@
 use super::arguments::Global;
 use super::compose;
 use super::output::{Output, Tone};
+use crate::api::advice::{Platform, portal_path};
 use crate::api::view::{Exit, ProfileView, SignatureView};
 use crate::api::{OperationError, show_profile};
 use crate::clock::Clock;
 use crate::config::Environment;
+use jiff::Timestamp;
 use std::path::PathBuf;
 
 pub(super) fn show(
     files: &[PathBuf],
+    exported_at: Option<Timestamp>,
     global: &Global,
     environment: &Environment,
     output: &Output,
@@ -19,7 +22,7 @@ pub(super) fn show(
     let anchors = compose::anchors(&config)?;
     let mut exit = Exit::Done;
     for file in files {
-        match show_profile(file, &anchors, &Clock::System) {
+        match show_profile(file, exported_at, &anchors, &Clock::System) {
             Ok(profile) if output.json => output.object(&profile),
             Ok(profile) => print(&profile, output),
             // One bad file must not hide the others.
@@ -45,6 +48,7 @@ fn print(profile: &ProfileView, output: &Output) {
         ("SHA-256", Some(profile.sha256.clone())),
         ("signature", Some(signature(&profile.signature))),
         ("signer", profile.signature.signer_sha256.as_ref().map(|_| signer(&profile.signature))),
+        ("age", profile.age.as_ref().map(|age| age.countdown.clone())),
     ];
     for (name, value) in rows {
         if let Some(value) = value {
@@ -68,7 +72,11 @@ fn print(profile: &ProfileView, output: &Output) {
         output.line(format!("  {head} {code}{}", refusal.message));
         output.line(format!("    {}", refusal.remedy.unwrap_or_default()));
     }
-    if profile.refusals.is_empty() {
+    if profile.age.as_ref().is_some_and(|age| age.standing == "stale") {
+        let head = output.toned(Tone::Bad, "✖ too old:");
+        output.line(format!("  {head} it is refused without --allow-stale REASON (R16, L46)"));
+        output.line(format!("    Export it again: {} (R18).", portal_path(Platform::Iphone)));
+    } else if profile.refusals.is_empty() {
         output.line(format!("  {} can be pushed as an enrollment", output.toned(Tone::Good, "✔")));
     }
 }

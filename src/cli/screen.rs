@@ -42,7 +42,8 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let once = options.once;
-    shown(operations.live(), operations.run(options, interrupted()), once, show, output).await
+    let live = operations.live().of_export(options.policy.export_ends, options.shelf.clone());
+    shown(live, operations.run(options, interrupted()), once, show, output).await
 }
 
 /// Shows any run over a board to its end; gives the exit code of the whole.

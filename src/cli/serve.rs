@@ -5,12 +5,11 @@ use super::output::{Output, Tone};
 use super::screen::{self, Show};
 use super::{compose, enroll};
 use crate::api::view::Exit;
-use crate::api::{OperationError, Operations, Policy, RunOptions, Wanted};
+use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted, library_in};
 use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::sim::{Fleet, FleetOptions, SimError};
 use crate::wire::printable::system_words;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What simulated devices are enrolled with when no file is given.
@@ -50,18 +49,38 @@ pub(super) async fn run(
         Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
         None => None,
     };
-    let profile = match (args.file.as_ref().or(config.profile.as_ref()), &fleet) {
-        (Some(path), _) => operations.profile(path)?,
-        (None, Some(_)) => operations.built_in_profile("the built-in example profile", EXAMPLE)?,
+    let answers = args.age.answers();
+    // A station without end refuses the devices that come too late, one by one.
+    let lasting = if args.once { policy.longest_job() } else { Duration::ZERO };
+    let library = library_in(&compose::state_dir(global, environment, &config)?);
+    let given = args.file.as_ref().or(config.profile.as_ref());
+    let given = given.or((fleet.is_none() && library.is_dir()).then_some(&library));
+    let mut shelf = None;
+    let export = match (given, &fleet) {
+        (Some(folder), _) if folder.is_dir() => {
+            let (export, why, followed) =
+                operations.export_of_folder(folder, args.profile.as_deref(), &answers, lasting)?;
+            output.note(format!("profile {why}"));
+            shelf = Some(followed);
+            export
+        }
+        (Some(path), _) => operations.export(path, &answers, lasting)?,
+        (None, Some(_)) => {
+            let profile = operations.built_in_profile("the built-in example profile", EXAMPLE)?;
+            // It belongs to no MDM, so it has no age.
+            Export { profile, age: None, refusal: None }
+        }
         (None, None) => return Err(no_profile(&config)),
     };
-    policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &profile)?;
-    greet(&operations, fleet.as_ref(), &profile, output);
+    policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &export.profile)?;
+    let policy = export.policy(policy, &answers);
+    greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
+    let profile = export.profile;
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
-    let options = RunOptions { wanted: Wanted::Whatever, profile, policy, once: args.once };
+    let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, once: args.once };
     screen::run(&operations, options, show, output).await
 }
 
@@ -94,21 +113,21 @@ fn no_profile(config: &Config) -> OperationError {
     )
 }
 
-fn greet(
-    operations: &Operations,
-    fleet: Option<&Fleet>,
-    profile: &Arc<crate::wire::profile::Profile>,
-    output: &Output,
-) {
+fn greet(operations: &Operations, fleet: Option<&Fleet>, export: &Export, output: &Output) {
     if output.json {
         return;
     }
+    let (profile, now) = (&export.profile, Clock::System.now());
     let name = profile.display_name().unwrap_or(profile.identifier());
+    let age = export.age.as_ref().map(|age| format!(", {}", age.countdown(now))).unwrap_or_default();
     output.line(format!(
-        "{}  pushing \"{name}\" ({})",
+        "{}  pushing \"{name}\" ({}){age}",
         output.toned(Tone::Strong, "Enlist"),
         profile.identifier()
     ));
+    if let Some(warning) = export.age.as_ref().and_then(|_| export.warning(now)) {
+        output.note(format!("warning: {warning}"));
+    }
     match fleet {
         Some(fleet) => {
             let many = fleet.udids().len();

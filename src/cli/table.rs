@@ -110,7 +110,8 @@ impl Table {
         let good = bays.iter().filter(|b| b.ended && b.device.outcome.is_success()).count();
         let hand = bays.iter().filter(|b| Tone::of_bay(b) == Tone::Person).count();
         let simulated = if bays.iter().any(|b| b.device.simulated) { "  SIMULATED DEVICES" } else { "" };
-        let text = format!("{} devices, {good} done, {hand} need a hand{simulated}", bays.len());
+        let export = live.export_countdown().map(|words| format!("  {words}")).unwrap_or_default();
+        let text = format!("{} devices, {good} done, {hand} need a hand{simulated}{export}", bays.len());
         self.output.toned(Tone::Strong, text)
     }
 

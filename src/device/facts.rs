@@ -7,6 +7,7 @@ use crate::ids::Udid;
 use crate::wire::fields::Fields;
 use crate::wire::installation_proxy::COMPANY_PORTAL;
 use crate::wire::lockdown::{DOMAIN_FIND_MY, DOMAIN_SETUP};
+use jiff::{SignedDuration, Timestamp};
 use plist::{Dictionary, Value};
 use std::fmt;
 
@@ -92,6 +93,8 @@ pub struct Facts {
     pub company_portal: Option<bool>,
     /// Seconds since 1970 on the device's clock.
     pub device_time: Option<f64>,
+    /// How far its clock was ahead of this computer's when it was read; below zero: behind.
+    pub clock_ahead: Option<SignedDuration>,
 }
 
 impl Facts {
@@ -120,8 +123,16 @@ impl Facts {
         self.ecid = values.uint("UniqueChipID").or(self.ecid);
         self.brick_state = values.flag("BrickState").or(self.brick_state);
         self.locked = values.flag("PasswordProtected").or(self.locked);
-        let time = values.get("TimeIntervalSince1970");
-        self.device_time = time.and_then(Value::as_real).or(self.device_time);
+        let number = |value: &Value| value.as_real().or(value.as_signed_integer().map(|n| n as f64));
+        self.device_time = values.get("TimeIntervalSince1970").and_then(number).or(self.device_time);
+    }
+
+    /// Compares the device's clock, read just now, with this computer's (3.4): certificates
+    /// fail where they differ.
+    pub fn compare_clock(&mut self, now: Timestamp) {
+        let ahead =
+            |time: f64| SignedDuration::try_from_secs_f64(time - now.as_duration().as_secs_f64()).ok();
+        self.clock_ahead = self.device_time.and_then(ahead);
     }
 
     /// Takes the Setup Assistant domain. The device's own test (3.5): SetupDone, or

@@ -10,7 +10,7 @@ use crate::workflow::event::{Event, EventKind};
 use crate::workflow::outcome::{Class, Outcome};
 use jiff::Timestamp;
 use rusqlite::types::{Type, Value};
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
@@ -86,6 +86,8 @@ pub struct JobRow {
     pub profile_uuid: String,
     /// Display name of the profile.
     pub profile_name: String,
+    /// Why an export that was too old could be pushed; `None` if it was not too old.
+    pub stale_allowed: Option<String>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ended.
@@ -130,7 +132,9 @@ impl JournalReader {
         let (clause, mut values) = filter.clause();
         values.push(Value::from(filter.limit));
         let sql = format!(
-            "SELECT j.*, p.identifier AS profile_identifier, p.uuid AS profile_uuid, p.name AS profile_name
+            "SELECT j.*, p.identifier AS profile_identifier, p.uuid AS profile_uuid, p.name AS profile_name,
+                 (SELECT json_extract(e.data, '$.stale_allowed') FROM events e
+                  WHERE e.job = j.id AND e.kind = 'job-started') AS stale_allowed
              FROM jobs j JOIN profiles p ON p.sha256 = j.profile_sha256 {clause} ORDER BY j.id DESC LIMIT ?"
         );
         let run = || -> rusqlite::Result<Vec<JobRow>> {
@@ -138,6 +142,13 @@ impl JournalReader {
             statement.query_map(params_from_iter(values), job_row)?.collect()
         };
         run().map_err(JournalError::read)
+    }
+
+    /// When a profile with this SHA-256 was first used here; `None` if it never was.
+    pub fn first_used(&self, sha256: &str) -> Result<Option<Timestamp>, JournalError> {
+        let sql = "SELECT first_used FROM profiles WHERE sha256 = ?1";
+        let read = |row: &Row<'_>| parsed(row, 0, time);
+        self.conn.query_row(sql, [sha256], read).optional().map_err(JournalError::read)
     }
 
     /// All events of a job, in order; empty if there is no such job.
@@ -233,6 +244,7 @@ fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         profile_identifier: row.get("profile_identifier")?,
         profile_uuid: row.get("profile_uuid")?,
         profile_name: row.get("profile_name")?,
+        stale_allowed: row.get("stale_allowed")?,
         created_at,
         ended_at,
         duration_ms: ended_at.map(lasted),

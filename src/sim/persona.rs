@@ -103,6 +103,8 @@ pub struct Settings {
     pub latency: Option<Latency>,
     /// From reboot to being attached again (3.13: 20-60 s).
     pub reboot_takes: Span,
+    /// Seconds its clock is ahead of the computer's; below zero: behind.
+    pub clock_ahead: i64,
     /// Faults.
     pub faults: Vec<Fault>,
 }
@@ -293,6 +295,7 @@ impl Default for Settings {
             close_notify: false,
             latency: None,
             reboot_takes: Span(Duration::from_secs(25)),
+            clock_ahead: 0,
             faults: Vec::new(),
         }
     }

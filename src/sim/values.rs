@@ -224,7 +224,11 @@ impl State {
             ("RegionInfo", text("LL/A"), Session),
             ("SerialNumber", text(&id.serial), Unconfirmed),
             ("TelephonyCapability", flag(phone), Session),
-            ("TimeIntervalSince1970", Value::from(self.clock.now().as_second()), Session),
+            (
+                "TimeIntervalSince1970",
+                Value::Real((self.clock.now().as_second().saturating_add(self.settings.clock_ahead)) as f64),
+                Session,
+            ),
             ("TimeZone", text("Europe/Berlin"), Session),
             ("TrustedHostAttached", flag(!self.trust.pairings.is_empty()), Session),
             ("UniqueChipID", Value::from(id.ecid), Usual),

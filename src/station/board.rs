@@ -342,6 +342,14 @@ impl Board {
         }
     }
 
+    /// A bay whose job waits for something of the station before it begins.
+    pub(super) fn holds(&self, udid: &Udid, verdict: Verdict) {
+        if let Some(bay) = self.lock().bays.get_mut(&Key::Device(udid.clone())) {
+            bay.standing = verdict;
+            self.tell(News::Bay(Box::new(bay.clone())));
+        }
+    }
+
     pub(super) fn mux(&self, trouble: Option<String>) {
         let mut state = self.lock();
         if state.mux_trouble == trouble {

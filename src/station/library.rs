@@ -1,8 +1,13 @@
-//! Reading profile files.
+//! Reading profile files; [`folder`] chooses one of many, [`shelf`] follows a folder, [`store`]
+//! keeps the station's own.
+
+pub mod folder;
+pub mod shelf;
+pub mod store;
 
 use crate::limits::PROFILE_REFUSE_BYTES;
 use crate::wire::printable::system_words;
-use crate::wire::profile::{Profile, Purpose, Refusal, TrustAnchors};
+use crate::wire::profile::{Profile, Purpose, Refusal, SignerPin, TrustAnchors};
 use jiff::Timestamp;
 use std::fs::File;
 use std::io::{self, Read};
@@ -72,12 +77,32 @@ pub fn load_bytes(
         .map_err(|refusal| ProfileFileError::Refused { path: name.into(), refusal })
 }
 
+/// Whose signature a profile may have: asked wherever a profile is loaded.
+#[derive(Debug, Clone, Default)]
+pub struct Signers {
+    /// PEM files with roots that signers may chain to, beside the system's. Read when a profile
+    /// is, and not kept: they are megabytes.
+    pub roots: Vec<PathBuf>,
+    /// The one signer whose profiles are pushed, if the site accepts only one.
+    pub pin: Option<SignerPin>,
+}
+
+impl Signers {
+    /// What a profile is judged by.
+    ///
+    /// # Errors
+    /// [`ProfileFileError::Read`], [`ProfileFileError::Roots`] for a file of `roots`.
+    pub fn anchors(&self) -> Result<TrustAnchors, ProfileFileError> {
+        Ok(anchors(&self.roots)?.pinned(self.pin.clone()))
+    }
+}
+
 /// The system's trusted roots, and those of `extra` files.
 ///
 /// # Errors
 /// [`ProfileFileError::Read`], [`ProfileFileError::Roots`] for an extra file; a system
 /// without a list of roots trusts nobody.
-pub fn anchors(extra: &[PathBuf]) -> Result<TrustAnchors, ProfileFileError> {
+fn anchors(extra: &[PathBuf]) -> Result<TrustAnchors, ProfileFileError> {
     let mut anchors = TrustAnchors::none();
     let system = TrustAnchors::SYSTEM_BUNDLES.iter().map(Path::new).find(|p| p.exists());
     if let Some(bundle) = system

@@ -4,6 +4,7 @@
 //! messages, no rendering. Start at [`Station::run`]; [`board`] is what screens read,
 //! [`desk`] does single things with single devices.
 
+pub mod age;
 pub mod bays;
 pub mod board;
 pub mod desk;
@@ -28,13 +29,15 @@ use crate::ids::{JobId, MuxId, PortPath, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
 use crate::limits::{RUNG_NOTICE, RUNG_TAKES, SHUTDOWN_GRACE};
 use crate::transport::{Attachment, Backend, BackendEvent, Rung, RungError, Unserved};
+use crate::wire::printable::sentence;
 use crate::wire::profile::Profile;
 use crate::workflow::choice;
 use crate::workflow::engine::{self, EventSink, Job};
 use crate::workflow::event::{EventKind, NewJob};
 use crate::workflow::memory::Memory;
-use crate::workflow::outcome::{Class, Verdict};
+use crate::workflow::outcome::{Class, Outcome, Verdict};
 use crate::workflow::policy::Policy;
+use library::shelf::{OnShelf, Shelf};
 use registry::{Arrival, Links, Registry};
 use sink::{DrySink, JournalSink};
 use stays::{Due, Stays};
@@ -89,6 +92,8 @@ pub struct Station {
     pub trust: Trust,
     /// The profile wanted.
     pub profile: Arc<Profile>,
+    /// Where new jobs get theirs, if it may change while the station runs.
+    pub shelf: Option<Shelf>,
     /// The owner's decisions.
     pub policy: Policy,
     /// Wall time.
@@ -150,14 +155,23 @@ impl Station {
         superseded: Vec<JobId>,
         links: watch::Receiver<Presence>,
     ) -> Verdict {
-        let (id, memory) = match self.open_job(&link, superseded).await {
+        let (profile, policy) = self.supply(&link).await;
+        let (id, memory) = match self.open_job(&link, &profile, &policy, superseded).await {
             Ok(opened) => opened,
             Err(error) => return journal_trouble(&error),
         };
+        // What was pushed in time may be finished.
+        if memory.pushes.is_empty() && self.refuses_stale(&policy) {
+            let verdict = age::too_old_by_now();
+            return match self.sink().emit(id, EventKind::JobEnded(verdict.clone())).await {
+                Ok(()) => verdict,
+                Err(reason) => journal_refused(&reason),
+            };
+        }
         let job = Job {
             id,
-            profile: self.profile.clone(),
-            policy: self.policy.clone(),
+            profile,
+            policy,
             trust: self.trust.clone(),
             clock: self.clock.clone(),
             links,
@@ -187,9 +201,11 @@ impl Station {
     async fn open_job(
         &self,
         link: &DeviceLink,
+        profile: &Arc<Profile>,
+        policy: &Policy,
         superseded: Vec<JobId>,
     ) -> Result<(JobId, Memory), JournalError> {
-        let new = self.new_job(link);
+        let new = self.new_job(link, profile, policy);
         let Some(journal) = &self.journal else {
             return Ok((sink::begin_dry(&self.board, &self.clock, new), Memory::default()));
         };
@@ -207,8 +223,35 @@ impl Station {
         }
     }
 
-    fn new_job(&self, link: &DeviceLink) -> NewJob {
-        let profile = choice::preferred(&self.profile, &self.policy);
+    /// The profile a new job gets. It waits while there is none; a device that goes meanwhile
+    /// is missed by the job itself.
+    async fn supply(&self, link: &DeviceLink) -> (Arc<Profile>, Policy) {
+        let policy = self.policy.clone();
+        let Some(mut shelf) = self.shelf.clone() else { return (self.profile.clone(), policy) };
+        loop {
+            let reason = match &*shelf.borrow_and_update() {
+                OnShelf::Profile { profile, ends, .. } => {
+                    return (profile.clone(), Policy { export_ends: *ends, ..policy });
+                }
+                OnShelf::Nothing(reason) => sentence(reason),
+            };
+            let verdict =
+                Verdict::from(Outcome::Attached).saying(format!("It waits for a profile. {reason}"));
+            self.board
+                .holds(link.udid(), verdict.then("Put an export into the folder; the job then begins."));
+            if shelf.changed().await.is_err() {
+                return (self.profile.clone(), policy);
+            }
+        }
+    }
+
+    /// The export grew too old while the station ran, and nobody allowed that.
+    fn refuses_stale(&self, policy: &Policy) -> bool {
+        policy.stale_allowed.is_none() && policy.is_stale(self.clock.now())
+    }
+
+    fn new_job(&self, link: &DeviceLink, profile: &Arc<Profile>, policy: &Policy) -> NewJob {
+        let profile = choice::preferred(profile, policy);
         NewJob {
             udid: link.udid().clone(),
             bay: link.bay().clone(),
@@ -217,6 +260,7 @@ impl Station {
             profile_identifier: profile.identifier().to_owned(),
             profile_uuid: profile.uuid().to_owned(),
             profile_name: profile.display_name().unwrap_or(profile.identifier()).to_owned(),
+            stale_allowed: policy.reason_for_stale(self.clock.now()).map(str::to_owned),
         }
     }
 }
@@ -230,9 +274,13 @@ fn superseded_verdict() -> Verdict {
 }
 
 fn journal_trouble(error: &JournalError) -> Verdict {
+    journal_refused(&sentence(error))
+}
+
+fn journal_refused(reason: &str) -> Verdict {
     Verdict::failed(
         Class::Configuration,
-        crate::wire::printable::sentence(error),
+        reason,
         "Check the disk's space and the rights of the state folder, then start again.",
     )
 }

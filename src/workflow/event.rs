@@ -105,6 +105,9 @@ pub struct NewJob {
     pub profile_uuid: String,
     /// Display name of the profile.
     pub profile_name: String,
+    /// Why an export that was too old could be pushed (F03); `None` if it was not too old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_allowed: Option<String>,
 }
 
 /// How the device answered a push.

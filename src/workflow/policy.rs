@@ -2,6 +2,7 @@
 
 use crate::limits;
 use crate::wire::profile::{IdentityKind, Profile};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,11 @@ pub struct Policy {
     pub prefer: Prefer,
     /// Exports of the same enrollment with another kind of identity (3.3).
     pub siblings: Vec<Arc<Profile>>,
+    /// No job begins after this: the export is too old then (3.4, L46).
+    pub export_ends: Option<Timestamp>,
+    /// Why an export that is too old is pushed nevertheless, in the words of the person who
+    /// answers for it (F03). The journal keeps it with each job that began after the end.
+    pub stale_allowed: Option<String>,
     /// Stop after planning, change nothing, ask the device for nothing.
     pub dry_run: bool,
 }
@@ -72,7 +78,27 @@ impl Default for Policy {
             policies_within: Duration::ZERO,
             prefer: Prefer::default(),
             siblings: Vec::new(),
+            export_ends: None,
+            stale_allowed: None,
             dry_run: false,
         }
+    }
+}
+
+impl Policy {
+    /// How long a job may take at most while its device stays attached: every wait for a
+    /// person once, and every push.
+    pub fn longest_job(&self) -> Duration {
+        self.person_within * 2 + self.accept_within * self.pushes + self.policies_within
+    }
+
+    /// True if the export is too old at `now`, whether that is allowed or not.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.export_ends.is_some_and(|end| end <= now)
+    }
+
+    /// The reason to write down for a job that begins at `now`.
+    pub fn reason_for_stale(&self, now: Timestamp) -> Option<&str> {
+        self.stale_allowed.as_deref().filter(|_| self.is_stale(now))
     }
 }

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod advise;
+mod age;
 mod answer_lost;
 mod architecture;
 mod bad_input;
@@ -17,6 +18,7 @@ mod endings;
 mod export;
 mod hostile;
 mod kill;
+mod library;
 mod lint;
 mod mac;
 mod main_job;

@@ -1,5 +1,6 @@
 //! Profile files: what is in them, and what the linter finds.
 
+use crate::station::age::Age;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{Finding, Rule};
 use crate::wire::profile::{ChainVerdict, Profile, SignatureReport};
@@ -35,6 +36,36 @@ pub struct ProfileView {
     pub warnings: Vec<FindingView>,
     /// Why it cannot be pushed as an enrollment; empty if it can.
     pub refusals: Vec<FindingView>,
+    /// How old it is; for enrollment profiles of which something tells it.
+    pub age: Option<AgeView>,
+}
+
+/// The age of an export (profiles-and-enrollment.md 3.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgeView {
+    /// `fresh`, `ageing`, `stale` or `from-the-future`.
+    pub standing: &'static str,
+    /// Exported at.
+    pub exported: Option<Timestamp>,
+    /// Good until.
+    pub ends: Timestamp,
+    /// False if it may be older.
+    pub sure: bool,
+    /// In words.
+    pub countdown: String,
+}
+
+impl AgeView {
+    /// As it stands at `now`.
+    pub fn new(age: &Age, now: Timestamp) -> Self {
+        Self {
+            standing: age.standing(now).name(),
+            exported: age.exported,
+            ends: age.ends,
+            sure: age.sure,
+            countdown: age.countdown(now),
+        }
+    }
 }
 
 /// A payload.
@@ -133,6 +164,7 @@ impl ProfileView {
             signature: SignatureView::new(profile.signature(), profile.signer_accepted(), now),
             warnings: profile.warnings().iter().map(warning).collect(),
             refusals: profile.enrollment_refusals().iter().map(refusal).collect(),
+            age: None,
         }
     }
 }

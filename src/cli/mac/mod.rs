@@ -7,7 +7,7 @@ mod steps;
 
 pub(super) use steps::steps_of;
 
-use super::arguments::Global;
+use super::arguments::{AgeArgs, Global};
 use super::compose;
 use super::output::Output;
 use super::screen::{self, Show};
@@ -37,9 +37,8 @@ pub(super) struct ExportArgs {
     /// Which export is taken where macOS can use both
     #[arg(long, value_name = "acme|scep", default_value = "acme", value_enum)]
     prefer: PreferArg,
-    /// Who answers for using an export that is older than two weeks
-    #[arg(long, value_name = "NAME")]
-    stale_allowed_by: Option<String>,
+    #[command(flatten)]
+    age: AgeArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -156,7 +155,7 @@ fn exports(
         PreferArg::Acme => Prefer::Acme,
         PreferArg::Scep => Prefer::Scep,
     };
-    let exports = operations.exports(&files, prefer, args.stale_allowed_by.as_deref())?;
+    let exports = operations.exports(&files, prefer, &args.age.answers())?;
     for file in exports.all() {
         for warning in &file.warnings {
             output.note(format!("warning: {}: {} {}", shown(&file.path), warning.code, warning.message));

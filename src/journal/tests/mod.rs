@@ -72,6 +72,7 @@ fn new_job(n: u32) -> NewJob {
         profile_identifier: "com.example.enroll".into(),
         profile_uuid: "6C2A0F7E-3B1D-4E55-9C1A-7D1E0C3B2A11".into(),
         profile_name: "Example enrollment".into(),
+        stale_allowed: None,
     }
 }
 

@@ -4,9 +4,12 @@
 //! be another computer.
 
 mod bus;
+mod export;
 mod limits;
 mod rivals;
 pub mod udev;
+
+pub use export::export;
 
 use crate::clock::Clock;
 use crate::device::trust::StationIdentity;

@@ -1,5 +1,6 @@
 //! The exports for Macs: checked by the linter, and chosen by the Mac's system (R79).
 
+use super::super::age::AgeAnswers;
 use super::super::library::{self, ProfileFileError};
 use crate::wire::profile::lint::{self, Finding, Job, LintContext, OsVersion, Severity};
 use crate::wire::profile::{IdentityKind, Profile, Purpose, TrustAnchors};
@@ -60,6 +61,8 @@ pub struct MacFile {
     pub profile: Arc<Profile>,
     /// Findings that do not stop it.
     pub warnings: Vec<Finding>,
+    /// When it ends; `None` if nothing tells.
+    pub ends: Option<Timestamp>,
 }
 
 /// The exports of one enrollment: one for each kind of identity.
@@ -67,24 +70,26 @@ pub struct MacFile {
 pub struct MacFiles {
     files: Vec<MacFile>,
     fallback: Arc<Profile>,
+    stale_allowed: Option<String>,
 }
 
 impl MacFiles {
-    /// Reads and checks; `stale_allowed_by` answers for exports that are too old (L46).
+    /// Reads and checks; `age` says what the files do not (L46).
     ///
     /// # Errors
     /// [`MacFilesError`].
     pub fn read(
         paths: &[PathBuf],
         prefer: Prefer,
-        stale_allowed_by: Option<&str>,
+        age: &AgeAnswers,
         anchors: &TrustAnchors,
         now: Timestamp,
     ) -> Result<Self, MacFilesError> {
         let mut context = LintContext::new(Some(now));
         context.job = Job::Macos;
         context.policy.prefer_scep = prefer == Prefer::Scep;
-        context.policy.stale_allowed_by = stale_allowed_by.map(str::to_owned);
+        context.policy.stale_allowed.clone_from(&age.allow_stale);
+        context.exported_at = age.exported_at;
         let mut files: Vec<MacFile> = Vec::new();
         for path in paths {
             let file = read_one(path, anchors, &context, now)?;
@@ -93,12 +98,19 @@ impl MacFiles {
         }
         files.sort_by_key(|file| !prefer.likes(&file.profile));
         let fallback = files.first().ok_or(MacFilesError::None)?.profile.clone();
-        Ok(Self { files, fallback })
+        Ok(Self { files, fallback, stale_allowed: age.allow_stale.clone() })
     }
 
     /// The right one for a system; `None` if all need a newer one.
     pub fn choose(&self, os: OsVersion) -> Option<Arc<Profile>> {
         self.files.iter().map(|file| &file.profile).find(|profile| !too_old(profile, os)).cloned()
+    }
+
+    /// Why a profile that is too old at `now` may be used, if it is.
+    pub fn reason_for_stale(&self, profile: &Profile, now: Timestamp) -> Option<String> {
+        let file = self.files.iter().find(|file| file.profile.file_sha256() == profile.file_sha256())?;
+        let stale = file.ends.is_some_and(|end| end <= now);
+        self.stale_allowed.clone().filter(|_| stale)
     }
 
     /// The preferred one, for what is written down of a Mac whose system is not known.
@@ -129,7 +141,8 @@ fn read_one(
         return Err(MacFilesError::Unfit { path: path.into(), code, message, remedy });
     }
     let warnings = others.into_iter().filter(|finding| finding.severity == Severity::Warning).collect();
-    Ok(MacFile { path: path.into(), profile: Arc::new(profile), warnings })
+    let ends = lint::export_age(&bytes, anchors, context).map(|age| age.ends);
+    Ok(MacFile { path: path.into(), profile: Arc::new(profile), warnings, ends })
 }
 
 fn fits(files: &[MacFile], new: &MacFile) -> Result<(), MacFilesError> {

@@ -180,6 +180,7 @@ impl Macs {
             profile_identifier: profile.identifier().to_owned(),
             profile_uuid: profile.uuid().to_owned(),
             profile_name: profile.display_name().unwrap_or(profile.identifier()).to_owned(),
+            stale_allowed: self.files.reason_for_stale(profile, self.clock.now()),
         };
         let Some(journal) = &self.journal else {
             return Ok((sink::begin_dry(&self.board, &self.clock, new), Memory::default()));

@@ -7,6 +7,7 @@ use crate::device::cloud_configuration::CloudConfiguration;
 use crate::device::facts::{OsVersion, SetupState};
 use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::printable::printable;
+use jiff::SignedDuration;
 
 /// R30, as a sentence about a device.
 pub(in crate::workflow) const NO_COMPANY_PORTAL: &str =
@@ -71,6 +72,7 @@ const fn warn(rules: &'static [R], find: fn(&Seen<'_>) -> Option<String>) -> Che
 }
 
 const CHECKS: &[Check] = &[
+    warn(&[R(16)], clock),
     note(&[R(22), R(23)], consent),
     note(&[R(25)], |seen| {
         said(seen.facts.locked == Some(true), "It is locked now: it will ask for its passcode.")
@@ -146,6 +148,19 @@ const CHECKS: &[Check] = &[
 
 fn said(holds: bool, sentence: &str) -> Option<String> {
     holds.then(|| sentence.to_owned())
+}
+
+/// Clocks may differ by this much without harm to certificates.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// Certificates fail where clocks differ, long before an export is to blame (3.4).
+fn clock(seen: &Seen<'_>) -> Option<String> {
+    let ahead = seen.facts.clock_ahead.filter(|ahead| ahead.abs() > CLOCK_TOLERANCE)?;
+    let minutes = ahead.as_mins().abs();
+    let side = if ahead.is_positive() { "ahead of" } else { "behind" };
+    Some(format!(
+        "Its clock is {minutes} minutes {side} this computer's: certificates fail until both are right."
+    ))
 }
 
 fn consent(seen: &Seen<'_>) -> Option<String> {

@@ -38,6 +38,7 @@ pub(super) async fn run(
 ) -> Result<(Inspection, StepResult, Option<String>), Break> {
     let Earned { mut session, mut facts, .. } = earned;
     facts.read_session(&mut session).await?;
+    facts.compare_clock(run.job.clock.now());
     let mut mcinstall = match session.mcinstall().await {
         Ok(mcinstall) => mcinstall,
         Err(error) => return Err(service_refused(&facts, error.into())),

@@ -117,6 +117,7 @@ impl World {
             bays: self.bays.clone(),
             trust: self.trust(),
             profile: example_profile(),
+            shelf: None,
             policy: self.policy.clone(),
             clock: self.clock.clone(),
         });

@@ -1,6 +1,8 @@
 //! Dates, and how old an export is (1.3, 3.4; L34, L35, L46).
 
-use super::context::LintPolicy;
+use super::super::parts::Parts;
+use super::super::signature::TrustAnchors;
+use super::context::{LintContext, LintPolicy};
 use super::findings::{Findings, Severity};
 use super::rule::Rule;
 use super::subject::Subject;
@@ -48,10 +50,10 @@ pub(super) const RULES: &[Rule] = &[
         code: "L46",
         severities: &[Severity::Error, Severity::Warning],
         title: "old export",
-        explanation: "Intune accepts an export for two weeks (R16). Its age is told by the best sign there is: the time of a signature that holds, dates in a challenge or client identifier that is a JWT, PayloadExpirationDate, the operator's word. From 10 days on a warning, from 14 an error that a named person may lower; while the age is unknown a person must state it (3.4). Files without MDM have no such age.",
+        explanation: "Intune accepts an export for two weeks (R16). Its age is told by the best sign there is: the time of a signature that holds, dates in a challenge or client identifier that is a JWT, PayloadExpirationDate, the operator's word. From 10 days on a warning, from 14 an error that a person may lower by a reason; while the age is unknown a person must state it (3.4). Files without MDM have no such age.",
         device: "22013 or 12002",
         remedy: EXPORT_AGAIN,
-        check: export_age,
+        check: old_export,
     },
 ];
 
@@ -91,6 +93,39 @@ struct Sign {
     ends: Option<Timestamp>,
 }
 
+/// Between which moments Intune takes an export, by the best sign in the file (3.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportAge {
+    /// What tells it, such as `time of the signature`.
+    pub told_by: &'static str,
+    /// Exported at; some signs tell the end alone.
+    pub begins: Option<Timestamp>,
+    /// Accepted until, as far as known.
+    pub ends: Timestamp,
+}
+
+/// When a file was exported. `None` if nothing tells it, or it is of no age (see L46).
+/// [`LintContext::exported_at`] counts where the file itself says nothing.
+pub fn export_age(file: &[u8], anchors: &TrustAnchors, context: &LintContext) -> Option<ExportAge> {
+    let opened = Parts::open(file, anchors, context.now).map(|mut parts| {
+        let root = parts.root();
+        (parts, root)
+    });
+    let subject = Subject::new(file.len(), &opened, context);
+    if subject.tampered() || subject.direct_mdm().next().is_none() {
+        return None;
+    }
+    let Sign { word, begins, ends, .. } = best_sign(&subject)?;
+    let life = days(context.policy.refuse_days);
+    let by_age = begins.and_then(|begins| begins.checked_add(life).ok());
+    let ends = [by_age, ends].into_iter().flatten().min()?;
+    Some(ExportAge { told_by: word, begins, ends })
+}
+
+fn days(count: u32) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(count))
+}
+
 /// How the age is to be judged.
 #[derive(Debug, PartialEq, Eq)]
 enum Age {
@@ -100,7 +135,7 @@ enum Age {
     FromTheFuture,
 }
 
-fn export_age(subject: &Subject<'_>, out: &mut Findings<'_>) {
+fn old_export(subject: &Subject<'_>, out: &mut Findings<'_>) {
     // A changed file is not worth an age, nor is an account-driven one (L18).
     if subject.tampered() || subject.direct_mdm().next().is_none() {
         return;
@@ -120,10 +155,10 @@ fn export_age(subject: &Subject<'_>, out: &mut Findings<'_>) {
     match sign.judge(now, policy) {
         Age::Fresh => {}
         Age::Ageing(message) => drop(out.warn(sign.path, message)),
-        Age::Stale(message) => match &policy.stale_allowed_by {
-            Some(name) => {
-                let name = crate::wire::printable::printable(name);
-                out.warn(sign.path, format!("{message} {name} allows it."));
+        Age::Stale(message) => match &policy.stale_allowed {
+            Some(reason) => {
+                let reason = crate::wire::printable::printable(reason);
+                out.warn(sign.path, format!("{message} Allowed all the same: {reason}"));
             }
             None => drop(out.error(sign.path, message)),
         },
@@ -136,7 +171,6 @@ fn export_age(subject: &Subject<'_>, out: &mut Findings<'_>) {
 
 impl Sign {
     fn judge(&self, now: Timestamp, policy: &LintPolicy) -> Age {
-        let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
         if let Some(ends) = self.ends {
             let left = now.duration_until(ends);
             if !left.is_positive() {

@@ -93,8 +93,8 @@ pub struct LintPolicy {
     pub warn_days: u32,
     /// Age of an export that is refused, in days (3.4).
     pub refuse_days: u32,
-    /// Who answers for pushing an export that is too old; it draws a warning then (F03).
-    pub stale_allowed_by: Option<String>,
+    /// Why an export that is too old may be pushed; it draws a warning then (F03).
+    pub stale_allowed: Option<String>,
     /// A profile past its `PayloadExpirationDate` is stale, not merely old (L35).
     pub expired_is_stale: bool,
     /// Over-the-air stubs may be used, with a person's consent (L40).
@@ -107,7 +107,7 @@ impl Default for LintPolicy {
             prefer_scep: true,
             warn_days: 10,
             refuse_days: 14,
-            stale_allowed_by: None,
+            stale_allowed: None,
             expired_is_stale: false,
             ota_allowed: false,
         }

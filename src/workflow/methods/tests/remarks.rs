@@ -97,6 +97,13 @@ fn each_check_says_so_where_it_should() {
         device(&[(one, string("350000000000001")), (two, string(second))], &[])
     };
     speaks(imei("350000000000002"), 190);
+    let ahead = |minutes| {
+        let clock_ahead = Some(jiff::SignedDuration::from_mins(minutes));
+        Facts { clock_ahead, ..plain.clone() }
+    };
+    speaks(ahead(6), 16);
+    speaks(ahead(-6), 16);
+    assert!(!rules(&ahead(5), &[]).contains(&16));
     assert!(!rules(&imei("350000000000001"), &[]).contains(&190));
 }
 

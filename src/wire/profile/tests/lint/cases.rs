@@ -390,7 +390,7 @@ fn dates(table: &mut Table) {
     table.file("L46", WARNING, ends(now() + days(3)), stated(1));
     table.file("L46", SILENT, ends(now() + days(30)), stated(20));
     let mut named = stated(20);
-    named.policy.stale_allowed_by = Some("A. Technician".into());
+    named.policy.stale_allowed = Some("the portal is down (A. Technician)".into());
     table.file("L46", WARNING, plain, named);
     // A challenge with dates outranks both.
     let challenge = |claims: String| {

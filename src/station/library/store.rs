@@ -1,0 +1,68 @@
+//! The state folder's own library of exports: `profiles/`, named by what is in them. They
+//! hold challenges, so only their owner reads them (0600 in 0700).
+//!
+//! The date of a stored file is the day of its export as far as that was known when it was
+//! added: it is all that is kept beside the file.
+//!
+//! May import: as [`super::folder`].
+
+use super::hex;
+use crate::wire::printable::system_words;
+use jiff::Timestamp;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The library cannot be changed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {}", path.display(), system_words(.source))]
+pub struct StoreError {
+    /// `write` or `remove`.
+    pub action: &'static str,
+    /// Which file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// The library's folder in a state folder.
+pub fn folder_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("profiles")
+}
+
+/// Adds a file; `dated` is its day of export. False if it is there already.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn add(folder: &Path, file: &[u8], dated: Option<Timestamp>) -> Result<(PathBuf, bool), StoreError> {
+    let path = folder.join(format!("{}.mobileconfig", hex(&openssl::sha::sha256(file))));
+    let is_new = !path.exists();
+    let draft = folder.join(format!(".new-{}", std::process::id()));
+    let write = || -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        out.write_all(file)?;
+        if let Some(date) = dated {
+            out.set_modified(SystemTime::from(date))?;
+        }
+        out.sync_all()?;
+        fs::rename(&draft, &path)
+    };
+    match write() {
+        Ok(()) => Ok((path, is_new)),
+        Err(source) => {
+            let _ = fs::remove_file(&draft);
+            Err(StoreError { action: "write", path, source })
+        }
+    }
+}
+
+/// Removes a file of the library.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn remove(path: &Path) -> Result<(), StoreError> {
+    fs::remove_file(path).map_err(|source| StoreError { action: "remove", path: path.into(), source })
+}
