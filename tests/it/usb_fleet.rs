@@ -5,8 +5,8 @@
 #![allow(clippy::print_stdout)] // figures, shown when asked for
 
 use crate::support::binary::Running;
-use crate::support::bus::on_bus;
 use crate::support::bus::others::{dfu, kis, mac, recovery};
+use crate::support::bus::{on_bus, on_bus_within};
 use crate::support::bus_bench::{Bench, in_setup, of, to_plug};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -94,6 +94,11 @@ fn cycles() -> usize {
     std::env::var("ENLIST_PLUG_CYCLES").map_or(150, |cycles| cycles.parse().unwrap())
 }
 
+/// More than they take on a busy computer.
+fn cycles_take() -> Duration {
+    Duration::from_secs(100 + cycles() as u64)
+}
+
 /// Each plug is told once, each unplug is told once, in turn.
 fn plug_and_unplug(bench: &Bench<'_>, way: &str) {
     let fleet = in_setup(bench.bus, 1);
@@ -132,7 +137,7 @@ fn plug_and_unplug(bench: &Bench<'_>, way: &str) {
 #[test]
 fn plugs_and_unplugs_are_told_once_each_beside_usbmuxd() {
     let name = "usb_fleet::plugs_and_unplugs_are_told_once_each_beside_usbmuxd";
-    on_bus(name, |bus| {
+    on_bus_within(name, cycles_take(), |bus| {
         let usbmuxd = bus.usbmuxd(&["-p"]);
         plug_and_unplug(&Bench::on(bus), "usbmuxd");
         drop(usbmuxd);
@@ -142,7 +147,7 @@ fn plugs_and_unplugs_are_told_once_each_beside_usbmuxd() {
 #[test]
 fn plugs_and_unplugs_are_told_once_each_over_our_own_mux() {
     let name = "usb_fleet::plugs_and_unplugs_are_told_once_each_over_our_own_mux";
-    on_bus(name, |bus| plug_and_unplug(&Bench::on(bus), "usb"));
+    on_bus_within(name, cycles_take(), |bus| plug_and_unplug(&Bench::on(bus), "usb"));
 }
 
 #[test]

@@ -98,19 +98,25 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// gets a line.
 #[track_caller]
 pub fn on_bus(name: &str, test: impl FnOnce(&Bus)) {
-    test_on_bus(name, Way::Best, test);
+    test_on_bus(name, Way::Best, PATIENCE, test);
+}
+
+/// Like [`on_bus`], for a test that may take longer than others.
+#[track_caller]
+pub fn on_bus_within(name: &str, patience: Duration, test: impl FnOnce(&Bus)) {
+    test_on_bus(name, Way::Best, patience, test);
 }
 
 /// Like [`on_bus`], by the way that is the second choice.
 #[track_caller]
 pub fn on_bus_by_preload(name: &str, test: impl FnOnce(&Bus)) {
-    test_on_bus(name, Way::Preload, test);
+    test_on_bus(name, Way::Preload, PATIENCE, test);
 }
 
 #[track_caller]
-fn test_on_bus(name: &str, way: Way, test: impl FnOnce(&Bus)) {
+fn test_on_bus(name: &str, way: Way, patience: Duration, test: impl FnOnce(&Bus)) {
     let arguments = ["--exact", name, "--nocapture", "--test-threads=1"];
-    let Some(inside) = again(&arguments, PATIENCE, way, test) else { return };
+    let Some(inside) = again(&arguments, patience, way, test) else { return };
     println!("{}", inside.output);
     assert!(inside.success, "failed on the bus; see the output above");
     assert!(inside.output.contains("test result: ok. 1 passed"), "there is no test {name}");
