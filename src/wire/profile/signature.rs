@@ -174,7 +174,7 @@ pub struct CertificateFacts {
     pub not_after: Timestamp,
     /// SHA-256 of the certificate.
     pub sha256: [u8; 32],
-    /// What it is made for, of [`PURPOSES`]; a device asks for none of them (1.6).
+    /// What it is made for, of `PURPOSES`; a device asks for none of them (1.6).
     pub purposes: Vec<&'static str>,
 }
 
