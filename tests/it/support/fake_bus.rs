@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use enlist::ids::{MuxId, PortPath, Udid};
+use enlist::limits::STREAM_OPEN;
 use enlist::secret::Secret;
 use enlist::sim::Fleet;
 use enlist::transport::{
@@ -156,7 +157,8 @@ impl Backend for FakeBus {
 
     async fn connect(&self, id: MuxId, port: u16) -> Result<BoxChannel, TransportError> {
         if self.state.lock().unwrap().deaf {
-            return Err(TransportError::Refused { port });
+            // One that answers nothing; a refusal would be a locked one.
+            return Err(TransportError::Timeout { what: format!("port {port}"), after: STREAM_OPEN });
         }
         self.inner.connect(id, port).await
     }
