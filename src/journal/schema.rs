@@ -17,7 +17,8 @@ pub(super) const APPLICATION_ID: i64 = 0x456e_6c73;
 
 /// Scripts in order; the n-th (from 1) leads to version n. Append, never change. A kind of
 /// event that older programs do not know is a version too, though its script is empty.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql")];
 
 /// The first version whose tables are those of today: readers need no migration from there on.
 const SAME_TABLES: i64 = 1;

@@ -57,6 +57,11 @@ pub struct Policy {
     pub prefer: Prefer,
     /// Exports of the same enrollment with another kind of identity (3.3).
     pub siblings: Vec<Arc<Profile>>,
+    /// Profiles that are on the device before the enrollment profile comes, in this order:
+    /// root certificates, Wi-Fi (R72).
+    pub helpers: Vec<Arc<Profile>>,
+    /// What the device is called before it enrolls, so that the MDM records that name (R41).
+    pub device_name: Option<String>,
     /// No job begins after this: the export is too old then (3.4, L46).
     pub export_ends: Option<Timestamp>,
     /// Why an export that is too old is pushed nevertheless, in the words of the person who
@@ -78,6 +83,8 @@ impl Default for Policy {
             policies_within: Duration::ZERO,
             prefer: Prefer::default(),
             siblings: Vec::new(),
+            helpers: Vec::new(),
+            device_name: None,
             export_ends: None,
             stale_allowed: None,
             dry_run: false,

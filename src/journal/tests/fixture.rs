@@ -17,7 +17,7 @@ fn entries() -> Vec<Entry> {
     let append = |job| move |kind| Entry::Append(JobId(job), kind);
     let first = life(1).into_iter().map(append(1));
     let second = life(2).into_iter().take(17).chain([EventKind::JobEnded(failed)]).map(append(2));
-    let third = life(3).into_iter().take(10).chain(of_version_2()).map(append(3));
+    let third = life(3).into_iter().take(10).chain(of_version_2()).chain(of_version_3()).map(append(3));
     let starts = (1..=3).map(|n| Entry::Start(new_job(n)));
     starts.chain(first).chain(second).chain(third).collect()
 }
@@ -31,10 +31,15 @@ fn of_version_2() -> [EventKind; 3] {
     ]
 }
 
+/// The kinds of event that version 3 added.
+fn of_version_3() -> [EventKind; 0] {
+    []
+}
+
 /// Writes the fixture of the present version anew. Those of earlier versions are what old
 /// programs left behind, and stay as they are.
 fn write_the_fixture() {
-    assert_eq!(schema::MIGRATIONS.len(), 2);
+    assert_eq!(schema::MIGRATIONS.len(), 3);
     let scratch = Scratch::new();
     let mut store = scratch.store();
     let start: jiff::Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
@@ -43,8 +48,8 @@ fn write_the_fixture() {
         write_batch(&mut store.conn, at, vec![entry]).remove(0).unwrap();
     }
     drop(store);
-    fs::create_dir_all(kept(2).parent().unwrap()).unwrap();
-    fs::copy(&scratch.path, kept(2)).unwrap();
+    fs::create_dir_all(kept(3).parent().unwrap()).unwrap();
+    fs::copy(&scratch.path, kept(3)).unwrap();
 }
 
 #[tokio::test]
@@ -54,10 +59,16 @@ async fn a_journal_of_version_1_is_opened_and_read() {
 
 #[tokio::test]
 async fn a_journal_of_version_2_is_opened_and_read() {
+    is_opened_and_read(2, "quarantined", &of_version_2()).await;
+}
+
+#[tokio::test]
+async fn a_journal_of_version_3_is_opened_and_read() {
     if crate::fixtures::refresh() {
         write_the_fixture();
     }
-    is_opened_and_read(2, "quarantined", &of_version_2()).await;
+    let added: Vec<_> = of_version_2().into_iter().chain(of_version_3()).collect();
+    is_opened_and_read(3, "quarantined", &added).await;
 }
 
 /// `state` is that of the open job, `added` its last events.

@@ -163,7 +163,7 @@ async fn a_newer_version_is_refused_untouched() {
     let scratch = written().await;
     Connection::open(&scratch.path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let sentence = refused(&scratch).to_string();
-    assert!(sentence.contains("is of version 7, this program knows versions up to 2"), "{sentence}");
+    assert!(sentence.contains("is of version 7, this program knows versions up to 3"), "{sentence}");
 }
 
 #[tokio::test]
@@ -235,11 +235,11 @@ async fn migrations_run_in_order_and_once() {
     for _ in 0..2 {
         let store = open_store(&scratch.path, &next).unwrap();
         let version: i64 = store.conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        assert_eq!(version, 4);
+        assert_eq!(version, 5);
         store.conn.execute("INSERT INTO two (a, b) VALUES (1, 2)", []).unwrap();
         assert_eq!(check(&store.conn), Vec::<String>::new());
     }
-    assert!(matches!(refused(&scratch), JournalError::Newer { found: 4, known: 2, .. }));
+    assert!(matches!(refused(&scratch), JournalError::Newer { found: 5, known: 3, .. }));
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ async fn a_failed_migration_leaves_the_file_untouched() {
     ] {
         let next: Vec<_> = MIGRATIONS.iter().copied().chain(["CREATE TABLE two (a)", broken]).collect();
         let error = open_store(&scratch.path, &next).err().unwrap();
-        let JournalError::Migration { from: 2, to: 4, source, .. } = &error else { panic!("{error:?}") };
+        let JournalError::Migration { from: 3, to: 5, source, .. } = &error else { panic!("{error:?}") };
         assert!(source.to_string().contains(cause), "{source}");
         assert!(fs::read(&scratch.path).unwrap() == before, "the file was changed");
     }

@@ -1,0 +1,1 @@
+-- Version 3: what a station of many devices keeps beside its jobs.
