@@ -54,7 +54,8 @@ pub enum OpenError {
 macro_rules! streams_of {
     ($mux:ident, $event:ident) => {
         impl $mux {
-            #[doc = concat!("Takes bytes to be sent and gives how many; if not all, wait for [`", stringify!($event), "::Writable`]. Bytes may be written before the stream is open.")]
+            #[doc = "Takes bytes to be sent and gives how many; if not all, wait for"]
+            #[doc = concat!("[`", stringify!($event), "::Writable`]. Bytes may be written before the stream is open.")]
             ///
             /// # Errors
             /// [`StreamError::Closed`](super::StreamError::Closed).

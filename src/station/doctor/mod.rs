@@ -381,6 +381,11 @@ mod tests {
         let check = judged(&station);
         assert_eq!(check.health, Health::Good, "{check:?}");
         assert!(check.found.ends_with("normal; a running station (process 15) holds it"), "{check:?}");
+        let service = Computer::new().with("proc/15/comm", "enlist\n").claimed("usbfs");
+        assert!(
+            judged(&service).found.ends_with("a running station (process 15) holds it"),
+            "of another user"
+        );
         let others = one(&station.user("1000").shows(true), "other programs");
         assert_eq!(others.1, "a station runs (process 15) and holds the device at port 1-4");
         let kernel = Computer::new().with("dev/bus/usb/001/009", "").claimed("ipheth");

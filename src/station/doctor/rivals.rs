@@ -52,7 +52,7 @@ const STATION: &str = "enlist";
 /// Programs in the way, and who holds an Apple device open.
 pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec<Check> {
     const NAME: &str = "other programs";
-    let own = fs::read_link(root.join("proc/self")).ok().and_then(|p| Some(p.to_str()?.to_owned()));
+    let own = own(root);
     let mut checks = Vec::new();
     let mut held: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (pid, comm) in processes(root) {
@@ -90,6 +90,11 @@ fn ports_of(ports: &[String]) -> String {
     format!("{what} {}", ports.join(", "))
 }
 
+/// Our own process number.
+fn own(root: &Path) -> Option<String> {
+    Some(fs::read_link(root.join("proc/self")).ok()?.to_str()?.to_owned())
+}
+
 /// Process number and name of what runs.
 fn processes(root: &Path) -> Vec<(String, String)> {
     let Ok(entries) = fs::read_dir(root.join("proc")) else { return Vec::new() };
@@ -113,7 +118,8 @@ pub(super) enum Holder {
 }
 
 /// Who holds a device's interfaces so that we could not: open is not held, and the kernel's
-/// drivers let go. The name is that of a program that has it open, where we may see that.
+/// drivers let go. The name is that of a program that has it open; where we may not see that, as
+/// with a service's user, that of a station if one runs.
 pub(super) fn holder(root: &Path, device: &UsbDevice) -> Option<Holder> {
     let interfaces = format!("{}:", device.port);
     let entries = fs::read_dir(root.join("sys/bus/usb/devices")).ok()?;
@@ -126,7 +132,12 @@ pub(super) fn holder(root: &Path, device: &UsbDevice) -> Option<Holder> {
     }
     let opened = |(pid, _): &(String, String)| !holds(root, pid, std::slice::from_ref(device)).is_empty();
     // Others may have it open to look at it; a mux has it open to hold it.
-    let mut openers: Vec<_> = processes(root).into_iter().filter(opened).collect();
+    let running = processes(root);
+    let mut openers: Vec<_> = running.iter().filter(|program| opened(program)).collect();
+    if openers.is_empty() {
+        let own = own(root);
+        openers = running.iter().filter(|(pid, comm)| comm == STATION && own.as_ref() != Some(pid)).collect();
+    }
     openers.sort_by_key(|(_, comm)| comm != STATION && !RIVALS.iter().any(|rival| rival.comm == comm));
     Some(match openers.first() {
         Some((pid, comm)) if comm == STATION => Holder::Station(format!("a running station (process {pid})")),
