@@ -202,7 +202,7 @@ impl DeviceView {
             name: label.name.clone(),
             product_type: label.product_type.clone(),
             os_version: label.os_version.clone(),
-            ecid: label.ecid.map(|ecid| format!("{ecid:X}")),
+            ecid: label.ecid.map(|ecid| format!("{ecid:016X}")),
             imei: label.imei.clone(),
             ..self
         }

@@ -477,9 +477,14 @@ async fn take_rung(station: Arc<Station>, port: PortPath, rung: Rung) -> (PortPa
         }
     };
     let done = recovery.await;
+    // The only trace of it: a device without a job has no line in the journal.
+    let bay = station.bays.of_port(&port).0;
     match &done {
-        Ok(()) => tracing::info!(%port, ?rung, "a rung of the ladder was taken"),
-        Err(error) => tracing::warn!(%port, ?rung, %error, "a rung of the ladder was not taken"),
+        Ok(()) => tracing::info!(%port, %bay, ?rung, "a rung of the ladder was taken"),
+        Err(error @ RungError::NotPossible(_)) => {
+            tracing::info!(%port, %bay, ?rung, %error, "a rung of the ladder cannot be taken");
+        }
+        Err(error) => tracing::warn!(%port, %bay, ?rung, %error, "a rung of the ladder was not taken"),
     }
     (port, done)
 }

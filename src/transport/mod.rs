@@ -172,6 +172,11 @@ pub trait PairRecords: Send + Sync + Debug {
     fn delete(&self, udid: &Udid) -> bool;
 }
 
+/// Who keeps the pair records of a backend that has none.
+fn keeper(beneath: Option<&dyn Backend>) -> Result<&dyn Backend, TransportError> {
+    beneath.ok_or_else(|| TransportError::Closed { what: "the way that keeps pair records".to_owned() })
+}
+
 /// A way to the devices: the system's mux socket, our own mux, a simulator.
 #[async_trait]
 pub trait Backend: Send + Sync + Debug {
@@ -195,17 +200,27 @@ pub trait Backend: Send + Sync + Debug {
     /// listens there.
     async fn connect(&self, id: MuxId, port: u16) -> Result<BoxChannel, TransportError>;
 
+    /// The backend this one adds something to. It keeps the pair records of both, unless this
+    /// one has its own.
+    fn beneath(&self) -> Option<&dyn Backend> {
+        None
+    }
+
     /// The station identity this mux keeps (SystemBUID).
     ///
     /// # Errors
     /// As [`Backend::list`].
-    async fn read_buid(&self) -> Result<String, TransportError>;
+    async fn read_buid(&self) -> Result<String, TransportError> {
+        keeper(self.beneath())?.read_buid().await
+    }
 
     /// The stored pair record of a device; `None` if there is none.
     ///
     /// # Errors
     /// As [`Backend::list`].
-    async fn read_pair_record(&self, udid: &Udid) -> Result<Option<Secret<Vec<u8>>>, TransportError>;
+    async fn read_pair_record(&self, udid: &Udid) -> Result<Option<Secret<Vec<u8>>>, TransportError> {
+        keeper(self.beneath())?.read_pair_record(udid).await
+    }
 
     /// Stores a pair record. With `id` the mux tells its listeners.
     ///
@@ -216,13 +231,17 @@ pub trait Backend: Send + Sync + Debug {
         udid: &Udid,
         record: &Secret<Vec<u8>>,
         id: Option<MuxId>,
-    ) -> Result<(), TransportError>;
+    ) -> Result<(), TransportError> {
+        keeper(self.beneath())?.save_pair_record(udid, record, id).await
+    }
 
     /// Forgets a pair record; there being none is fine.
     ///
     /// # Errors
     /// As [`Backend::list`].
-    async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError>;
+    async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
+        keeper(self.beneath())?.delete_pair_record(udid).await
+    }
 
     /// Devices on the bus that no mux serves, as far as they are known by now.
     async fn unserved(&self) -> Vec<Unserved> {
