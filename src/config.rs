@@ -7,7 +7,7 @@ use crate::limits::{self, CONFIG_BYTES};
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
 use crate::wire::profile::SignerPin;
-use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
+use crate::workflow::policy::{Policy, Prefer, Reuse, SetupAssistant, UnknownAge};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -79,6 +79,10 @@ pub struct EnrollConfig {
     pub sibling: Option<PathBuf>,
     /// Which of the two is pushed first, `scep` or `acme`.
     pub prefer: Option<Prefer>,
+    /// What an export of unknown age comes to, `hold` or `file-date`.
+    pub unknown_age: Option<UnknownAge>,
+    /// Whether an ACME export may enroll a second device, `yes` or `no`.
+    pub acme_reuse: Option<Reuse>,
 }
 
 /// What is wrong with the configuration.
@@ -178,6 +182,7 @@ impl EnrollConfig {
             replug_within: seconds(self.replug_within, base.replug_within),
             policies_within: seconds(self.policies_within, base.policies_within),
             prefer: self.prefer.unwrap_or(base.prefer),
+            acme_reuse: self.acme_reuse.unwrap_or(base.acme_reuse),
             ..base
         };
         let wrong = |what: &str, reason: String| Err(ConfigError::Value { what: what.into(), reason });

@@ -98,6 +98,10 @@ impl From<ProfileFileError> for OperationError {
                 };
                 Self::new(exit, said, refusal.next())
             }
+            ProfileFileError::Unfit { path, remedy, .. } => {
+                let next = format!("{remedy} `enlist profile lint {}` tells all.", path.display());
+                Self::new(Exit::Refused, said, next)
+            }
         }
     }
 }

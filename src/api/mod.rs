@@ -9,6 +9,7 @@ pub mod export;
 pub mod live;
 pub mod macs;
 mod operations;
+mod run;
 pub mod view;
 
 pub use crate::station::RunEnd;
@@ -22,6 +23,6 @@ pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{
-    Export, HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Stored, Wanted,
-    add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_profile,
+    Export, HistoryQuery, LearnOptions, LearnStep, Library, LogLines, Operations, Parts, RunOptions, Stored,
+    Wanted, history, library_in, lint_profile, lint_rules, show_profile,
 };

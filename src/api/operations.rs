@@ -7,12 +7,14 @@ mod library_folder;
 
 pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;
-pub use library_folder::{Stored, add_profile, library_in, list_profiles, remove_profile};
+pub(super) use exports::exit_of;
+pub use library_folder::{Library, Stored, library_in};
 
 use super::export::Identity;
+use super::run::{self, FilesMet};
 use super::view::{
-    AgeView, DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice,
-    ProfileView, RuleView,
+    AgeView, DeviceInfo, DeviceView, FindingView, InstalledOn, InstalledView, JobView, LintView,
+    ListedDevice, ProfileView, RuleView,
 };
 use super::{Live, OperationError};
 use crate::clock::Clock;
@@ -20,11 +22,12 @@ use crate::device::DeviceLink;
 use crate::device::facts::Facts;
 use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
-use crate::journal::{HistoryFilter, Journal, JournalReader};
-use crate::station::age::{Age, Beside, file_date};
+use crate::journal::{HistoryFilter, JournalReader, Sighting};
+use crate::station::age::AgeAnswers;
 use crate::station::desk::PickError;
 use crate::station::library::Signers;
-use crate::station::library::shelf::Shelf;
+use crate::station::library::candidate::{Judging, Memories, errors};
+use crate::station::library::shelf::{Catalogue, Shelf};
 use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
 use crate::wire::printable::printable;
@@ -37,7 +40,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -90,13 +93,14 @@ pub struct Operations {
     parts: Parts,
     desk: Desk,
     board: Arc<Board>,
+    met: Mutex<FilesMet>,
 }
 
 impl Operations {
     /// Over these parts.
     pub fn new(parts: Parts) -> Self {
         let desk = Desk::new(parts.backend.clone(), parts.trust.clone(), parts.bays.clone());
-        Self { parts, desk, board: Arc::default() }
+        Self { parts, desk, board: Arc::default(), met: Mutex::default() }
     }
 
     /// What the way to the devices is, for messages.
@@ -320,28 +324,20 @@ impl Operations {
         })
     }
 
-    /// Reads a profile file for enrollment.
-    ///
-    /// # Errors
-    /// It cannot be read, or must not be pushed.
-    pub fn profile(&self, path: &Path) -> Result<Arc<Profile>, OperationError> {
-        let now = self.parts.clock.now();
-        let anchors = self.parts.signers.anchors()?;
-        Ok(Arc::new(library::load(path, Purpose::Enrollment, &anchors, now)?))
-    }
-
-    /// As [`Operations::profile`], for the other export of the enrollment that `profile` is
+    /// As [`Operations::export`], for the other export of the enrollment that `profile` is
     /// of, if there is one.
     ///
     /// # Errors
-    /// As [`Operations::profile`]; it leads to another server, or is of the same kind.
+    /// As [`Operations::export`]; it leads to another server, or is of the same kind.
     pub fn siblings(
         &self,
         path: Option<&Path>,
         profile: &Profile,
+        answers: &AgeAnswers,
+        lasting: Duration,
     ) -> Result<Vec<Arc<Profile>>, OperationError> {
         let Some(path) = path else { return Ok(Vec::new()) };
-        let sibling = self.profile(path)?;
+        let sibling = self.export(path, answers, lasting)?.profile;
         let sentence = match no_siblings(profile, &sibling) {
             None => return Ok(vec![sibling]),
             Some(NoSiblings::SameKind(kind)) => {
@@ -359,10 +355,10 @@ impl Operations {
         Err(OperationError::new(super::view::Exit::Usage, sentence, next))
     }
 
-    /// As [`Operations::profile`], for one that comes with the program.
+    /// A profile that comes with the program; it has no age.
     ///
     /// # Errors
-    /// As [`Operations::profile`].
+    /// It must not be pushed.
     pub fn built_in_profile(&self, name: &str, bytes: &[u8]) -> Result<Arc<Profile>, OperationError> {
         let (now, anchors) = (self.parts.clock.now(), TrustAnchors::none());
         Ok(Arc::new(library::load_bytes(bytes, Path::new(name), Purpose::Enrollment, &anchors, now)?))
@@ -384,10 +380,10 @@ impl Operations {
     ) -> Result<RunEnd, OperationError> {
         // Before the journal: one that is opened has to be closed.
         let selection = self.select(&options.wanted).await?;
-        let journal = match options.policy.dry_run {
-            true => None,
-            false => Some(self.open_journal()?),
-        };
+        let Parts { journal, clock, .. } = &self.parts;
+        let journal = run::journal(journal, clock, &self.board, options.policy.dry_run)?;
+        let met = std::mem::take(&mut *self.met.lock().unwrap_or_else(PoisonError::into_inner));
+        let recording = met.record(journal.as_ref()).await;
         let station = Arc::new(Station {
             backend: self.parts.backend.clone(),
             journal: journal.clone(),
@@ -400,16 +396,22 @@ impl Operations {
             clock: self.parts.clock.clone(),
         });
         let end = station.run(selection, options.once, shutdown).await;
+        recording.end().await;
         if let Some(journal) = journal {
             journal.close().await?;
         }
         Ok(end)
     }
 
-    fn open_journal(&self) -> Result<Journal, OperationError> {
-        let board = self.board.clone();
-        let observer = Arc::new(move |event: &crate::workflow::event::Event| board.take(event));
-        Ok(Journal::open(self.parts.journal.clone(), self.parts.clock.clone(), observer)?)
+    /// Keeps a file in mind for the journal of the run.
+    fn note(&self, sighting: Sighting) {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.sightings.push(sighting);
+    }
+
+    /// The same for a folder that is followed.
+    fn follow_in_journal(&self, catalogue: Catalogue) {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).catalogue = Some(catalogue);
     }
 
     async fn select(&self, wanted: &Wanted) -> Result<Selection, OperationError> {
@@ -475,7 +477,7 @@ pub fn history(journal: &Path, query: &HistoryQuery, clock: &Clock) -> Result<Ve
     Ok(chosen.map(|row| JobView::new(row, now)).collect())
 }
 
-/// Reads a profile file to show it, whatever it is for.
+/// Reads a profile file to show it, whatever it is for. `journal` is asked what is remembered.
 ///
 /// # Errors
 /// It cannot be read as a configuration profile.
@@ -483,14 +485,19 @@ pub fn show_profile(
     path: &Path,
     exported_at: Option<Timestamp>,
     anchors: &TrustAnchors,
+    journal: &Path,
     clock: &Clock,
 ) -> Result<ProfileView, OperationError> {
     let (bytes, now) = (library::bytes(path)?, clock.now());
     let profile = library::load_bytes(&bytes, path, Purpose::Any, anchors, now)?;
     let mut view = ProfileView::new(&path.display().to_string(), &profile, now);
     if profile.enrollment_refusals().is_empty() {
-        let beside = Beside { exported_at, file_date: file_date(path), first_used: None };
-        view.age = Age::of(&bytes, beside, anchors, now).map(|age| AgeView::new(&age, now));
+        let errors = errors(&bytes, anchors, now);
+        view.refusals.extend(errors.iter().map(FindingView::of_error));
+        let answers = AgeAnswers { exported_at, ..AgeAnswers::default() };
+        let judging = Judging { answers: &answers, anchors, memories: &Memories::of(journal).open(), now };
+        let (age, _) = judging.age(&bytes, &profile, path);
+        view.age = age.map(|age| AgeView::new(&age, now));
     }
     Ok(view)
 }

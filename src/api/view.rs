@@ -2,9 +2,11 @@
 //!
 //! The field names are a contract that scripts outside the tree rely on (design section 5).
 
+mod library;
 mod profile;
 mod sarif;
 
+pub use library::{LibraryProfileView, PlaceView};
 pub use profile::{AgeView, FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
 pub use sarif::Sarif;
 
@@ -477,6 +479,9 @@ pub struct JobView {
     pub profile_name: String,
     /// SHA-256 of the profile file.
     pub profile_sha256: String,
+    /// The file of the profile that the job used last, as it was called when it was seen last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_file: Option<String>,
     /// Why an export that was too old could be pushed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_allowed: Option<String>,
@@ -519,6 +524,7 @@ impl JobView {
             profile_uuid: row.profile_uuid.clone(),
             profile_name: row.profile_name.clone(),
             profile_sha256: row.profile_sha256.clone(),
+            profile_file: row.profile_file.clone(),
             stale_allowed: row.stale_allowed.as_deref().map(printable),
         }
     }

@@ -7,7 +7,7 @@ use super::mac::MacCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, lint_rules};
-use crate::config::MuxWay;
+use crate::config::{EnrollConfig, MuxWay};
 use crate::ids::BayName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -158,6 +158,9 @@ pub(super) enum ProfileCommand {
     List {
         /// Folder; otherwise the station's library
         folder: Option<PathBuf>,
+        /// Every profile this station ever met in a file: names, since when, whether it is gone
+        #[arg(long, conflicts_with = "folder")]
+        met: bool,
     },
     /// Remove an export from the station's library
     Remove {
@@ -265,8 +268,12 @@ pub(super) struct AgeArgs {
 }
 
 impl AgeArgs {
-    pub(super) fn answers(&self) -> AgeAnswers {
-        AgeAnswers { allow_stale: self.allow_stale.clone(), exported_at: self.exported_at }
+    pub(super) fn answers(&self, config: &EnrollConfig) -> AgeAnswers {
+        AgeAnswers {
+            allow_stale: self.allow_stale.clone(),
+            exported_at: self.exported_at,
+            unknown: config.unknown_age.unwrap_or_default(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ pub(super) use way::{Held, Way};
 use super::arguments::Global;
 use crate::api::macs::{MacOperations, MacParts};
 use crate::api::view::{Check, Exit};
-use crate::api::{OperationError, Operations, Parts};
+use crate::api::{AgeAnswers, Library, OperationError, Operations, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment, MuxWay};
 use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Trust};
@@ -125,6 +125,19 @@ pub(super) fn operations_over(
     Keeping::open(state_dir)?.operations(backend, config)
 }
 
+/// The exports the station keeps, and those it met.
+pub(super) fn library(global: &Global, environment: &Environment) -> Result<Library, OperationError> {
+    let config = configuration(global, environment)?;
+    let state_dir = state_dir(global, environment, &config)?;
+    Ok(Library {
+        folder: store::folder_in(&state_dir),
+        journal: journal_in(&state_dir),
+        signers: signers(&config),
+        unknown: config.enroll.unknown_age.unwrap_or_default(),
+        clock: Clock::System,
+    })
+}
+
 /// Operations on Macs.
 pub(super) fn macs(global: &Global, environment: &Environment) -> Result<MacOperations, OperationError> {
     let config = configuration(global, environment)?;
@@ -174,7 +187,10 @@ pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result
     let mut checks = doctor::examine(station, bus, &Clock::System).await;
     let library = store::folder_in(&state_dir);
     if let Some(path) = config.profile.as_ref().or(library.is_dir().then_some(&library)) {
-        checks.push(doctor::export(path, &signers(&config), Clock::System.now()));
+        let answers =
+            AgeAnswers { unknown: config.enroll.unknown_age.unwrap_or_default(), ..AgeAnswers::default() };
+        let now = Clock::System.now();
+        checks.push(doctor::export(path, answers, &signers(&config), &journal_in(&state_dir), now));
     }
     Ok(checks)
 }

@@ -20,9 +20,11 @@ pub(super) async fn run(
     let mut policy =
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
-    let answers = args.age.answers();
-    let export = operations.export(&args.file, &answers, policy.longest_job())?;
-    policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &export.profile)?;
+    let answers = args.age.answers(&config.enroll);
+    let lasting = policy.longest_job();
+    let export = operations.export(&args.file, &answers, lasting)?;
+    let sibling = sibling(&args.policy, &config.enroll);
+    policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
     let policy = export.policy(policy, &answers);
     if let Some(warning) = export.warning(Clock::System.now()) {
         output.note(format!("warning: {warning}"));
@@ -65,8 +67,8 @@ pub(super) fn policy(
         setup_assistant: flags.setup_assistant,
         replug_within: flags.replug_within,
         policies_within: flags.policies_within,
-        sibling: None,
         prefer: flags.prefer,
+        ..EnrollConfig::default()
     };
     Ok(flags.policy(config.policy(base)?)?)
 }

@@ -50,6 +50,9 @@ fn print(job: &JobView, output: &Output) {
         who(device),
         seconds(device.ms),
     ));
+    if let Some(file) = &job.profile_file {
+        output.line(output.toned(Tone::Quiet, format!("    with {file}")));
+    }
     if let Some(reason) = &job.stale_allowed {
         output.line(output.toned(Tone::Quiet, format!("    the export was too old; allowed: {reason}")));
     }

@@ -92,12 +92,12 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Profile(ProfileCommand::Show { files, exported_at }) => {
             profile::show(&files, exported_at, global, environment, output)
         }
-        Command::Profile(ProfileCommand::Add(args)) => library::add(&args, global, environment, output),
-        Command::Profile(ProfileCommand::List { folder }) => {
-            library::list(folder.as_deref(), global, environment, output)
+        Command::Profile(ProfileCommand::Add(args)) => library::add(&args, global, environment, output).await,
+        Command::Profile(ProfileCommand::List { folder, met }) => {
+            library::list(folder.as_deref(), met, global, environment, output)
         }
         Command::Profile(ProfileCommand::Remove { profile }) => {
-            library::remove(&profile, global, environment, output)
+            library::remove(&profile, global, environment, output).await
         }
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,

@@ -20,9 +20,10 @@ pub(super) fn show(
 ) -> Result<Exit, OperationError> {
     let config = compose::configuration(global, environment)?;
     let anchors = compose::anchors(&config)?;
+    let journal = compose::journal_in(&compose::state_dir(global, environment, &config)?);
     let mut exit = Exit::Done;
     for file in files {
-        match show_profile(file, exported_at, &anchors, &Clock::System) {
+        match show_profile(file, exported_at, &anchors, &journal, &Clock::System) {
             Ok(profile) if output.json => output.object(&profile),
             Ok(profile) => print(&profile, output),
             // One bad file must not hide the others.
@@ -78,6 +79,12 @@ fn print(profile: &ProfileView, output: &Output) {
         output.line(format!("    Export it again: {} (R18).", portal_path(Platform::Iphone)));
     } else if profile.refusals.is_empty() {
         output.line(format!("  {} can be pushed as an enrollment", output.toned(Tone::Good, "✔")));
+        if !profile.age.as_ref().is_some_and(|age| age.sure) {
+            let head = output.toned(Tone::Person, "▲ age unknown:");
+            output.line(format!(
+                "  {head} it waits until the day of export is stated, --exported-at DATE (L46)"
+            ));
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::sim::{Fleet, FleetOptions, SimError};
 use crate::wire::printable::system_words;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What simulated devices are enrolled with when no file is given.
@@ -49,17 +50,20 @@ pub(super) async fn run(
         Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
         None => None,
     };
-    let answers = args.age.answers();
+    let answers = args.age.answers(&config.enroll);
     // A station without end refuses the devices that come too late, one by one.
     let lasting = if args.once { policy.longest_job() } else { Duration::ZERO };
     let library = library_in(&compose::state_dir(global, environment, &config)?);
     let given = args.file.as_ref().or(config.profile.as_ref());
     let given = given.or((fleet.is_none() && library.is_dir()).then_some(&library));
+    if let (Some(name), false) = (&args.profile, given.is_some_and(|path| path.is_dir())) {
+        return Err(no_choice(name, given));
+    }
     let mut shelf = None;
     let export = match (given, &fleet) {
         (Some(folder), _) if folder.is_dir() => {
             let (export, why, followed) =
-                operations.export_of_folder(folder, args.profile.as_deref(), &answers, lasting)?;
+                operations.export_of_folder(folder, args.profile.as_deref(), &answers, lasting).await?;
             output.note(format!("profile {why}"));
             shelf = Some(followed);
             export
@@ -68,11 +72,12 @@ pub(super) async fn run(
         (None, Some(_)) => {
             let profile = operations.built_in_profile("the built-in example profile", EXAMPLE)?;
             // It belongs to no MDM, so it has no age.
-            Export { profile, age: None, refusal: None }
+            Export { profile, age: None, refusal: None, ends: None }
         }
         (None, None) => return Err(no_profile(&config)),
     };
-    policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &export.profile)?;
+    let sibling = enroll::sibling(&args.policy, &config.enroll);
+    policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
     let policy = export.policy(policy, &answers);
     greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
@@ -104,6 +109,15 @@ fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {
     })
 }
 
+/// `--profile` chooses in a folder, and there is none to choose in.
+fn no_choice(wanted: &str, given: Option<&PathBuf>) -> OperationError {
+    let said = match given {
+        Some(path) => format!("{} is one file: --profile {wanted} cannot choose in it.", path.display()),
+        None => format!("There is no folder in which --profile {wanted} could choose."),
+    };
+    OperationError::new(Exit::Usage, said, "Give the folder of the exports, or leave --profile out.")
+}
+
 fn no_profile(config: &Config) -> OperationError {
     debug_assert!(config.profile.is_none());
     OperationError::new(
@@ -125,7 +139,7 @@ fn greet(operations: &Operations, fleet: Option<&Fleet>, export: &Export, output
         output.toned(Tone::Strong, "Enlist"),
         profile.identifier()
     ));
-    if let Some(warning) = export.age.as_ref().and_then(|_| export.warning(now)) {
+    if let Some(warning) = export.warning(now) {
         output.note(format!("warning: {warning}"));
     }
     match fleet {

@@ -10,6 +10,7 @@
 mod check;
 mod error;
 mod fold;
+mod library;
 mod project;
 mod query;
 mod schema;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use check::check;
 pub use error::{JournalError, JournalErrorKind};
+pub use library::{LibraryFile, LibraryPlace, LibraryProfile, LibraryRow, Remembered, Sighting};
 pub use query::{HistoryFilter, JobRow, JournalReader, Summary};
 
 use crate::clock::Clock;
@@ -101,6 +103,11 @@ impl Journal {
     /// All open jobs, oldest first: where a restarted station begins.
     pub async fn all_open_jobs(&self) -> Result<Vec<OpenJob>, JournalError> {
         self.ask(|reply| Request::Open(None, reply)).await
+    }
+
+    /// Writes down which profiles were seen in a folder; returns once that is on disk.
+    pub async fn saw(&self, sighting: Sighting) -> Result<(), JournalError> {
+        self.ask(|reply| Request::Saw(sighting, reply)).await
     }
 
     /// Writes what was handed over before, folds the WAL into the file, closes it and gives

@@ -5,6 +5,7 @@
 //! one gathers. The SQL runs on a blocking thread, which also holds a paused clock still.
 
 use super::error::{JournalError, JournalErrorKind};
+use super::library::{self, Sighting};
 use super::project::{self, Entry};
 use super::query;
 use super::schema::Store;
@@ -31,6 +32,8 @@ pub(super) enum Request {
     Write(Entry, Reply<Event>),
     /// Read open jobs: of one device and profile, or all.
     Open(Whose, Reply<Vec<OpenJob>>),
+    /// Write which profiles are in a folder.
+    Saw(Sighting, Reply<()>),
     /// Finish.
     Close(Reply<()>),
 }
@@ -71,6 +74,7 @@ struct Batch {
     entries: Vec<Entry>,
     writers: Vec<Reply<Event>>,
     reads: Vec<(Whose, Reply<Vec<OpenJob>>)>,
+    sightings: Vec<(Sighting, Reply<()>)>,
     closing: Vec<Reply<()>>,
 }
 
@@ -84,6 +88,7 @@ impl Batch {
                     batch.writers.push(reply);
                 }
                 Request::Open(of, reply) => batch.reads.push((of, reply)),
+                Request::Saw(sighting, reply) => batch.sightings.push((sighting, reply)),
                 Request::Close(reply) => batch.closing.push(reply),
             }
         }
@@ -95,6 +100,7 @@ impl Batch {
 struct Done {
     written: Vec<Answer<Event>>,
     read: Vec<Answer<Vec<OpenJob>>>,
+    saw: Vec<Answer<()>>,
 }
 
 impl Done {
@@ -109,6 +115,7 @@ impl Done {
             }
         }
         self.read.into_iter().for_each(|(result, reply)| drop(reply.send(result)));
+        self.saw.into_iter().for_each(|(result, reply)| drop(reply.send(result)));
     }
 }
 
@@ -120,7 +127,10 @@ async fn off_thread(mut store: Store, batch: Batch, now: Timestamp) -> Option<(S
         // After the commit, so that nothing is read that may yet be undone.
         let read = batch.reads.into_iter().map(|(of, reply)| (query::open_jobs(&store.conn, of), reply));
         let read = read.collect();
-        (store, Done { written, read })
+        let saw = batch.sightings.into_iter();
+        let saw =
+            saw.map(|(sighting, reply)| (library::write(&mut store.conn, now, &sighting), reply)).collect();
+        (store, Done { written, read, saw })
     };
     let worked = tokio::task::spawn_blocking(work).await;
     worked.inspect_err(|error| tracing::error!(%error, "the journal's writer stopped")).ok()

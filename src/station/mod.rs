@@ -13,6 +13,7 @@ mod flaps;
 pub mod learn;
 pub mod library;
 pub mod macs;
+mod owned;
 mod registry;
 mod sink;
 mod stays;
@@ -55,6 +56,10 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Such a run gives up if no device came for this long.
 const NO_DEVICE: Duration = Duration::from_secs(15);
+
+/// How long a job of such a run waits for an export, where the folder lost its last one: a
+/// person who replaces a file is done by then.
+const SUPPLY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Which devices a run is about.
 #[derive(Debug, Clone)]
@@ -154,12 +159,19 @@ impl Station {
         link: DeviceLink,
         superseded: Vec<JobId>,
         links: watch::Receiver<Presence>,
+        once: bool,
     ) -> Verdict {
-        let (profile, policy) = self.supply(&link).await;
+        let (profile, mut policy) = match self.supply(&link, once).await {
+            Ok(supplied) => supplied,
+            Err(verdict) => return verdict,
+        };
         let (id, memory) = match self.open_job(&link, &profile, &policy, superseded).await {
             Ok(opened) => opened,
             Err(error) => return journal_trouble(&error),
         };
+        if let Some(journal) = &self.journal {
+            policy.owned = owned::owned(journal.path(), id, &profile, &policy).await;
+        }
         // What was pushed in time may be finished.
         if memory.pushes.is_empty() && self.refuses_stale(&policy) {
             let verdict = age::too_old_by_now();
@@ -223,15 +235,16 @@ impl Station {
         }
     }
 
-    /// The profile a new job gets. It waits while there is none; a device that goes meanwhile
-    /// is missed by the job itself.
-    async fn supply(&self, link: &DeviceLink) -> (Arc<Profile>, Policy) {
+    /// The profile a new job gets. It waits while there is none, with `once` not for ever; a
+    /// device that goes meanwhile is missed by the job itself.
+    async fn supply(&self, link: &DeviceLink, once: bool) -> Result<(Arc<Profile>, Policy), Verdict> {
         let policy = self.policy.clone();
-        let Some(mut shelf) = self.shelf.clone() else { return (self.profile.clone(), policy) };
+        let Some(mut shelf) = self.shelf.clone() else { return Ok((self.profile.clone(), policy)) };
+        let deadline = Instant::now() + SUPPLY_WITHIN;
         loop {
             let reason = match &*shelf.borrow_and_update() {
                 OnShelf::Profile { profile, ends, .. } => {
-                    return (profile.clone(), Policy { export_ends: *ends, ..policy });
+                    return Ok((profile.clone(), Policy { export_ends: *ends, ..policy }));
                 }
                 OnShelf::Nothing(reason) => sentence(reason),
             };
@@ -239,8 +252,14 @@ impl Station {
                 Verdict::from(Outcome::Attached).saying(format!("It waits for a profile. {reason}"));
             self.board
                 .holds(link.udid(), verdict.then("Put an export into the folder; the job then begins."));
-            if shelf.changed().await.is_err() {
-                return (self.profile.clone(), policy);
+            tokio::select! {
+                changed = shelf.changed() => if changed.is_err() {
+                    return Err(no_supply("The folder is no longer followed."));
+                },
+                () = sleep_until(deadline), if once => {
+                    let waited = SUPPLY_WITHIN.as_secs();
+                    return Err(no_supply(&format!("No profile came within {waited} seconds. {reason}")));
+                }
             }
         }
     }
@@ -263,6 +282,11 @@ impl Station {
             stale_allowed: policy.reason_for_stale(self.clock.now()).map(str::to_owned),
         }
     }
+}
+
+fn no_supply(reason: &str) -> Verdict {
+    let next = "Put the file there that your MDM exported, then run it again.";
+    Verdict::failed(Class::Configuration, reason, next)
 }
 
 fn superseded_verdict() -> Verdict {
@@ -429,9 +453,9 @@ impl Run {
     }
 
     fn start(&mut self, link: DeviceLink, links: Links) {
-        let (station, udid) = (self.station.clone(), link.udid().clone());
+        let (station, udid, once) = (self.station.clone(), link.udid().clone(), self.once);
         let superseded = self.leftovers.remove(&udid).unwrap_or_default();
-        let task = self.jobs.spawn(async move { station.enroll(link, superseded, links).await });
+        let task = self.jobs.spawn(async move { station.enroll(link, superseded, links, once).await });
         self.names.insert(task.id(), udid);
     }
 

@@ -166,7 +166,7 @@ fn unfit(facts: &Facts, profile: &Profile, policy: &Policy) -> Option<Verdict> {
             _ => Outcome::NotActivated.into(),
         });
     }
-    if let Some(verdict) = too_old(facts, profile).or_else(|| made_for_another(facts, profile)) {
+    if let Some(verdict) = too_old(facts, profile).or_else(|| made_for_another(facts, profile, policy)) {
         return Some(verdict);
     }
     if facts.setup == SetupState::Running && policy.setup_assistant == SetupAssistant::Hold {
@@ -175,14 +175,18 @@ fn unfit(facts: &Facts, profile: &Profile, policy: &Policy) -> Option<Verdict> {
     None
 }
 
-/// An ACME export may be for one device alone (2.3, 3.3).
-pub(super) fn made_for_another(facts: &Facts, profile: &Profile) -> Option<Verdict> {
-    let only = profile.made_for().filter(|only| facts.udid.as_ref().is_some_and(|udid| udid != only))?;
-    Some(Verdict::failed(
-        Class::Configuration,
-        format!("This ACME export is for one device alone ({only}), which is not this one."),
-        "Export the profile again for this device, or give a SCEP export: one file of that kind serves many.",
-    ))
+/// An ACME export may be for one device alone (2.3, 3.3): it says so, or the station knows.
+pub(super) fn made_for_another(facts: &Facts, profile: &Profile, policy: &Policy) -> Option<Verdict> {
+    let known = || policy.owned.get(&super::choice::sha256(profile)).cloned();
+    let only = profile.made_for().or_else(known)?;
+    let other = facts.udid.as_ref().is_some_and(|udid| !udid.is_meant_by(only.as_str()));
+    other.then(|| {
+        Verdict::failed(
+            Class::Configuration,
+            format!("This ACME export is for one device alone ({only}), which is not this one."),
+            "Export the profile again for this device, or give a SCEP export: one file of that kind serves many.",
+        )
+    })
 }
 
 /// ACME needs iOS 16.0 or iPadOS 16.1 (R11, L28).

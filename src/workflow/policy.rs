@@ -1,8 +1,10 @@
 //! What the owner of the station decided: people's time, pushes, retries.
 
+use crate::ids::Udid;
 use crate::limits;
 use crate::wire::profile::{IdentityKind, Profile};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,30 @@ pub enum SetupAssistant {
     Push,
     /// Hold until a person finished it (R8).
     Hold,
+}
+
+/// What an export of unknown age comes to: one that does not say when it was made, and of
+/// which nobody else says it (profiles-and-enrollment.md 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownAge {
+    /// It is held until a person states the day (F03, F15).
+    #[default]
+    Hold,
+    /// The date of its file counts, low as its worth is.
+    FileDate,
+}
+
+/// Whether one ACME export may enroll several devices. Its client identifier is "unique per
+/// device" (2.3), and yet one file is said to serve many (3.3, unconfirmed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reuse {
+    /// It may, unless it names one device; where it fails, SCEP is the way out (R13).
+    #[default]
+    Yes,
+    /// It is for the first device that enrolled with it.
+    No,
 }
 
 /// Which export is taken where both would do.
@@ -67,6 +93,11 @@ pub struct Policy {
     /// Why an export that is too old is pushed nevertheless, in the words of the person who
     /// answers for it (F03). The journal keeps it with each job that began after the end.
     pub stale_allowed: Option<String>,
+    /// Whether an ACME export that enrolled one device may enroll another.
+    pub acme_reuse: Reuse,
+    /// Exports for one device alone, by the SHA-256 of their file, and that device: they are
+    /// for no other (2.3, 3.3).
+    pub owned: BTreeMap<String, Udid>,
     /// Stop after planning, change nothing, ask the device for nothing.
     pub dry_run: bool,
 }
@@ -87,6 +118,8 @@ impl Default for Policy {
             device_name: None,
             export_ends: None,
             stale_allowed: None,
+            acme_reuse: Reuse::default(),
+            owned: BTreeMap::new(),
             dry_run: false,
         }
     }

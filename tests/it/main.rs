@@ -18,6 +18,8 @@ mod endings;
 mod export;
 mod hostile;
 mod kill;
+#[path = "../support/large_files.rs"]
+mod large_files;
 mod library;
 mod lint;
 mod mac;

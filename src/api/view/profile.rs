@@ -130,6 +130,13 @@ pub struct FindingView {
     pub remedy: Option<&'static str>,
 }
 
+impl FindingView {
+    /// An error of the linter.
+    pub fn of_error(finding: &Finding) -> Self {
+        Self { code: Some(finding.code), message: finding.message.clone(), remedy: Some(finding.remedy) }
+    }
+}
+
 impl ProfileView {
     /// Everything but secrets.
     pub fn new(file: &str, profile: &Profile, now: Timestamp) -> Self {

@@ -2,6 +2,7 @@
 
 mod checking;
 mod fixture;
+mod library;
 mod opening;
 mod reading;
 mod writing;

@@ -183,6 +183,7 @@ fn the_table_stands_in_the_order_of_the_map() {
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("idevice", &["device"]),
+    ("notify", &["station"]),
     ("rusb", &["transport"]),
     ("rusqlite", &["journal"]),
     ("terminal_size", &["cli"]),

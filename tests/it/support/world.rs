@@ -5,6 +5,7 @@ use enlist::device::trust::{RecordStore, StationIdentity, Trust};
 use enlist::ids::Udid;
 use enlist::journal::{Journal, JournalReader};
 use enlist::sim::{Counters, DeviceSpec, Fleet, FleetOptions, Latency, Persona, Settings};
+use enlist::station::library::shelf::Shelf;
 use enlist::station::{BayNames, BayState, Board, News, Selection, Station};
 use enlist::transport::Backend;
 use enlist::wire::profile::{Profile, Purpose, TrustAnchors};
@@ -23,6 +24,8 @@ pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) clock: Clock,
     pub(crate) policy: Policy,
+    /// Where jobs get their profile instead of the example.
+    pub(crate) shelf: Option<Shelf>,
     pub(crate) bays: Arc<BayNames>,
     folder: tempfile::TempDir,
 }
@@ -71,6 +74,7 @@ impl World {
             fleet,
             clock,
             policy: Policy::default(),
+            shelf: None,
             bays: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
         }
@@ -117,7 +121,7 @@ impl World {
             bays: self.bays.clone(),
             trust: self.trust(),
             profile: example_profile(),
-            shelf: None,
+            shelf: self.shelf.clone(),
             policy: self.policy.clone(),
             clock: self.clock.clone(),
         });

@@ -240,9 +240,20 @@ fn challenge_sign(subject: &Subject<'_>) -> Option<Sign> {
     })
 }
 
-/// `iat` (else `nbf`) and `exp` of a JWT or of JSON in base64; its signature is not looked
-/// at.
+/// `iat` (else `nbf`) and `exp` of a JWT or of JSON in base64.
 fn dates_inside(challenge: &str) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
+    let claims = claims_inside(challenge)?;
+    let time = |key: &str| {
+        let seconds = claims.get(key)?;
+        let whole = seconds.as_i64().or_else(|| seconds.as_f64().map(|seconds| seconds as i64))?;
+        Timestamp::from_second(whole).ok()
+    };
+    let (begins, ends) = (time("iat").or_else(|| time("nbf")), time("exp"));
+    (begins.is_some() || ends.is_some()).then_some((begins, ends))
+}
+
+/// What a JWT says, or JSON in base64; a signature is not looked at.
+pub(in crate::wire::profile) fn claims_inside(challenge: &str) -> Option<serde_json::Value> {
     if challenge.len() > MOST_OF_A_CHALLENGE {
         return None;
     }
@@ -252,14 +263,7 @@ fn dates_inside(challenge: &str) -> Option<(Option<Timestamp>, Option<Timestamp>
         [_, claims, _] => claims,
         _ => return None,
     };
-    let claims: serde_json::Value = serde_json::from_slice(&decode(body)?).ok()?;
-    let time = |key: &str| {
-        let seconds = claims.get(key)?;
-        let whole = seconds.as_i64().or_else(|| seconds.as_f64().map(|seconds| seconds as i64))?;
-        Timestamp::from_second(whole).ok()
-    };
-    let (begins, ends) = (time("iat").or_else(|| time("nbf")), time("exp"));
-    (begins.is_some() || ends.is_some()).then_some((begins, ends))
+    serde_json::from_slice(&decode(body)?).ok()
 }
 
 /// Base64 in either alphabet, padded or not.

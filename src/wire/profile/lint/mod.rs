@@ -33,6 +33,7 @@ mod types;
 mod wifi;
 
 pub(in crate::wire::profile) use acme::product_attests;
+pub(super) use age::claims_inside;
 pub use age::{ExportAge, export_age};
 pub use context::{DeviceContext, Installed, InstalledMdm, Job, LintContext, LintPolicy, OsVersion};
 pub use findings::{Finding, Lint, Severity, Verdict};
