@@ -4,6 +4,7 @@ use crate::workflow::methods::{self, Advice, Carrier, Case, Method, R, Reason, R
 pub use crate::workflow::methods::{
     AFTER_ENROLLMENT, BadAnswer, BadValue, CARD, Platform, Question, portal_path,
 };
+pub use crate::workflow::helpers::card as helper_card;
 use serde::Serialize;
 
 /// A requirement.

@@ -1,7 +1,7 @@
 //! `enlist enroll`: attached devices, once.
 
 use super::arguments::{EnrollArgs, Global, PolicyArgs};
-use super::compose;
+use super::{compose, helpers};
 use super::output::Output;
 use super::screen::{self, Show};
 use crate::api::view::Exit;
@@ -23,6 +23,7 @@ pub(super) async fn run(
     let answers = args.age.answers();
     let export = operations.export(&args.file, &answers, policy.longest_job())?;
     policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &export.profile)?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
     let policy = export.policy(policy, &answers);
     if let Some(warning) = export.warning(Clock::System.now()) {
         output.note(format!("warning: {warning}"));
@@ -67,6 +68,8 @@ pub(super) fn policy(
         policies_within: flags.policies_within,
         sibling: None,
         prefer: flags.prefer,
+        helpers: Vec::new(),
+        device_name: flags.name.clone(),
     };
     Ok(flags.policy(config.policy(base)?)?)
 }

@@ -35,7 +35,8 @@ pub(super) fn show(
     Ok(exit)
 }
 
-fn print(profile: &ProfileView, output: &Output) {
+/// Everything but whether it can be pushed.
+pub(super) fn print_facts(profile: &ProfileView, output: &Output) {
     output.line(output.toned(Tone::Strong, &profile.file));
     let rows = [
         ("name", profile.name.clone()),
@@ -66,6 +67,10 @@ fn print(profile: &ProfileView, output: &Output) {
         let code = warning.code.map(|c| format!("{c} ")).unwrap_or_default();
         output.line(format!("  {} {code}{}", output.toned(Tone::Person, "▲ warning"), warning.message));
     }
+}
+
+fn print(profile: &ProfileView, output: &Output) {
+    print_facts(profile, output);
     for refusal in &profile.refusals {
         let code = refusal.code.map(|c| format!("{c} ")).unwrap_or_default();
         let head = output.toned(Tone::Bad, "✖ cannot enroll:");

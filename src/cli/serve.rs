@@ -3,7 +3,7 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::screen::{self, Show};
-use super::{compose, enroll};
+use super::{compose, enroll, helpers};
 use crate::api::view::Exit;
 use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted, library_in};
 use crate::clock::Clock;
@@ -73,6 +73,7 @@ pub(super) async fn run(
         (None, None) => return Err(no_profile(&config)),
     };
     policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &export.profile)?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
     let policy = export.policy(policy, &answers);
     greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
