@@ -4,9 +4,9 @@
 
 use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
+use crate::secret::Secret;
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
-use crate::secret::Secret;
 use crate::wire::profile::SignerPin;
 use crate::wire::profile::made::{BadNetwork, WifiNetwork, WifiSecurity};
 use crate::workflow::device_name;

@@ -231,6 +231,10 @@ pub const RUNG_PROOF: Duration = Duration::from_secs(10);
 /// One lookup of an app. It is worth a remark only, so a device that is slow may keep it.
 pub const APP_LOOKUP: Duration = Duration::from_secs(5);
 
+/// A session that is still needed is used at least so often: a device drops one that was silent
+/// for a minute (3.1).
+pub const SESSION_POKE: Duration = Duration::from_secs(30);
+
 /// A wait for a person that lasts so long is worth a look into the device's log (R149).
 pub const LOG_AFTER: Duration = Duration::from_secs(60);
 

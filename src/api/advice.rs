@@ -1,10 +1,10 @@
 //! Methods and requirements for screens.
 
+pub use crate::workflow::helpers::card as helper_card;
 use crate::workflow::methods::{self, Advice, Carrier, Case, Method, R, Reason, Requirement};
 pub use crate::workflow::methods::{
     AFTER_ENROLLMENT, BadAnswer, BadValue, CARD, Platform, Question, portal_path,
 };
-pub use crate::workflow::helpers::card as helper_card;
 use serde::Serialize;
 
 /// A requirement.

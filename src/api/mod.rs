@@ -15,9 +15,9 @@ pub use crate::station::RunEnd;
 pub use crate::station::age::AgeAnswers;
 pub use crate::wire::device_log::ENROLLING as LOG_PROCESSES;
 pub use crate::wire::printable::system_words;
-pub use crate::wire::profile::{Profile, Purpose};
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
 pub use crate::wire::profile::made::WifiNetwork;
+pub use crate::wire::profile::{Profile, Purpose};
 pub use crate::workflow::device_name::check as check_device_name;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
@@ -25,7 +25,7 @@ pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{
-    Consent, Export, HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Stored, Wanted,
-    add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_helpers,
-    show_profile,
+    Consent, Export, HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Stored,
+    Wanted, add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile,
+    show_helpers, show_profile,
 };

@@ -10,8 +10,8 @@ mod removal;
 pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;
 pub use helpers::show_helpers;
-pub use removal::Consent;
 pub use library_folder::{Stored, add_profile, library_in, list_profiles, remove_profile};
+pub use removal::Consent;
 
 use super::export::Identity;
 use super::view::{

@@ -5,7 +5,9 @@
 mod profile;
 mod sarif;
 
-pub use profile::{AgeView, FindingView, HelperView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
+pub use profile::{
+    AgeView, FindingView, HelperView, LintView, PayloadView, ProfileView, RuleView, SignatureView,
+};
 pub use sarif::Sarif;
 
 use crate::device::DeviceLink;

@@ -1,9 +1,9 @@
 //! `enlist enroll`: attached devices, once.
 
 use super::arguments::{EnrollArgs, Global, PolicyArgs};
-use super::{compose, helpers};
 use super::output::Output;
 use super::screen::{self, Show};
+use super::{compose, helpers};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, RunOptions, Wanted};
 use crate::clock::Clock;
@@ -23,7 +23,8 @@ pub(super) async fn run(
     let answers = args.age.answers();
     let export = operations.export(&args.file, &answers, policy.longest_job())?;
     policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &export.profile)?;
-    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
+    policy.helpers =
+        helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
     let policy = export.policy(policy, &answers);
     if let Some(warning) = export.warning(Clock::System.now()) {
         output.note(format!("warning: {warning}"));

@@ -62,5 +62,8 @@ fn print(helper: &HelperView, output: &Output) {
         output.line(format!("  {} {code} {message}", output.toned(Tone::Quiet, "· lint")));
     }
     let kind = helper.kind.name();
-    output.line(format!("  {} is pushed before the enrollment profile ({kind})", output.toned(Tone::Good, "✔")));
+    output.line(format!(
+        "  {} is pushed before the enrollment profile ({kind})",
+        output.toned(Tone::Good, "✔")
+    ));
 }

@@ -3,8 +3,8 @@
 use super::arguments::{Global, PatientDeviceArg, RemoveArgs};
 use super::compose;
 use super::output::{Output, Tone};
-use crate::api::{Consent, OperationError};
 use crate::api::view::{Exit, InstalledOn};
+use crate::api::{Consent, OperationError};
 use crate::config::Environment;
 use std::io::{self, BufRead, IsTerminal};
 

@@ -3,8 +3,8 @@
 use super::arguments::{Global, LogArgs};
 use super::compose;
 use super::output::Output;
-use crate::api::{LOG_PROCESSES, OperationError};
 use crate::api::view::Exit;
+use crate::api::{LOG_PROCESSES, OperationError};
 use crate::config::Environment;
 
 pub(super) async fn run(

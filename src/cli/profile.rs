@@ -46,7 +46,7 @@ pub(super) fn print_facts(profile: &ProfileView, output: &Output) {
         ("identity by", profile.identity.map(str::to_uppercase)),
         ("MDM server", profile.server.clone()),
         ("push topic", profile.topic.clone()),
-        ("SHA-256", Some(profile.sha256.clone())),
+        ("SHA-256", Some(profile.sha256.clone()).filter(|digest| !digest.is_empty())),
         ("signature", Some(signature(&profile.signature))),
         ("signer", profile.signature.signer_sha256.as_ref().map(|_| signer(&profile.signature))),
         ("age", profile.age.as_ref().map(|age| age.countdown.clone())),

@@ -73,7 +73,8 @@ pub(super) async fn run(
         (None, None) => return Err(no_profile(&config)),
     };
     policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &export.profile)?;
-    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
+    policy.helpers =
+        helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
     let policy = export.policy(policy, &answers);
     greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {

@@ -74,7 +74,7 @@ pub struct Settings {
     pub install_takes: Span,
     /// Failures of silent installs, in order; afterwards they succeed.
     pub install_errors: Vec<InstallError>,
-    /// What `profiled` writes to the device's log while it installs silently.
+    /// What `profiled` writes to the device's log at a push.
     pub install_logs: Vec<String>,
     /// How the queueing of a profile is answered (4.5, which one is unconfirmed).
     pub queue_reply: QueueReply,

@@ -82,6 +82,9 @@ impl State {
     /// The decision of 4.5 on pushed bytes.
     pub(super) fn push(&mut self, bytes: &[u8], silently: bool) -> Push {
         self.counters.pushes_received += 1;
+        for line in self.settings.install_logs.clone() {
+            self.log("profiled", &line);
+        }
         let profile = match installer::parse(bytes) {
             Ok(profile) => profile,
             Err(causes) => {
@@ -180,9 +183,6 @@ impl State {
 
     /// The end of a silent install: done, or the chain.
     pub(super) fn finish_silent_install(&mut self, profile: DeviceProfile) -> Reply {
-        for line in self.settings.install_logs.clone() {
-            self.log("profiled", &line);
-        }
         let outcome = self.installation_check(&profile).and_then(|()| self.network_check(&profile));
         match outcome {
             Ok(()) => {

@@ -138,12 +138,7 @@ fn certificates_in(bytes: &[u8], path: &Path) -> Result<Option<Vec<X509>>, Helpe
     Ok(X509::from_der(bytes).ok().map(|one| vec![one]))
 }
 
-fn judged(
-    bytes: &[u8],
-    path: &Path,
-    anchors: &TrustAnchors,
-    now: Timestamp,
-) -> Result<Helper, HelperError> {
+fn judged(bytes: &[u8], path: &Path, anchors: &TrustAnchors, now: Timestamp) -> Result<Helper, HelperError> {
     let profile = library::load_bytes(bytes, path, Purpose::Any, anchors, now)?;
     // Whatever forbids an enrollment forbids a helper too, but that it enrolls nobody.
     if let Some(refusal) = profile.enrollment_refusals().iter().find(|r| r.code() != Some("L11")) {

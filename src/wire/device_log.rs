@@ -16,29 +16,33 @@ pub const ENROLLING: [&str; 10] = [
 
 /// XPC's words for a connection that broke. Every process has some of them, so they count only
 /// where an enrolling one writes them.
-const XPC: [&str; 4] =
-    ["xpc_type_error", "connection invalid", "connection interrupted", "connection error"];
+const XPC: [&str; 4] = ["xpc_type_error", "connection invalid", "connection interrupted", "connection error"];
 
 /// Codes of NSURLErrorDomain that mean: no network, or nobody there.
 const NO_NETWORK: [&str; 5] = ["-1001", "-1003", "-1004", "-1005", "-1009"];
 
-/// What a line says of the device's network, as a sentence for a person (R149). Holds nothing
-/// of the line: lines hold identifiers and addresses.
-pub fn network_sign(line: &str) -> Option<&'static str> {
+/// What a line says of the device's network (R149).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkSign {
+    /// XPC connections break.
+    Xpc,
+    /// Connections to servers fail.
+    Connections,
+}
+
+/// What a line says of the device's network, if anything. Nothing of the line is kept: lines
+/// hold identifiers and addresses.
+pub fn network_sign(line: &str) -> Option<NetworkSign> {
     let (process, text) = parts(line)?;
     if !ENROLLING.contains(&process) {
         return None;
     }
     let lower = text.to_lowercase();
     if lower.contains("xpc") && XPC.iter().any(|sign| lower.contains(sign)) {
-        return Some(
-            "The device's log shows XPC connection errors: it does not reach Apple or the MDM server (R149).",
-        );
+        return Some(NetworkSign::Xpc);
     }
     let url_error = lower.contains("nsurlerrordomain") && NO_NETWORK.iter().any(|code| lower.contains(code));
-    url_error.then_some(
-        "The device's log shows failing connections: it does not reach Apple or the MDM server (R149).",
-    )
+    url_error.then_some(NetworkSign::Connections)
 }
 
 /// Process and text of `Mar  2 08:00:00 Name process(library)[123] <Notice>: text`.
@@ -55,7 +59,8 @@ mod tests {
 
     #[test]
     fn only_network_trouble_of_an_enrolling_process_is_a_sign() {
-        let line = |process: &str, text: &str| format!("Mar  2 08:00:00 iPhone {process}[77] <Error>: {text}");
+        let line =
+            |process: &str, text: &str| format!("Mar  2 08:00:00 iPhone {process}[77] <Error>: {text}");
         for (process, text, is_sign) in [
             ("teslad", "XPC_TYPE_ERROR Connection invalid", true),
             ("profiled(ManagedConfiguration)", "XPC connection interrupted", true),

@@ -92,7 +92,8 @@ impl HelperName {
     }
 }
 
-const NEXT: &str = "On the device: Settings > Profile Downloaded > Install, enter the passcode, Install, Done.";
+const NEXT: &str =
+    "On the device: Settings > Profile Downloaded > Install, enter the passcode, Install, Done.";
 const ROOTS_NEXT: &str = "On the device: Settings > Profile Downloaded > Install, enter the passcode, Install, Done; then Settings > General > About > Certificate Trust Settings: switch the certificates on.";
 
 /// The taps of R24 without Trust, which only an MDM payload asks for (R26).
@@ -154,7 +155,10 @@ pub fn misfit(helper: &Profile, profile: Option<&Profile>, others: &[Arc<Profile
         return Some(format!("{name} has the identifier of the enrollment profile, which would replace it"));
     }
     others.iter().any(|other| same(other)).then(|| {
-        format!("{name} has the identifier of another helper ({}): one would replace the other", helper.identifier())
+        format!(
+            "{name} has the identifier of another helper ({}): one would replace the other",
+            helper.identifier()
+        )
     })
 }
 
@@ -342,7 +346,10 @@ mod tests {
         let both = [StepId::PushHelper, StepId::WaitForHelper];
         let steps = [&both[..], &both, &[StepId::Install, StepId::WaitForPerson, StepId::Verify]].concat();
         assert_eq!(case.plan().steps(), steps);
-        assert_eq!(case.plan().reason(), "first the certificate profile \"Root certificates\", then the Wi-Fi profile \"Wi-Fi Bench\"");
+        assert_eq!(
+            case.plan().reason(),
+            "first the certificate profile \"Root certificates\", then the Wi-Fi profile \"Wi-Fi Bench\""
+        );
         case.has(&roots());
         assert_eq!(case.errand(), push(&network("Bench")));
         case.has(&network("Bench"));
@@ -442,7 +449,10 @@ mod tests {
             let verdict = HelperName::of(&helper).waits();
             assert_eq!(verdict.outcome, Outcome::WaitingForPerson);
             let steps = card(verdict.next.as_deref()).unwrap();
-            assert!(steps.iter().all(|step| !step.contains("Trust\"") && !step.contains("tap Trust")), "{steps:?}");
+            assert!(
+                steps.iter().all(|step| !step.contains("Trust\"") && !step.contains("tap Trust")),
+                "{steps:?}"
+            );
         }
         assert_eq!(card(Outcome::WaitingForPerson.next()), None);
         assert_eq!(kind(&enrollment()), HelperKind::Other);

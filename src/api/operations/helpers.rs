@@ -55,8 +55,9 @@ pub fn show_helpers(
         }
         let file = file.display().to_string();
         let mut profile = ProfileView::new(&file, &helper.profile, now);
-        // It is not to enroll anybody.
+        // It is not to enroll anybody; and its digest would let its password be guessed at.
         profile.refusals.clear();
+        profile.sha256.clear();
         let findings = helper.findings.iter().map(|finding| LintView::new(&file, finding)).collect();
         Ok(HelperView { kind, findings, profile })
     };
@@ -67,7 +68,7 @@ fn agree(helpers: &[Helper], profile: Option<&Profile>) -> Result<(), OperationE
     for (n, helper) in helpers.iter().enumerate() {
         let before: Vec<_> = helpers[..n].iter().map(|other| other.profile.clone()).collect();
         if let Some(reason) = misfit(&helper.profile, profile, &before) {
-            let said = sentence(&format!("{}: {reason}", helper.source.display()));
+            let said = sentence(format!("{}: {reason}", helper.source.display()));
             return Err(OperationError::new(Exit::Usage, said, "Leave it out, or give another one."));
         }
     }
@@ -83,9 +84,11 @@ impl From<HelperError> for OperationError {
             HelperError::PrivateKey { .. } | HelperError::Certificate { .. } => {
                 Self::new(Exit::Usage, said, "Give the certificate alone, in PEM or DER form.")
             }
-            HelperError::Write { .. } => {
-                Self::new(Exit::Usage, said, "Check the folder: its owner, its rights, the space on its disk.")
-            }
+            HelperError::Write { .. } => Self::new(
+                Exit::Usage,
+                said,
+                "Check the folder: its owner, its rights, the space on its disk.",
+            ),
             HelperError::Making(_) => Self::new(Exit::Failed, said, "Report this."),
         }
     }

@@ -4,7 +4,6 @@ use super::{Operations, not_listed, spent};
 use crate::api::OperationError;
 use crate::api::view::{DeviceView, Exit, InstalledOn, InstalledView};
 use crate::device::DeviceLink;
-use crate::device::facts::Facts;
 use crate::journal::{HistoryFilter, JournalReader};
 use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::printable::printable;
@@ -55,8 +54,13 @@ impl Operations {
         };
         match care(profile, &facts, self.enrolled_by(&link, identifier)) {
             Care::Free => {}
-            Care::Locked { sentence, next } => return Err(OperationError::new(Exit::Refused, sentence, next)),
-            Care::Confirm => agreed(&link, profile, &facts, &consent)?,
+            Care::Locked { sentence, next } => {
+                return Err(OperationError::new(Exit::Refused, sentence, next));
+            }
+            Care::Confirm => {
+                let known_by = facts.serial.as_deref().unwrap_or(link.udid().as_str());
+                agreed(profile, known_by, &consent)?;
+            }
         }
         let removal = async {
             let mut earned = self.earn(&link, person_within, tell).await?;
@@ -94,30 +98,61 @@ fn no_such(link: &DeviceLink, identifier: &str, listed: &[InstalledProfile]) -> 
     OperationError::new(Exit::Usage, sentence, next)
 }
 
-/// Asks twice; the second question cannot be answered by somebody who did not look.
-fn agreed(
-    link: &DeviceLink,
-    profile: &InstalledProfile,
-    facts: &Facts,
-    consent: &Consent<'_>,
-) -> Result<(), OperationError> {
+/// Asks twice; the second question cannot be answered by somebody who did not look. `known_by`:
+/// what stands on the device, such as its serial number.
+fn agreed(profile: &InstalledProfile, known_by: &str, consent: &Consent<'_>) -> Result<(), OperationError> {
     let what = printable(profile.display_name.as_deref().unwrap_or(&profile.identifier));
     let sentence = format!(
         "\"{what}\" manages this device, or seems to: without it the device leaves its MDM and loses what that installed."
     );
-    let serial = facts.serial.as_deref().unwrap_or(link.udid().as_str());
-    let last: String = serial.chars().skip(serial.chars().count().saturating_sub(4)).collect();
+    let last: String = known_by.chars().skip(known_by.chars().count().saturating_sub(4)).collect();
     let yes = match consent {
         Consent::Given => true,
         Consent::Ask(ask) => {
             ask(&format!("{sentence} Remove it? [yes]"), "yes")
-                && ask(&format!("To be sure, the last four characters of {}:", printable(serial)), &last)
+                && ask(&format!("To be sure, the last four characters of {}:", printable(known_by)), &last)
         }
         Consent::Nobody => {
             let next = "Give --yes to remove it nevertheless.";
             return Err(OperationError::new(Exit::Refused, sentence, next));
         }
     };
-    let stays = || OperationError::new(Exit::Refused, "The profile stays on the device.", "Nothing was changed.");
+    let stays =
+        || OperationError::new(Exit::Refused, "The profile stays on the device.", "Nothing was changed.");
     if yes { Ok(()) } else { Err(stays()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn a_person_has_to_agree_twice() {
+        let profile = InstalledProfile {
+            identifier: "com.example.mdm".into(),
+            uuid: String::new(),
+            display_name: Some("Management".into()),
+            organization: None,
+            description: None,
+            version: 1,
+            removal_disallowed: false,
+        };
+        for (answers, agrees, asked) in
+            [(vec!["yes", "WXYZ"], true, 2), (vec!["yes", "yes"], false, 2), (vec!["no", "WXYZ"], false, 1)]
+        {
+            let questions = Mutex::new(Vec::new());
+            let ask = |question: &str, expected: &str| {
+                let mut questions = questions.lock().unwrap();
+                questions.push(question.to_owned());
+                answers[questions.len() - 1] == expected
+            };
+            let result = agreed(&profile, "F7TLWXYZ", &Consent::Ask(&ask));
+            let questions = questions.lock().unwrap();
+            assert_eq!((result.is_ok(), questions.len()), (agrees, asked), "{answers:?} {questions:?}");
+            assert!(questions[0].contains("\"Management\""), "{questions:?}");
+        }
+        assert!(agreed(&profile, "F7TLWXYZ", &Consent::Nobody).is_err());
+        assert!(agreed(&profile, "F7TLWXYZ", &Consent::Given).is_ok());
+    }
 }

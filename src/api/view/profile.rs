@@ -27,7 +27,7 @@ pub struct ProfileView {
     pub server: Option<String>,
     /// Push topic.
     pub topic: Option<String>,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; empty for helpers, whose passwords it would let be guessed at.
     pub sha256: String,
     /// Payloads in file order.
     pub payloads: Vec<PayloadView>,

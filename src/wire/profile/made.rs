@@ -187,7 +187,8 @@ impl WifiNetwork {
 /// # Errors
 /// OpenSSL fails.
 pub fn certificates(certificates: &[X509]) -> Result<Vec<u8>, ErrorStack> {
-    let mut all = certificates.iter().map(|c| Ok((c.to_der()?, c))).collect::<Result<Vec<_>, ErrorStack>>()?;
+    let mut all =
+        certificates.iter().map(|c| Ok((c.to_der()?, c))).collect::<Result<Vec<_>, ErrorStack>>()?;
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     all.dedup_by(|(one, _), (other, _)| one == other);
     let identifier = format!("{MADE}roots");
@@ -347,7 +348,8 @@ mod tests {
         let mut kinds: Vec<_> =
             load(&made).payloads().iter().map(|p| (p.payload_type.clone(), p.display_name.clone())).collect();
         kinds.sort();
-        let expected = [("com.apple.security.pkcs1", "Bench Intermediate"), ("com.apple.security.root", "Bench Root")];
+        let expected =
+            [("com.apple.security.pkcs1", "Bench Intermediate"), ("com.apple.security.root", "Bench Root")];
         assert_eq!(kinds, expected.map(|(kind, name)| (kind.to_owned(), Some(name.to_owned()))));
     }
 
@@ -377,7 +379,9 @@ mod tests {
         assert!(bad(|n| n.password = None).contains("\"wpa2\" needs a password"));
         let short = bad(|n| n.password = Some("short".to_owned().into()));
         assert!(short.contains("8 to 63") && short.contains("has 5 characters"), "{short}");
-        let wep = |n: &mut WifiNetwork| (n.security, n.password) = (WifiSecurity::Wep, Some("abc".to_owned().into()));
+        let wep = |n: &mut WifiNetwork| {
+            (n.security, n.password) = (WifiSecurity::Wep, Some("abc".to_owned().into()))
+        };
         assert!(bad(wep).contains("10 or 26"));
         assert!(bad(|n| n.ssid = "a\nb".into()).contains("control"));
         assert_eq!(WifiNetwork { password: Some("0a".repeat(32).into()), ..bench() }.check(), Ok(()));

@@ -106,7 +106,11 @@ pub(in crate::workflow) fn check_template(template: &str) -> Result<String, Stri
 ///
 /// # Errors
 /// In words: an unknown or broken variable, or an empty template.
-pub(in crate::workflow) fn render_name(template: &str, device_type: &str, serial: &str) -> Result<String, String> {
+pub(in crate::workflow) fn render_name(
+    template: &str,
+    device_type: &str,
+    serial: &str,
+) -> Result<String, String> {
     let name = template.replace("{{DEVICETYPE}}", device_type).replace("{{SERIAL}}", serial);
     if name.contains("{{") || name.contains("}}") {
         return Err("the only variables are {{DEVICETYPE}} and {{SERIAL}}".into());

@@ -8,9 +8,9 @@ use crate::device::facts::SetupState;
 use crate::wire::profile::Profile;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, StepResult};
+use crate::workflow::failure::Failure;
 use crate::workflow::helpers::{self, HelperName};
 use crate::workflow::outcome::{Class, Outcome, Verdict};
-use crate::workflow::failure::Failure;
 use jiff::Timestamp;
 use std::sync::Arc;
 

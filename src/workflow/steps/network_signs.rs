@@ -3,14 +3,25 @@
 
 use super::inspect::Inspection;
 use crate::device::services::ready_made::DeviceLog;
+use crate::device::{NetworkSign, network_sign};
 use crate::limits::{LOG_LINES, LOG_LOOK};
-use crate::wire::device_log::network_sign;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::failure::Failure;
 use crate::workflow::outcome::{Class, Verdict};
 use std::future::pending;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+
+fn words(sign: NetworkSign) -> &'static str {
+    match sign {
+        NetworkSign::Xpc => {
+            "The device's log shows XPC connection errors: it does not reach Apple or the MDM server (R149)."
+        }
+        NetworkSign::Connections => {
+            "The device's log shows failing connections: it does not reach Apple or the MDM server (R149)."
+        }
+    }
+}
 
 /// A log that is followed once it is worth it.
 pub(super) struct Watch {
@@ -44,7 +55,7 @@ impl Watch {
             match log.next().await.as_deref().map(network_sign) {
                 Ok(Some(sign)) => {
                     self.log = None;
-                    return sign;
+                    return words(sign);
                 }
                 Ok(None) => {}
                 Err(_) => self.log = None,

@@ -5,9 +5,9 @@
 //! changes of the profile list and read it every two seconds all the same.
 
 use super::inspect::Inspection;
-use crate::device::services::notification_proxy::NotificationProxy;
 use super::network_signs;
-use crate::limits::{LOG_AFTER, PROFILE_POLL};
+use crate::device::services::notification_proxy::NotificationProxy;
+use crate::limits::{LOG_AFTER, PROFILE_POLL, SESSION_POKE};
 use crate::wire::profile::Profile;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, StepResult};
@@ -16,7 +16,7 @@ use crate::workflow::outcome::Outcome;
 use crate::workflow::plan::grace_after;
 use jiff::Timestamp;
 use std::future::pending;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Shows `state` meanwhile. True if the profile arrived; false if `until` passed without it.
 pub(super) async fn run(
@@ -53,12 +53,17 @@ pub(super) async fn until_listed(
 ) -> Result<bool, Break> {
     let mut news = listen(inspection).await;
     let mut log = network_signs::Watch::after(LOG_AFTER);
+    let mut poked = Instant::now();
     loop {
         if inspection.lists(profile).await? {
             return Ok(true);
         }
         if run.job.clock.now() >= grace_after(until) {
             return Ok(false);
+        }
+        if poked.elapsed() >= SESSION_POKE {
+            poked = Instant::now();
+            inspection.keep_session().await;
         }
         log.open_if_due(inspection).await;
         tokio::select! {
