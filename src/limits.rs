@@ -231,6 +231,17 @@ pub const RUNG_PROOF: Duration = Duration::from_secs(10);
 /// One lookup of an app. It is worth a remark only, so a device that is slow may keep it.
 pub const APP_LOOKUP: Duration = Duration::from_secs(5);
 
+/// A session that is still needed is used at least so often: a device drops one that was silent
+/// for a minute (3.1).
+pub const SESSION_POKE: Duration = Duration::from_secs(30);
+
+/// A wait for a person that lasts so long is worth a look into the device's log (R149).
+pub const LOG_AFTER: Duration = Duration::from_secs(60);
+
+/// A look into the log after a push failed for the network's reasons: what the device wrote
+/// just before comes at once, and what it tries again shows within seconds.
+pub const LOG_LOOK: Duration = Duration::from_secs(3);
+
 /// A device that no mux serves, for no reason that shows, is left to its person this long:
 /// most are locked, and are unlocked within it.
 pub const UNSERVED_PATIENCE: Duration = Duration::from_secs(30);
@@ -244,6 +255,9 @@ pub const GLANCE: Duration = Duration::from_secs(8);
 
 /// Pause before the second try of something that should not happen.
 pub const RETRY_ONCE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Lines of a device's log that one look reads; a busy device writes a hundred in a second.
+pub const LOG_LINES: usize = 50_000;
 
 /// Longest record of a device's log, in bytes. Real ones are below a kilobyte; the crate that
 /// reads them grows with a record that never ends.

@@ -1,5 +1,6 @@
 //! Methods and requirements for screens.
 
+pub use crate::workflow::helpers::card as helper_card;
 use crate::workflow::methods::{self, Advice, Carrier, Case, Method, R, Reason, Requirement};
 pub use crate::workflow::methods::{
     AFTER_ENROLLMENT, BadAnswer, BadValue, CARD, Platform, Question, portal_path,

@@ -14,15 +14,18 @@ pub mod view;
 
 pub use crate::station::RunEnd;
 pub use crate::station::age::AgeAnswers;
+pub use crate::wire::device_log::ENROLLING as LOG_PROCESSES;
 pub use crate::wire::printable::system_words;
-pub use crate::wire::profile::Purpose;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
+pub use crate::wire::profile::made::WifiNetwork;
+pub use crate::wire::profile::{Profile, Purpose};
+pub use crate::workflow::device_name::check as check_device_name;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{
-    Export, HistoryQuery, LearnOptions, LearnStep, Library, LogLines, Operations, Parts, RunOptions, Stored,
-    Wanted, history, library_in, lint_profile, lint_rules, show_profile,
+    Consent, Export, HistoryQuery, LearnOptions, LearnStep, Library, LogLines, Operations, Parts, RunOptions,
+    Stored, Wanted, history, library_in, lint_profile, lint_rules, show_helpers, show_profile,
 };

@@ -3,12 +3,16 @@
 mod bays;
 mod exports;
 mod follow;
+mod helpers;
 mod library_folder;
+mod removal;
 
 pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;
 pub(super) use exports::exit_of;
+pub use helpers::show_helpers;
 pub use library_folder::{Library, Stored, library_in};
+pub use removal::Consent;
 
 use super::export::Identity;
 use super::run::{self, FilesMet};
@@ -259,45 +263,6 @@ impl Operations {
             }
             Err(verdict) => not_listed(&link, &verdict, begun),
         })
-    }
-
-    /// Removes a profile and reads the list back.
-    ///
-    /// # Errors
-    /// As [`Operations::pair`]; the profile is not there.
-    pub async fn remove(
-        &self,
-        wanted: Option<&str>,
-        identifier: &str,
-        person_within: Duration,
-        tell: &(dyn Fn(&str) + Send + Sync),
-    ) -> Result<InstalledOn, OperationError> {
-        let link = self.desk.pick(wanted).await?;
-        let begun = Instant::now();
-        let removal = async {
-            let mut earned = self.earn(&link, person_within, tell).await?;
-            let removed = self.desk.remove(&mut earned, identifier).await?;
-            let left = self.desk.installed(&mut earned).await?;
-            Ok((earned.facts, removed, left))
-        };
-        match removal.await {
-            Ok((_, None, left)) => {
-                let shown = left.iter().map(|p| printable(&p.identifier)).collect::<Vec<_>>().join(", ");
-                let sentence =
-                    format!("The device {} has no profile {}.", link.udid(), printable(identifier));
-                let next =
-                    if left.is_empty() { "It has none at all.".into() } else { format!("It has: {shown}.") };
-                Err(OperationError::new(super::view::Exit::Usage, sentence, next))
-            }
-            Ok((facts, Some(_), left)) => {
-                let sentence =
-                    format!("{} is removed; the device no longer lists it.", printable(identifier));
-                let verdict = Verdict::from(Outcome::Attached).saying(sentence);
-                let device = DeviceView::of_link(&link, &verdict, Some(&facts), spent(begun));
-                Ok(InstalledOn { device, profiles: left.iter().map(InstalledView::new).collect() })
-            }
-            Err(verdict) => Ok(not_listed(&link, &verdict, begun)),
-        }
     }
 
     /// Follows a device's own log.

@@ -7,7 +7,9 @@ mod profile;
 mod sarif;
 
 pub use library::{LibraryProfileView, PlaceView};
-pub use profile::{AgeView, FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
+pub use profile::{
+    AgeView, FindingView, HelperView, LintView, PayloadView, ProfileView, RuleView, SignatureView,
+};
 pub use sarif::Sarif;
 
 use crate::device::DeviceLink;

@@ -6,7 +6,9 @@ use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
-use crate::api::{AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, lint_rules};
+use crate::api::{
+    AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, check_device_name, lint_rules,
+};
 use crate::config::{EnrollConfig, MuxWay};
 use crate::ids::BayName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -128,6 +130,10 @@ pub(super) struct RemoveArgs {
     pub(super) device: PatientDeviceArg,
     /// Identifier of the profile, as `enlist installed` shows it
     pub(super) identifier: String,
+    /// Remove it even if it manages the device, or seems to by its name; otherwise a terminal asks
+    /// twice, and a script is refused. A device does not say which profile manages it
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +158,8 @@ pub(super) enum ProfileCommand {
     },
     /// Check profile files against every rule, and say what to do
     Lint(LintArgs),
+    /// Show what devices get before the enrollment profile: certificates, Wi-Fi, others
+    Helpers(ShowHelpersArgs),
     /// Add an export to the station's own library
     Add(AddArgs),
     /// List the station's library, or the exports of a folder
@@ -254,6 +262,29 @@ pub(super) struct PolicyArgs {
     /// Which of the two is pushed first [default: scep]
     #[arg(long, value_name = "scep|acme", value_parser = prefer)]
     pub(super) prefer: Option<Prefer>,
+    #[command(flatten)]
+    pub(super) helpers: HelperArgs,
+    /// What a device is called before it enrolls; {{SERIAL}} and {{DEVICETYPE}} stand for its own
+    #[arg(long, value_name = "NAME", value_parser = device_name)]
+    pub(super) name: Option<String>,
+}
+
+/// What is on a device first.
+#[derive(Debug, Args)]
+pub(super) struct HelperArgs {
+    /// Profile, or certificates (PEM, DER), that are on a device before it enrolls; may be repeated,
+    /// and takes the place of those in the configuration
+    #[arg(long = "helper", value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowHelpersArgs {
+    #[command(flatten)]
+    pub(super) helpers: HelperArgs,
+    /// Write them into this folder too; they hold passwords
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
 }
 
 /// What the operator says of an export's age.
@@ -381,6 +412,10 @@ fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
         "hold" => Ok(SetupAssistant::Hold),
         _ => Err("expected push or hold".into()),
     }
+}
+
+fn device_name(text: &str) -> Result<String, String> {
+    check_device_name(text).map(|()| text.to_owned())
 }
 
 fn prefer(text: &str) -> Result<Prefer, String> {

@@ -1,9 +1,9 @@
 //! `enlist enroll`: attached devices, once.
 
 use super::arguments::{EnrollArgs, Global, PolicyArgs};
-use super::compose;
 use super::output::Output;
 use super::screen::{self, Show};
+use super::{compose, helpers};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, RunOptions, Wanted};
 use crate::clock::Clock;
@@ -25,6 +25,8 @@ pub(super) async fn run(
     let export = operations.export(&args.file, &answers, lasting)?;
     let sibling = sibling(&args.policy, &config.enroll);
     policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
+    policy.helpers =
+        helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
     let policy = export.policy(policy, &answers);
     if let Some(warning) = export.warning(Clock::System.now()) {
         output.note(format!("warning: {warning}"));
@@ -68,6 +70,7 @@ pub(super) fn policy(
         replug_within: flags.replug_within,
         policies_within: flags.policies_within,
         prefer: flags.prefer,
+        device_name: flags.name.clone(),
         ..EnrollConfig::default()
     };
     Ok(flags.policy(config.policy(base)?)?)

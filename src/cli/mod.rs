@@ -12,6 +12,7 @@ mod devices;
 mod doctor;
 mod enroll;
 mod export;
+mod helpers;
 mod history;
 mod info;
 mod installed;
@@ -92,6 +93,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Profile(ProfileCommand::Show { files, exported_at }) => {
             profile::show(&files, exported_at, global, environment, output)
         }
+        Command::Profile(ProfileCommand::Helpers(args)) => helpers::show(&args, global, environment, output),
         Command::Profile(ProfileCommand::Add(args)) => library::add(&args, global, environment, output).await,
         Command::Profile(ProfileCommand::List { folder, met }) => {
             library::list(folder.as_deref(), met, global, environment, output)

@@ -36,7 +36,8 @@ pub(super) fn show(
     Ok(exit)
 }
 
-fn print(profile: &ProfileView, output: &Output) {
+/// Everything but whether it can be pushed.
+pub(super) fn print_facts(profile: &ProfileView, output: &Output) {
     output.line(output.toned(Tone::Strong, &profile.file));
     let rows = [
         ("name", profile.name.clone()),
@@ -46,7 +47,7 @@ fn print(profile: &ProfileView, output: &Output) {
         ("identity by", profile.identity.map(str::to_uppercase)),
         ("MDM server", profile.server.clone()),
         ("push topic", profile.topic.clone()),
-        ("SHA-256", Some(profile.sha256.clone())),
+        ("SHA-256", Some(profile.sha256.clone()).filter(|digest| !digest.is_empty())),
         ("signature", Some(signature(&profile.signature))),
         ("signer", profile.signature.signer_sha256.as_ref().map(|_| signer(&profile.signature))),
         ("age", profile.age.as_ref().map(|age| age.countdown.clone())),
@@ -67,6 +68,10 @@ fn print(profile: &ProfileView, output: &Output) {
         let code = warning.code.map(|c| format!("{c} ")).unwrap_or_default();
         output.line(format!("  {} {code}{}", output.toned(Tone::Person, "▲ warning"), warning.message));
     }
+}
+
+fn print(profile: &ProfileView, output: &Output) {
+    print_facts(profile, output);
     for refusal in &profile.refusals {
         let code = refusal.code.map(|c| format!("{c} ")).unwrap_or_default();
         let head = output.toned(Tone::Bad, "✖ cannot enroll:");

@@ -3,7 +3,7 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::screen::{self, Show};
-use super::{compose, enroll};
+use super::{compose, enroll, helpers};
 use crate::api::view::Exit;
 use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted, library_in};
 use crate::clock::Clock;
@@ -78,6 +78,8 @@ pub(super) async fn run(
     };
     let sibling = enroll::sibling(&args.policy, &config.enroll);
     policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
+    policy.helpers =
+        helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
     let policy = export.policy(policy, &answers);
     greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {

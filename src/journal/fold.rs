@@ -87,6 +87,9 @@ impl Fold {
             | EventKind::ProfileChosen { .. }
             | EventKind::Waiting { .. }
             | EventKind::PushAnswered { .. }
+            | EventKind::HelperPushStarted { .. }
+            | EventKind::HelperPushAnswered { .. }
+            | EventKind::WaitingForHelper { .. }
             | EventKind::Recovering { .. }
             | EventKind::Retrying { .. } => {}
         }

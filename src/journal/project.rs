@@ -175,6 +175,9 @@ fn project(conn: &Connection, event: &Event, standing: &Standing) -> rusqlite::R
         | EventKind::ProfileChosen { .. }
         | EventKind::Waiting { .. }
         | EventKind::PushAnswered { .. }
+        | EventKind::HelperPushStarted { .. }
+        | EventKind::HelperPushAnswered { .. }
+        | EventKind::WaitingForHelper { .. }
         | EventKind::Recovering { .. }
         | EventKind::Retrying { .. } => Ok(()),
     }

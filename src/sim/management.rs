@@ -25,7 +25,7 @@ pub(super) fn initial_cloud_configuration(settings: &Settings) -> Option<Diction
             ("CloudConfigurationUIComplete", Some(Value::Boolean(true))),
             ("ConfigurationSource", Some(Value::from(2))),
             ("ConfigurationWasApplied", Some(Value::Boolean(true))),
-            ("IsMDMUnremovable", Some(Value::Boolean(false))),
+            ("IsMDMUnremovable", Some(Value::Boolean(settings.mdm_locked))),
             ("IsMandatory", Some(Value::Boolean(true))),
             ("IsSupervised", Some(Value::Boolean(true))),
             ("OrganizationMagic", string("5EED5EED-0000-4000-8000-000000000000")),

@@ -42,6 +42,8 @@ pub struct Settings {
     pub pairing: PairingPolicy,
     /// Supervised; the supervisor is the constructed identity of `fixtures/identities`.
     pub supervised: bool,
+    /// Its management cannot be removed: `IsMDMUnremovable` (4.7); for supervised devices.
+    pub mdm_locked: bool,
     /// Runs a restore system: QueryType answers `com.apple.mobile.restored` (3.2).
     pub restore_mode: bool,
     /// Lockdown Mode is on: 4021 (4.5).
@@ -72,6 +74,8 @@ pub struct Settings {
     pub install_takes: Span,
     /// Failures of silent installs, in order; afterwards they succeed.
     pub install_errors: Vec<InstallError>,
+    /// What `profiled` writes to the device's log at a push.
+    pub install_logs: Vec<String>,
     /// How the queueing of a profile is answered (4.5, which one is unconfirmed).
     pub queue_reply: QueueReply,
     /// When policies follow an enrollment.
@@ -267,6 +271,7 @@ impl Default for Settings {
             find_my_forbids_pairing: false,
             pairing: PairingPolicy::Ask,
             supervised: false,
+            mdm_locked: false,
             restore_mode: false,
             lockdown_mode: false,
             ui_install_forbidden: false,
@@ -281,6 +286,7 @@ impl Default for Settings {
             person_jitter: Span(Duration::from_millis(100)),
             install_takes: Span(Duration::ZERO),
             install_errors: Vec::new(),
+            install_logs: Vec::new(),
             queue_reply: QueueReply::Acknowledged,
             policies_after: After::Never,
             policies: 3,

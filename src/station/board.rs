@@ -108,7 +108,7 @@ impl BayState {
             let running = !matches!(event.kind, EventKind::JobEnded(_) | EventKind::Retrying { .. });
             self.standing = if running { of_mac().unwrap_or(standing) } else { standing };
             self.until = match &event.kind {
-                EventKind::Waiting { until, .. } => Some(*until),
+                EventKind::Waiting { until, .. } | EventKind::WaitingForHelper { until, .. } => Some(*until),
                 _ => None,
             };
         }
@@ -123,6 +123,7 @@ fn standing_after(kind: &EventKind) -> Option<Verdict> {
             let sentence = format!("{reason} Trying again in {} s.", pause_ms.div_ceil(1000));
             Verdict::from(state).saying(sentence).because(chain.clone())
         }
+        EventKind::WaitingForHelper { helper, .. } => helper.waits(),
         EventKind::Recovering { rung } => recovering(*rung),
         EventKind::Quarantined { bay } => Verdict::quarantined(bay),
         _ => state.into(),

@@ -10,6 +10,7 @@ pub mod board;
 pub mod desk;
 pub mod doctor;
 mod flaps;
+pub mod helpers;
 pub mod learn;
 pub mod library;
 pub mod macs;

@@ -5,6 +5,7 @@
 //! Start at [`plist_frame`], then [`lockdown`].
 
 pub mod boot_identity;
+pub mod device_log;
 pub mod fields;
 pub mod installation_proxy;
 pub mod intune_csv;

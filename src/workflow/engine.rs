@@ -103,6 +103,8 @@ pub(super) struct Run {
     looked: bool,
     unlock_deadline: Option<Instant>,
     committing: Option<Committing>,
+    /// What the device's log said of its network.
+    pub(super) network_sign: Option<&'static str>,
     /// The second try of something that should not happen is used up.
     tried_again: bool,
 }
@@ -129,6 +131,7 @@ pub async fn run(mut job: Job) -> Verdict {
         looked: false,
         unlock_deadline: None,
         committing: None,
+        network_sign: None,
         tried_again: false,
     };
     let verdict = match run.until_over().await {
@@ -338,7 +341,7 @@ impl Run {
     /// through a detach, so that another look is worth while.
     async fn climb(&mut self, link: &DeviceLink) -> Result<bool, String> {
         // It may be installing right now, and nobody looked since.
-        let unknown = self.job.memory.last_push().is_some_and(|p| p.answer.is_none()) && !self.looked;
+        let unknown = self.job.memory.unanswered() && !self.looked;
         if unknown || self.job.policy.dry_run {
             return Ok(false);
         }
@@ -408,13 +411,15 @@ impl Run {
     /// Commits an event and remembers it.
     pub(super) async fn emit(&mut self, kind: EventKind) -> Result<(), Break> {
         let at = self.job.clock.now();
-        self.looked &= !matches!(kind, EventKind::PushStarted { .. });
+        self.looked &= !matches!(kind, EventKind::PushStarted { .. } | EventKind::HelperPushStarted { .. });
         let (sink, id, event) = (self.job.sink.clone(), self.job.id, kind.clone());
         // A job waits for the disk where a crash would matter: before a push, and at its end.
         // The rest rides along in order, so that a slow disk does not slow every step.
         let done = Box::pin(async move {
             match event {
-                EventKind::PushStarted { .. } | EventKind::JobEnded(_) => sink.emit(id, event).await,
+                EventKind::PushStarted { .. }
+                | EventKind::HelperPushStarted { .. }
+                | EventKind::JobEnded(_) => sink.emit(id, event).await,
                 _ => sink.post(id, event).await,
             }
         });

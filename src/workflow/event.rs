@@ -1,5 +1,6 @@
 //! Events: the only output of a workflow. The journal keeps them, the screens follow them.
 
+use super::helpers::HelperName;
 use super::outcome::{Outcome, Verdict};
 use crate::device::Rung;
 use crate::ids::{Bay, JobId, Udid};
@@ -15,6 +16,12 @@ pub enum StepId {
     Pair,
     /// Read facts, installed profiles and supervision data.
     Inspect,
+    /// Give the device its name.
+    NameDevice,
+    /// Push a helper profile, and read it back if it is there at once.
+    PushHelper,
+    /// Wait for a helper profile: for its person, or for a lost answer to settle.
+    WaitForHelper,
     /// Push the profile.
     Install,
     /// Wait for the person to install it, or for a lost answer to settle.
@@ -31,6 +38,9 @@ impl StepId {
         match self {
             Self::Pair => "pair",
             Self::Inspect => "inspect",
+            Self::NameDevice => "name-device",
+            Self::PushHelper => "push-helper",
+            Self::WaitForHelper => "wait-for-helper",
             Self::Install => "install",
             Self::WaitForPerson => "wait-for-person",
             Self::Verify => "verify",
@@ -38,10 +48,10 @@ impl StepId {
         }
     }
 
-    /// True if a resumed job may simply do it again. Install may only after looking at the
+    /// True if a resumed job may simply do it again. A push may only after looking at the
     /// device: see the plan.
     pub fn is_repeatable(self) -> bool {
-        !matches!(self, Self::Install)
+        !matches!(self, Self::Install | Self::PushHelper)
     }
 }
 
@@ -182,6 +192,25 @@ pub enum EventKind {
         /// How.
         answer: PushAnswer,
     },
+    /// A helper profile is about to be sent. Committed before the first byte leaves, too.
+    HelperPushStarted {
+        /// Which.
+        helper: HelperName,
+    },
+    /// The device answered the push of a helper profile.
+    HelperPushAnswered {
+        /// Which.
+        helper: HelperName,
+        /// How.
+        answer: PushAnswer,
+    },
+    /// A person must install a helper profile, at the latest by `until`.
+    WaitingForHelper {
+        /// Which.
+        helper: HelperName,
+        /// Deadline.
+        until: Timestamp,
+    },
     /// Something failed and will be tried again by itself.
     Retrying {
         /// In words.
@@ -236,6 +265,9 @@ impl EventKind {
             Self::Waiting { .. } => "waiting",
             Self::PushStarted { .. } => "push-started",
             Self::PushAnswered { .. } => "push-answered",
+            Self::HelperPushStarted { .. } => "helper-push-started",
+            Self::HelperPushAnswered { .. } => "helper-push-answered",
+            Self::WaitingForHelper { .. } => "waiting-for-helper",
             Self::Retrying { .. } => "retrying",
             Self::Detached => "detached",
             Self::Reattached { .. } => "reattached",
@@ -250,10 +282,13 @@ impl EventKind {
     pub fn state(&self) -> Option<Outcome> {
         match self {
             Self::JobStarted(_) | Self::Reattached { .. } => Some(Outcome::Attached),
-            Self::StepStarted { step: StepId::Install } | Self::PushStarted { .. } => Some(Outcome::Pushing),
+            Self::StepStarted { step: StepId::Install | StepId::PushHelper }
+            | Self::PushStarted { .. }
+            | Self::HelperPushStarted { .. } => Some(Outcome::Pushing),
             Self::StepStarted { step: StepId::Verify } => Some(Outcome::Verifying),
             Self::StepStarted { step: StepId::FollowPolicies } => Some(Outcome::Enrolled),
             Self::Waiting { state, .. } => Some(*state),
+            Self::WaitingForHelper { .. } => Some(Outcome::WaitingForPerson),
             Self::Retrying { .. } | Self::Recovering { .. } => Some(Outcome::Retrying),
             Self::Quarantined { .. } => Some(Outcome::Quarantined),
             Self::Detached => Some(Outcome::DetachedMidway),

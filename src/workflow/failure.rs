@@ -218,6 +218,10 @@ fn refusal(chain: &ErrorChain, verdict: impl Fn(Class, &str) -> Verdict) -> Verd
             "Check the device's clock and its network: captive portal, TLS inspection, server certificate.";
         return verdict(Class::Server, next);
     }
+    if chain.has("WiFi", &[13000, 13001, 13002, 13003, 13004, 13005]) {
+        let next = "Check name, security and password of the network: under [wifi], or in the profile.";
+        return verdict(Class::Configuration, next);
+    }
     let family = |family: &str, range: std::ops::RangeInclusive<i64>| {
         chain.links().iter().any(|l| l.code_in(family).is_some_and(|c| range.contains(&c)))
     };

@@ -1,16 +1,24 @@
 //! What a job remembers of itself: rebuilt from its events after a restart.
 
 use super::event::{Event, EventKind, PushAnswer, StepId, StepResult};
+use super::helpers::HelperName;
 use crate::device::Rung;
 use jiff::Timestamp;
 
-/// One push of the profile.
+/// One push of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Push {
     /// When the push began.
     pub at: Timestamp,
     /// When and how the device answered; `None` if the answer was lost.
     pub answer: Option<(Timestamp, PushAnswer)>,
+}
+
+impl Push {
+    /// True if the device refused it: nothing can come of it any more.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.answer, Some((_, PushAnswer::Refused)))
+    }
 }
 
 /// A job's memory. The device's own word always outranks it.
@@ -20,6 +28,10 @@ pub struct Memory {
     pub attempts: u32,
     /// Pushes so far, oldest first.
     pub pushes: Vec<Push>,
+    /// Pushes of helper profiles so far, oldest first.
+    pub helpers: Vec<(HelperName, Push)>,
+    /// The device has its name, or refused it: once a job is enough.
+    pub named: bool,
     /// Automatic retries used up.
     pub retries: u32,
     /// Rungs of the recovery ladder taken: each at most once a job.
@@ -50,11 +62,22 @@ impl Memory {
                     push.answer = Some((at, *answer));
                 }
             }
+            EventKind::HelperPushStarted { helper } => {
+                self.helpers.push((helper.clone(), Push { at, answer: None }));
+            }
+            EventKind::HelperPushAnswered { answer, .. } => {
+                if let Some((_, push)) = self.helpers.last_mut() {
+                    push.answer = Some((at, *answer));
+                }
+            }
             EventKind::ProfileChosen { sha256, .. } => self.chosen = Some(sha256.clone()),
             EventKind::Retrying { .. } => self.retries += 1,
             EventKind::Recovering { rung } => self.rungs.push(*rung),
             EventKind::StepFinished { step: StepId::Verify, result: StepResult::Done, .. } => {
                 self.verified = true;
+            }
+            EventKind::StepFinished { step: StepId::NameDevice, result, .. } => {
+                self.named |= *result != StepResult::Failed;
             }
             _ => {}
         }
@@ -62,17 +85,28 @@ impl Memory {
 
     /// The last push, unless the device refused it.
     pub fn last_push(&self) -> Option<&Push> {
-        self.pushes.last().filter(|push| !matches!(push.answer, Some((_, PushAnswer::Refused))))
+        self.pushes.last().filter(|push| !push.is_refused())
     }
 
     /// Pushes the device did not refuse: what a policy's `pushes` counts.
     pub fn accepted_pushes(&self) -> u32 {
-        let counted = |push: &&Push| !matches!(push.answer, Some((_, PushAnswer::Refused)));
+        let counted = |push: &&Push| !push.is_refused();
         u32::try_from(self.pushes.iter().filter(counted).count()).unwrap_or(u32::MAX)
     }
 
     /// Pushes whose answer was lost.
     pub fn lost_answers(&self) -> u32 {
         u32::try_from(self.pushes.iter().filter(|push| push.answer.is_none()).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Pushes of this helper, oldest first.
+    pub fn helper_pushes(&self, helper: &HelperName) -> Vec<Push> {
+        self.helpers.iter().filter(|(name, _)| name.is(helper)).map(|(_, push)| *push).collect()
+    }
+
+    /// True if the answer to the last push of any profile is lost: the device may be installing.
+    pub fn unanswered(&self) -> bool {
+        let lost = |push: Option<&Push>| push.is_some_and(|push| push.answer.is_none());
+        lost(self.pushes.last()) || lost(self.helpers.last().map(|(_, push)| push))
     }
 }

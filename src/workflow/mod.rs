@@ -5,13 +5,16 @@
 //! then the steps.
 
 pub mod choice;
+pub mod device_name;
 pub mod engine;
 pub mod event;
 pub mod failure;
+pub mod helpers;
 pub mod mac;
 pub mod memory;
 pub mod methods;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod removal;
 mod steps;

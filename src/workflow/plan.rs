@@ -1,7 +1,9 @@
 //! The plan: what is still to do for a device, or why nothing may be done. A pure function
 //! of what was read, what was remembered, what is wanted, and the time.
 
+use super::device_name;
 use super::event::StepId;
+use super::helpers::{self, HelperName};
 use super::memory::{Memory, Push};
 use super::outcome::{Class, Outcome, Verdict};
 use super::policy::{Policy, SetupAssistant};
@@ -35,6 +37,15 @@ pub struct Situation<'a> {
 pub enum Plan {
     /// Nothing: this is how it stands.
     End(Box<Verdict>),
+    /// Something has to be done before the profile may be pushed; then plan again.
+    First {
+        /// What.
+        errand: Errand,
+        /// The steps that come before the push, this errand's among them.
+        steps: Vec<StepId>,
+        /// Why, in words.
+        reason: String,
+    },
     /// Push, then wait if the device queues it, then verify.
     Push {
         /// Why, in words.
@@ -53,12 +64,31 @@ pub enum Plan {
     Verify,
 }
 
+/// What comes before the enrollment profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Errand {
+    /// Call the device so.
+    Name(String),
+    /// Push this helper.
+    PushHelper(HelperName),
+    /// Do not push: an earlier push of this helper may still be installed until `until`.
+    WaitForHelper {
+        /// Which.
+        helper: HelperName,
+        /// Deadline.
+        until: Timestamp,
+        /// What is waited for: the person, or the device that still works.
+        state: Outcome,
+    },
+}
+
 impl Plan {
     /// Steps of this plan, in order.
     pub fn steps(&self) -> Vec<StepId> {
         match self {
             Self::End(_) => Vec::new(),
-            Self::Push { .. } => vec![StepId::Install, StepId::WaitForPerson, StepId::Verify],
+            Self::First { steps, .. } => steps.iter().copied().chain(PUSH).collect(),
+            Self::Push { .. } => PUSH.to_vec(),
             Self::Wait { .. } => vec![StepId::WaitForPerson, StepId::Verify],
             Self::Verify => vec![StepId::Verify],
         }
@@ -68,11 +98,14 @@ impl Plan {
     pub fn reason(&self) -> &str {
         match self {
             Self::End(verdict) => &verdict.sentence,
-            Self::Push { reason } | Self::Wait { reason, .. } => reason,
+            Self::First { reason, .. } | Self::Push { reason } | Self::Wait { reason, .. } => reason,
             Self::Verify => "the device lists the profile this job pushed",
         }
     }
 }
+
+/// The steps of a push.
+const PUSH: [StepId; 3] = [StepId::Install, StepId::WaitForPerson, StepId::Verify];
 
 /// True if `profile` is on the device: same identifier **and** same UUID (4.8).
 pub fn is_installed(profile: &Profile, installed: &[InstalledProfile]) -> bool {
@@ -134,7 +167,30 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         SetupState::Finished => "Setup Assistant is finished: the device asks its person",
         SetupState::Unknown => "the device does not tell whether Setup Assistant is finished",
     };
-    Plan::Push { reason: reason.into() }
+    first(situation).unwrap_or_else(|| Plan::Push { reason: reason.into() })
+}
+
+/// What has to be done before the profile may be pushed, if anything.
+fn first(situation: &Situation<'_>) -> Option<Plan> {
+    let helper = helpers::next(situation);
+    let Some(name) = device_name::due(situation) else { return helper };
+    let (steps, then) = match helper {
+        Some(Plan::First { steps, reason, .. }) => (steps, reason.replacen("first", ", then", 1)),
+        Some(end) => return Some(end),
+        None => (Vec::new(), String::new()),
+    };
+    let reason = format!("first the name \"{}\"{then}", crate::wire::printable::printable(&name));
+    let steps = std::iter::once(StepId::NameDevice).chain(steps).collect();
+    Some(Plan::First { errand: Errand::Name(name), steps, reason })
+}
+
+/// Until when an earlier push may still turn into an installed profile, and what a bay shows
+/// meanwhile; `None` if nothing is to be waited for.
+pub(super) fn wait_for(situation: &Situation<'_>, push: Option<Push>) -> Option<(Timestamp, Outcome)> {
+    let push = push.filter(|push| !push.is_refused())?;
+    let until = may_arrive_until(&push, situation.facts, situation.policy)?;
+    let state = if push.answer.is_some() { Outcome::WaitingForPerson } else { Outcome::Verifying };
+    (situation.now < grace_after(until)).then_some((until, state))
 }
 
 /// The device counts from its own queueing, we from its answer: a little later than

@@ -83,10 +83,11 @@ pub struct Policy {
     pub prefer: Prefer,
     /// Exports of the same enrollment with another kind of identity (3.3).
     pub siblings: Vec<Arc<Profile>>,
-    /// Profiles that are on the device before the enrollment profile comes, in this order:
-    /// root certificates, Wi-Fi (R72).
+    /// Profiles that are on the device before the enrollment profile comes: root certificates,
+    /// then Wi-Fi, then others, in whatever order they stand here (R42, R72).
     pub helpers: Vec<Arc<Profile>>,
-    /// What the device is called before it enrolls, so that the MDM records that name (R41).
+    /// What the device is called before it enrolls, so that the MDM records that name (R41);
+    /// a template of [`super::device_name`].
     pub device_name: Option<String>,
     /// No job begins after this: the export is too old then (3.4, L46).
     pub export_ends: Option<Timestamp>,
@@ -129,7 +130,9 @@ impl Policy {
     /// How long a job may take at most while its device stays attached: every wait for a
     /// person once, and every push.
     pub fn longest_job(&self) -> Duration {
-        self.person_within * 2 + self.accept_within * self.pushes + self.policies_within
+        let profiles = u32::try_from(self.helpers.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let waits = self.accept_within * self.pushes.saturating_mul(profiles);
+        self.person_within * 2 + waits + self.policies_within
     }
 
     /// True if the export is too old at `now`, whether that is allowed or not.

@@ -16,6 +16,7 @@ mod choice;
 mod clients;
 mod endings;
 mod export;
+mod helpers;
 mod hostile;
 mod kill;
 #[path = "../support/large_files.rs"]

@@ -4,6 +4,7 @@ use crate::station::age::Age;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{Finding, Rule};
 use crate::wire::profile::{ChainVerdict, Profile, SignatureReport};
+use crate::workflow::helpers::HelperKind;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -26,7 +27,7 @@ pub struct ProfileView {
     pub server: Option<String>,
     /// Push topic.
     pub topic: Option<String>,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; empty for helpers, whose passwords it would let be guessed at.
     pub sha256: String,
     /// Payloads in file order.
     pub payloads: Vec<PayloadView>,
@@ -38,6 +39,18 @@ pub struct ProfileView {
     pub refusals: Vec<FindingView>,
     /// How old it is; for enrollment profiles of which something tells it.
     pub age: Option<AgeView>,
+}
+
+/// A helper profile of `enlist profile helpers`, as it would be pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HelperView {
+    /// `roots`, `wifi` or `other`.
+    pub kind: HelperKind,
+    /// What the linter finds; no errors.
+    pub findings: Vec<LintView>,
+    /// The profile.
+    #[serde(flatten)]
+    pub profile: ProfileView,
 }
 
 /// The age of an export (profiles-and-enrollment.md 3.4).

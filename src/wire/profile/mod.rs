@@ -13,6 +13,7 @@ pub mod example;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod lint;
+pub mod made;
 mod outline;
 mod parts;
 mod pin;

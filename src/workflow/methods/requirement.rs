@@ -149,10 +149,6 @@ pub(super) const fn undone(rule: u16, words: &'static str, missing: &'static str
     Requirement { rule: R(rule), words, disposition: Disposition::Do(Carrier::Pending(missing)) }
 }
 
-pub(super) const fn unchecked(rule: u16, words: &'static str, missing: &'static str) -> Requirement {
-    Requirement { rule: R(rule), words, disposition: Disposition::Check(Carrier::Pending(missing)) }
-}
-
 pub(super) const fn tell(rule: u16, words: &'static str) -> Requirement {
     Requirement { rule: R(rule), words, disposition: Disposition::Advise }
 }

@@ -2,6 +2,7 @@
 //! plans it again only if the device does not list the profile.
 
 use super::inspect::Inspection;
+use super::network_signs;
 use crate::device::DeviceError;
 use crate::device::facts::SetupState;
 use crate::device::services::mcinstall::Accepted;
@@ -19,23 +20,40 @@ pub(super) async fn run(
     run.emit(EventKind::PushStarted { number }).await?;
     let profile = run.job.profile.clone();
     let answered = inspection.mcinstall.install(profile.bytes()).await;
-    let (answer, detail) = match &answered {
-        Ok(Accepted::Acknowledged) => (PushAnswer::Acknowledged, None),
-        Ok(Accepted::QueuedByError(chain)) => (PushAnswer::QueuedError, Some(chain.to_string())),
-        Err(DeviceError::Install { .. } | DeviceError::Status { .. }) => (PushAnswer::Refused, None),
-        // The answer is lost; the device may go on all the same (4.5).
-        Err(_) => return Err(answered.err().map_or_else(lost, Into::into)),
-    };
-    run.emit(EventKind::PushAnswered { number, answer }).await?;
+    if let Some(answer) = answer_of(&answered) {
+        run.emit(EventKind::PushAnswered { number, answer }).await?;
+    }
     match answered {
-        Ok(_) => Ok(((), StepResult::Done, detail)),
-        Err(error) => Err(in_setup(error.into(), inspection)),
+        Ok(accepted) => Ok(((), StepResult::Done, detail_of(&accepted))),
+        Err(error) => {
+            let broken = in_setup(error.into(), inspection);
+            Err(network_signs::explain(run, inspection, broken).await)
+        }
+    }
+}
+
+/// How the device answered; `None` if its answer is lost, and then it may go on all the same
+/// (4.5).
+pub(super) fn answer_of(answered: &Result<Accepted, DeviceError>) -> Option<PushAnswer> {
+    match answered {
+        Ok(Accepted::Acknowledged) => Some(PushAnswer::Acknowledged),
+        Ok(Accepted::QueuedByError(_)) => Some(PushAnswer::QueuedError),
+        Err(DeviceError::Install { .. } | DeviceError::Status { .. }) => Some(PushAnswer::Refused),
+        Err(_) => None,
+    }
+}
+
+/// What is worth knowing of an answer.
+pub(super) fn detail_of(accepted: &Accepted) -> Option<String> {
+    match accepted {
+        Accepted::Acknowledged => None,
+        Accepted::QueuedByError(chain) => Some(chain.to_string()),
     }
 }
 
 /// A silent install knows 4021 in its other meaning only: a payload that may come from an
 /// MDM server alone (4.5). Lockdown Mode concerns installing by hand.
-fn in_setup(broken: Break, inspection: &Inspection) -> Break {
+pub(super) fn in_setup(broken: Break, inspection: &Inspection) -> Break {
     match broken {
         Break::Failed(Failure::Final(verdict))
             if inspection.facts.setup == SetupState::Running
@@ -48,9 +66,4 @@ fn in_setup(broken: Break, inspection: &Inspection) -> Break {
         }
         other => other,
     }
-}
-
-fn lost() -> Break {
-    let reason = "the answer to the push was lost".to_owned();
-    Break::Failed(Failure::Reconnect { reason })
 }

@@ -1,8 +1,11 @@
 //! The steps of an attempt, in order.
 
 mod follow_policies;
+mod helper;
 mod inspect;
 mod install_profile;
+mod name_device;
+mod network_signs;
 mod pair;
 mod wait_for_person;
 
@@ -11,7 +14,7 @@ use super::engine::{Break, Flow, Run};
 use super::event::{EventKind, StepId, StepResult};
 use super::methods::NO_COMPANY_PORTAL;
 use super::outcome::{Outcome, Verdict};
-use super::plan::{self, Plan, Situation};
+use super::plan::{self, Errand, Plan, Situation};
 use crate::device::DeviceLink;
 use crate::device::facts::SetupState;
 use inspect::Inspection;
@@ -27,14 +30,22 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
     if let Some(chosen) = run.choice.better(&situation(run, &inspection)) {
         take(run, chosen).await?;
     }
-    let plan = plan::plan(&situation(run, &inspection));
-    run.emit(EventKind::Planned { steps: plan.steps(), reason: plan.reason().to_owned() }).await?;
+    let plan = loop {
+        let plan = plan::plan(&situation(run, &inspection));
+        run.emit(EventKind::Planned { steps: plan.steps(), reason: plan.reason().to_owned() }).await?;
+        match plan {
+            Plan::First { errand, .. } if !run.job.policy.dry_run => {
+                carry_out(run, &mut inspection, &errand).await?;
+            }
+            plan => break plan,
+        }
+    };
     match plan {
-        Plan::End(verdict) => Ok(Flow::End(end_of(*verdict, &inspection))),
+        Plan::End(verdict) => Ok(Flow::End(end_of(*verdict, run, &inspection))),
         plan if run.job.policy.dry_run => Ok(Flow::End(dry(&plan, run, &inspection))),
         Plan::Verify => verified(run, &mut inspection).await,
         Plan::Wait { until, state, .. } => wait_then_verify(run, &mut inspection, state, until).await,
-        Plan::Push { .. } => {
+        Plan::First { .. } | Plan::Push { .. } => {
             let install = async |run: &mut Run| install_profile::run(run, &mut inspection).await;
             if let Err(broken) = run.step(StepId::Install, install).await {
                 return fall_back(run, broken, &inspection).await;
@@ -45,6 +56,22 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
             }
             let until = run.after_now(run.job.policy.accept_within);
             wait_then_verify(run, &mut inspection, Outcome::WaitingForPerson, until).await
+        }
+    }
+}
+
+/// What comes before the enrollment profile; each errand leaves the plan less to do.
+async fn carry_out(run: &mut Run, inspection: &mut Inspection, errand: &Errand) -> Result<(), Break> {
+    match errand {
+        Errand::Name(name) => {
+            run.step(StepId::NameDevice, async |run| name_device::run(run, inspection, name).await).await
+        }
+        Errand::PushHelper(helper) => {
+            run.step(StepId::PushHelper, async |run| helper::push(run, inspection, helper).await).await
+        }
+        Errand::WaitForHelper { helper, until, state } => {
+            let wait = async |run: &mut Run| helper::wait(run, inspection, helper, *until, *state).await;
+            run.step(StepId::WaitForHelper, wait).await
         }
     }
 }
@@ -130,8 +157,16 @@ fn dry(plan: &Plan, run: &Run, inspection: &Inspection) -> Verdict {
 
 /// The device never says why nobody's tap led to an enrollment (protocols.md 4.5). What it
 /// lists may tell: another MDM profile is the usual reason.
-fn end_of(verdict: Verdict, inspection: &Inspection) -> Verdict {
-    if verdict.outcome != Outcome::PersonDidNotAccept || inspection.installed.is_empty() {
+fn end_of(verdict: Verdict, run: &Run, inspection: &Inspection) -> Verdict {
+    if verdict.outcome != Outcome::PersonDidNotAccept {
+        return verdict;
+    }
+    let sign = run.network_sign.map(|sign| format!(" {sign}")).unwrap_or_default();
+    let sentence = format!("{}{sign}", verdict.sentence);
+    // A helper is in no other MDM's way.
+    let of_helper = verdict.sentence != Outcome::PersonDidNotAccept.sentence();
+    let verdict = verdict.saying(sentence);
+    if of_helper || inspection.installed.is_empty() {
         return verdict;
     }
     let shown =

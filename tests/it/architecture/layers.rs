@@ -110,7 +110,16 @@ const BESIDE: &[Layer] = &[
     layer("main", &[]),
     layer(
         "config",
-        &["ids", "limits", "wire::printable", "wire::profile", "transport::usbmuxd", "workflow::policy"],
+        &[
+            "ids",
+            "limits",
+            "secret",
+            "wire::printable",
+            "wire::profile",
+            "transport::usbmuxd",
+            "workflow::device_name",
+            "workflow::policy",
+        ],
     ),
     // The composition roots.
     layer("cli::compose", ANYTHING),

@@ -131,6 +131,7 @@ fn configuration_keys() -> Vec<String> {
         let section = match key.as_str() {
             "mux" => "MuxConfig",
             "enroll" => "EnrollConfig",
+            "wifi" => "WifiConfig",
             _ => {
                 keys.push(key);
                 continue;

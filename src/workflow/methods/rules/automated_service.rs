@@ -1,7 +1,7 @@
 //! 4.D, second part: computers, waiting, names, syncs, and what goes wrong.
 
 use super::{REMARKS, SEEN, VALUED};
-use crate::workflow::methods::requirement::{Requirement, check, done, out, tell, unchecked, undone};
+use crate::workflow::methods::requirement::{Requirement, check, done, out, tell, undone};
 
 #[rustfmt::skip] // a table: one row a line
 pub(super) const RULES: &[Requirement] = &[
@@ -22,7 +22,7 @@ pub(super) const RULES: &[Requirement] = &[
     tell(146, "A platform block for all users breaks it, and the device shows Invalid Profile: block personal devices only."),
     tell(147, "Corporate is what came by this method or is listed as identifier."),
     tell(148, "Licences: each user with affinity; without, a device licence unless a licensed user uses it."),
-    unchecked(149, "The device has to reach Apple; XPC connection errors in its log mean network.", "jobs do not read the log; `enlist log` shows it"),
+    check(149, "The device has to reach Apple; XPC connection errors in its log mean network: looked for after such failures and in long waits.", "wire::device_log::network_sign", "it::helpers::a_failing_network_is_told_from_the_devices_log"),
     tell(150, "If it never begins, the profile is older than the token: edit the profile and sync."),
     tell(151, "If the legacy sign-in hangs, multifactor is on: switch it off, or use the modern one."),
     tell(152, "Affinity with federated sign-in needs WS-Trust 1.3 Username/Mixed."),
