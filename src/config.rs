@@ -2,6 +2,12 @@
 //!
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
+mod prepare;
+mod supervision;
+
+pub use prepare::PrepareConfig;
+pub use supervision::SupervisionConfig;
+
 use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
 use crate::transport::usbmuxd::MuxAddress;
@@ -30,6 +36,10 @@ pub struct Config {
     pub mux: MuxConfig,
     /// How enrollments go.
     pub enroll: EnrollConfig,
+    /// The organisation's supervision identities.
+    pub supervision: SupervisionConfig,
+    /// What devices are prepared with.
+    pub prepare: PrepareConfig,
     /// Names of bays, by the port they are.
     pub bays: BTreeMap<PortName, BayName>,
 }
@@ -159,6 +169,8 @@ impl Config {
             message: with_suggestion(error.message()),
         })?;
         config.enroll.policy(Policy::default())?;
+        config.supervision.check()?;
+        config.prepare.check(!config.supervision.identity.is_empty())?;
         Ok(config)
     }
 }

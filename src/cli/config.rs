@@ -29,6 +29,7 @@ pub(super) fn run(
         MuxWay::Usb => "usb",
     };
     compose::anchors(&config)?;
+    compose::supervisors(&config)?;
     if output.json {
         output.object(&serde_json::json!({
             "config": from,

@@ -87,6 +87,8 @@ impl Fold {
             | EventKind::ProfileChosen { .. }
             | EventKind::Waiting { .. }
             | EventKind::PushAnswered { .. }
+            | EventKind::EraseStarted
+            | EventKind::EraseAnswered { .. }
             | EventKind::Recovering { .. }
             | EventKind::Retrying { .. } => {}
         }

@@ -175,6 +175,8 @@ fn project(conn: &Connection, event: &Event, standing: &Standing) -> rusqlite::R
         | EventKind::ProfileChosen { .. }
         | EventKind::Waiting { .. }
         | EventKind::PushAnswered { .. }
+        | EventKind::EraseStarted
+        | EventKind::EraseAnswered { .. }
         | EventKind::Recovering { .. }
         | EventKind::Retrying { .. } => Ok(()),
     }

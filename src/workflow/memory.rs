@@ -1,6 +1,7 @@
 //! What a job remembers of itself: rebuilt from its events after a restart.
 
 use super::event::{Event, EventKind, PushAnswer, StepId, StepResult};
+use super::outcome::Outcome;
 use crate::device::Rung;
 use jiff::Timestamp;
 
@@ -9,8 +10,21 @@ use jiff::Timestamp;
 pub struct Push {
     /// When the push began.
     pub at: Timestamp,
+    /// As a supervisor: the device installs without asking anybody.
+    pub silent: bool,
     /// When and how the device answered; `None` if the answer was lost.
     pub answer: Option<(Timestamp, PushAnswer)>,
+}
+
+/// The one time a device was told to erase itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erase {
+    /// When that began.
+    pub at: Timestamp,
+    /// When the device answered, and whether it does; `None` if the answer was lost.
+    pub answer: Option<(Timestamp, bool)>,
+    /// It left the bus since.
+    pub left: bool,
 }
 
 /// A job's memory. The device's own word always outranks it.
@@ -28,6 +42,12 @@ pub struct Memory {
     pub chosen: Option<String>,
     /// The profile was read back: whatever happens now, the device is enrolled.
     pub verified: bool,
+    /// The device was told to erase itself.
+    pub erase: Option<Erase>,
+    /// This attempt is a supervisor's.
+    escalated: bool,
+    /// The device refused to install without a person, or refused us as its supervisor.
+    pub silence_refused: bool,
 }
 
 impl Memory {
@@ -43,8 +63,28 @@ impl Memory {
     /// Takes one event.
     pub fn take(&mut self, at: Timestamp, kind: &EventKind) {
         match kind {
-            EventKind::AttemptStarted { .. } => self.attempts += 1,
-            EventKind::PushStarted { .. } => self.pushes.push(Push { at, answer: None }),
+            EventKind::AttemptStarted { .. } => {
+                self.attempts += 1;
+                self.escalated = false;
+            }
+            EventKind::StepFinished { step: StepId::Escalate, result, .. } => {
+                self.escalated = *result == StepResult::Done;
+                self.silence_refused |= *result == StepResult::Warning;
+            }
+            EventKind::PushStarted { .. } => {
+                self.pushes.push(Push { at, silent: self.escalated, answer: None });
+            }
+            EventKind::EraseStarted => self.erase = Some(Erase { at, answer: None, left: false }),
+            EventKind::EraseAnswered { accepted } => {
+                if let Some(erase) = &mut self.erase {
+                    erase.answer = Some((at, *accepted));
+                }
+            }
+            EventKind::Waiting { state: Outcome::Erasing, .. } => {
+                if let Some(erase) = &mut self.erase {
+                    erase.left = true;
+                }
+            }
             EventKind::PushAnswered { answer, .. } => {
                 if let Some(push) = self.pushes.last_mut() {
                     push.answer = Some((at, *answer));
@@ -58,6 +98,13 @@ impl Memory {
             }
             _ => {}
         }
+    }
+
+    /// True if a push was refused when it was to be installed without a person.
+    pub fn was_silence_refused(&self) -> bool {
+        let refused =
+            |push: &Push| push.silent && matches!(push.answer, Some((_, PushAnswer::Refused)));
+        self.silence_refused || self.pushes.iter().any(refused)
     }
 
     /// The last push, unless the device refused it.

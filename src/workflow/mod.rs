@@ -6,6 +6,7 @@
 
 pub mod choice;
 pub mod engine;
+pub mod erasure;
 pub mod event;
 pub mod failure;
 pub mod mac;
@@ -14,4 +15,5 @@ pub mod methods;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod preparation;
 mod steps;

@@ -26,6 +26,8 @@ pub struct Situation<'a> {
     pub policy: &'a Policy,
     /// What this job did before.
     pub memory: &'a Memory,
+    /// The station holds a supervision identity that the device knows (R133).
+    pub supervises: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -39,6 +41,8 @@ pub enum Plan {
     Push {
         /// Why, in words.
         reason: String,
+        /// As the device's supervisor: without asking anybody (R23).
+        silently: bool,
     },
     /// Do not push: an earlier push may still be accepted until `until`.
     Wait {
@@ -58,6 +62,7 @@ impl Plan {
     pub fn steps(&self) -> Vec<StepId> {
         match self {
             Self::End(_) => Vec::new(),
+            Self::Push { silently: true, .. } => vec![StepId::Escalate, StepId::Install, StepId::Verify],
             Self::Push { .. } => vec![StepId::Install, StepId::WaitForPerson, StepId::Verify],
             Self::Wait { .. } => vec![StepId::WaitForPerson, StepId::Verify],
             Self::Verify => vec![StepId::Verify],
@@ -68,7 +73,7 @@ impl Plan {
     pub fn reason(&self) -> &str {
         match self {
             Self::End(verdict) => &verdict.sentence,
-            Self::Push { reason } | Self::Wait { reason, .. } => reason,
+            Self::Push { reason, .. } | Self::Wait { reason, .. } => reason,
             Self::Verify => "the device lists the profile this job pushed",
         }
     }
@@ -91,7 +96,7 @@ pub fn in_flight<'a>(situation: &Situation<'a>) -> Option<(&'a Push, Timestamp)>
 
 /// Decides.
 pub fn plan(situation: &Situation<'_>) -> Plan {
-    let Situation { facts, installed, profile, policy, memory, .. } = *situation;
+    let Situation { facts, installed, profile, policy, memory, supervises, .. } = *situation;
     if is_installed(profile, installed) {
         return match memory.last_push() {
             Some(_) => Plan::Verify,
@@ -103,6 +108,9 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     }
     if let Some((push, until)) = in_flight(situation) {
         let (state, reason) = match push.answer {
+            Some(_) if push.silent => {
+                (Outcome::Verifying, "the device acknowledged the profile and does not list it yet")
+            }
             Some(_) => (Outcome::WaitingForPerson, "the profile pushed before still waits on the device"),
             None => (
                 Outcome::Verifying,
@@ -119,9 +127,11 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         )));
     }
     if memory.accepted_pushes() >= policy.pushes && memory.last_push().is_some_and(|p| p.answer.is_some()) {
+        let silent = memory.last_push().is_some_and(|push| push.silent);
         return Plan::End(Box::new(match facts.setup {
-            // Nobody is asked in Setup Assistant (4.5): this is the device's own doing.
-            SetupState::Running => Verdict::failed(
+            // Nobody is asked in Setup Assistant, nor by a supervisor (4.5): this is the
+            // device's own doing.
+            setup if silent || setup == SetupState::Running => Verdict::failed(
                 Class::Device,
                 "The device acknowledged the profile and does not list it.",
                 "Restart the device and plug it in again.",
@@ -129,12 +139,14 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
             _ => Outcome::PersonDidNotAccept.into(),
         }));
     }
+    let silently = supervises && facts.setup != SetupState::Running && !memory.was_silence_refused();
     let reason = match facts.setup {
+        _ if silently => "the station is the device's supervisor: it installs without asking anybody",
         SetupState::Running => "Setup Assistant runs: the device installs silently",
         SetupState::Finished => "Setup Assistant is finished: the device asks its person",
         SetupState::Unknown => "the device does not tell whether Setup Assistant is finished",
     };
-    Plan::Push { reason: reason.into() }
+    Plan::Push { reason: reason.into(), silently }
 }
 
 /// The device counts from its own queueing, we from its answer: a little later than
@@ -150,10 +162,11 @@ fn may_arrive_until(push: &Push, facts: &Facts, policy: &Policy) -> Option<Times
         SignedDuration::try_from(wait).ok().and_then(|wait| at.checked_add(wait).ok())
     };
     match push.answer {
+        Some((at, _)) if push.silent => after(at, LOST_INSTALL_SETTLE),
         Some((at, _)) => after(at, policy.accept_within),
         // "A lost connection does not cancel the install: reconnect and look" (4.5). Only a
         // silent install goes on by itself; a queued one is replaced by the next push.
-        None if facts.setup == SetupState::Finished => None,
+        None if facts.setup == SetupState::Finished && !push.silent => None,
         None => after(push.at, LOST_INSTALL_SETTLE),
     }
 }
