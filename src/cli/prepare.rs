@@ -5,7 +5,7 @@ use super::output::Output;
 use super::screen::{self, Show};
 use super::{compose, enroll};
 use crate::api::view::Exit;
-use crate::api::{OperationError, Policy, RunOptions, Wanted};
+use crate::api::{OperationError, Policy, RunOptions, SetupAssistant, Wanted};
 use crate::clock::Clock;
 use crate::config::{Environment, PrepareConfig};
 use clap::Args;
@@ -110,7 +110,10 @@ pub(super) async fn run(
             }
             let sibling = enroll::sibling(&args.policy, &config.enroll);
             let siblings = operations.siblings(sibling, &export.profile)?;
-            let policy = export.policy(Policy { siblings, prepare: Some(preparation), ..policy }, &answers);
+            // Only while Setup Assistant runs can a device be prepared, and then it is silent.
+            let setup_assistant = SetupAssistant::Push;
+            let policy = Policy { siblings, setup_assistant, prepare: Some(preparation), ..policy };
+            let policy = export.policy(policy, &answers);
             RunOptions { wanted, profile: export.profile, shelf: None, policy, once: true }
         }
     };

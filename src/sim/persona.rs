@@ -34,6 +34,13 @@ pub struct Settings {
     pub unlocked_since_boot: bool,
     /// Activation (5.1).
     pub activation: Activation,
+    /// When a device that is not activated activates itself over its network (5.1). If not
+    /// given, it does so only after an erase, at once; bound by Find My it never does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activates_after: Option<After>,
+    /// Its activation says that it belongs to an organisation's Automated Device Enrollment:
+    /// a host must not configure it (33004, 4.7).
+    pub automated: bool,
     /// Find My is on: `com.apple.fmip IsAssociated`.
     pub find_my: bool,
     /// Find My's lock policy forbids pairing (3.6 row 2).
@@ -263,6 +270,8 @@ impl Default for Settings {
             locked: false,
             unlocked_since_boot: true,
             activation: Activation::Activated,
+            activates_after: None,
+            automated: false,
             find_my: false,
             find_my_forbids_pairing: false,
             pairing: PairingPolicy::Ask,

@@ -83,15 +83,23 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// R1: neither a job nor the station over it names the request that erases.
+/// R1: no enrollment erases. The request is made in one place, which one errand alone leads to.
 #[test]
-fn no_job_erases_a_device() {
+fn no_enrollment_erases_a_device() {
     let files: Vec<_> = ["workflow", "station"]
         .iter()
         .flat_map(|layer| files_below(&root().join("src").join(layer)))
         .collect();
     assert!(files.len() > 30, "{files:?}");
-    for file in files {
-        assert!(!std::fs::read_to_string(&file).unwrap().contains("EraseDevice"), "{}", file.display());
-    }
+    let holding = |words: &str| {
+        let text = |file: &Path| std::fs::read_to_string(file).unwrap();
+        let found = files.iter().filter(|file| text(file).contains(words));
+        found.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(holding("EraseDevice"), [""; 0]);
+    assert_eq!(holding(".erase().await"), ["erase.rs"]);
+    assert_eq!(holding("erase::attempt"), ["mod.rs"]);
+    let steps = std::fs::read_to_string(root().join("src/workflow/steps/mod.rs")).unwrap();
+    let before = steps.split("erase::attempt").next().unwrap().trim_end();
+    assert!(before.ends_with("Errand::Erase(erasure) = run.job.policy.errand.clone() {\n        return"), "{before}");
 }

@@ -62,7 +62,7 @@ fn wants_a_person(error: &DeviceError) -> bool {
     match error {
         DeviceError::Status { .. } => true,
         DeviceError::Install { chain, .. } => {
-            chain.has("Installation", &[4021, 4022, 4025]) || chain.has("Chaperone", &[29000, 29003])
+            chain.has("Installation", &[4016, 4020, 4021, 4022, 4025]) || chain.has("Chaperone", &[29000, 29003])
         }
         _ => false,
     }
