@@ -55,6 +55,9 @@ pub struct Settings {
     pub lockdown_mode: bool,
     /// A restriction forbids installing profiles by hand: 4020 (4.5).
     pub ui_install_forbidden: bool,
+    /// A supervisor's silent installs are refused (whether every system takes MDM profiles so
+    /// is unconfirmed, R23).
+    pub silent_install_forbidden: bool,
     /// A restriction forbids MDM enrollment: 12088 (4.5).
     pub enrollment_forbidden: bool,
     /// Profiles that are there already.
@@ -279,6 +282,7 @@ impl Default for Settings {
             restore_mode: false,
             lockdown_mode: false,
             ui_install_forbidden: false,
+            silent_install_forbidden: false,
             enrollment_forbidden: false,
             installed: Vec::new(),
             apps: Vec::new(),

@@ -6,7 +6,7 @@
 use crate::outcomes::{IN_SETUP, READY, World, stands};
 use crate::support::binary::{Done, Running};
 use crate::support::fleet::count;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 
 /// Back soon after an erase.
@@ -28,7 +28,11 @@ fn requests(world: &World) -> (u64, u64) {
 }
 
 fn events(world: &World) -> Vec<String> {
-    let journal = rusqlite::Connection::open(world.bench.state_dir().join("journal.sqlite3")).unwrap();
+    let path = world.bench.state_dir().join("journal.sqlite3");
+    if !path.exists() {
+        return Vec::new();
+    }
+    let journal = rusqlite::Connection::open(path).unwrap();
     let sql = "SELECT kind FROM events ORDER BY seq";
     let mut rows = journal.prepare(sql).unwrap();
     rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
@@ -92,7 +96,7 @@ fn a_refusal_is_told_and_not_tried_again() {
     let done = erase(&world, &["--yes-erase", &serial(&world)]).exits(1).only();
     assert_eq!(done["outcome"], "failed", "{done}");
     assert!(!done["chain"].as_array().unwrap().is_empty(), "{done}");
-    assert_eq!(world.sim.first()["counters"]["erasures"], 0);
+    assert_eq!(count(&world.sim.first(), "erase_requests"), 1);
 }
 
 /// "Expect EOF" (4.4): the answer may be lost, and the device erases all the same.
@@ -100,8 +104,9 @@ fn a_refusal_is_told_and_not_tried_again() {
 fn a_lost_answer_is_settled_by_a_look() {
     let fault = "faults = [{ kind = 'drop-after', request = 'EraseDevice' }]";
     let world = World::of(&format!("{QUICK}{READY}\n{fault}"));
-    let done = erase(&world, &["--yes-erase", &serial(&world)]);
-    assert_eq!(count(&world.sim.first(), "erase_requests"), 1, "{done}");
+    let done = erase(&world, &["--yes-erase", &serial(&world)]).exits(0).only();
+    stands(&done, "erased", "none", 0);
+    assert_eq!(requests(&world), (1, 1));
 }
 
 #[test]
@@ -132,21 +137,22 @@ fn kills_in_the_middle_erase_nothing_twice() {
     let serial = serial(&world);
     let args = ["erase", "--json", "-u", &world.sim.udids[0], "--yes-erase", &serial];
     let mut kills = 0;
-    // Until one of them is killed after its request; then on to the end.
-    while count(&world.sim.first(), "erase_requests") == 0 {
+    // Until one of them is killed after it wrote down that it will; then on to the end.
+    while !events(&world).iter().any(|kind| kind == "erase-started") {
         let mut running: Running = world.bench.start(&args);
         std::thread::sleep(std::time::Duration::from_millis(rng.u64(5..400)));
         running.kill();
         kills += 1;
         assert!(kills < 200, "seed {seed}: it never comes to erase");
     }
-    let open = world.run(&["history", "--json", "--open"]).exits(0).json();
+    // One killed between the journal's commit and the first byte is not sent any more: two
+    // minutes are waited for the device to begin, and then it says so.
     let done = world.bench.start(&args).within(std::time::Duration::from_secs(200)).finish();
     let last = done.only();
-    assert!(open.len() <= 1, "seed {seed}: {open:?}");
-    if open.len() == 1 {
-        assert_eq!((done.code, &last["outcome"]), (Some(0), &json!("erased")), "seed {seed}: {done}");
-        assert_eq!(requests(&world), (1, 1), "seed {seed}, {kills} kills");
+    match requests(&world) {
+        (1, 1) => assert_eq!((done.code, &last["outcome"]), (Some(0), &json!("erased")), "seed {seed}: {done}"),
+        (0, 0) => assert_eq!((done.code, &last["outcome"]), (Some(1), &json!("failed")), "seed {seed}: {done}"),
+        other => panic!("seed {seed}, {kills} kills: {other:?}"),
     }
 }
 
@@ -170,5 +176,4 @@ fn erasing() {
     let all = done.all_output();
     let place = |words: &str| all.find(words).unwrap_or_else(|| panic!("no '{words}'\n{done}"));
     assert!(place("erases itself") < place("is erased"), "{done}");
-    let _: Value = world.sim.first();
 }

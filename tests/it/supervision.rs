@@ -137,9 +137,7 @@ fn an_identity_that_expired_is_told_and_the_person_is_asked() {
 /// Whether a silent MDM install works on every system is unconfirmed (R23).
 #[test]
 fn a_device_that_refuses_the_silent_install_asks_its_person() {
-    let device = "supervised = true\naccept_after = '100ms'\n\
-        faults = [{ kind = 'error', request = 'InstallProfileSilent' }]";
-    let world = World::of(device);
+    let world = World::of("supervised = true\naccept_after = '100ms'\nsilent_install_forbidden = true");
     supervise(&world, &[SUPERVISOR], "");
     let done = world.enroll(&[]).exits(0).only();
     assert_eq!(done["outcome"], "enrolled", "{done}");

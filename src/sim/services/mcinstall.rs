@@ -32,11 +32,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(device: &Arc<Device
             let chain = device.with(|s| s.chain(&[("MCInstallationErrorDomain", 4016)]));
             Reply::error(&chain).into_plist()
         };
-        if !link.answer(reply.reply.into_plist(), trouble).await || ends {
-            break;
-        }
+        let alive = link.answer(reply.reply.into_plist(), trouble).await;
+        // Whether anybody heard the answer or not.
         if reply.erases {
             device.with(|s| s.erase());
+        }
+        if !alive || ends {
+            break;
         }
     }
 }
@@ -102,6 +104,12 @@ impl Tunnel {
             Request::EscalateResponse { signed_request } => self.check_response(device, signed_request.expose()),
             Request::ProceedWithKeybagMigration if self.escalated => Status::Acknowledged.into(),
             Request::InstallProfile { payload } => push(device, payload.expose(), false).await.into(),
+            Request::InstallProfileSilent { .. }
+                if self.escalated && device.with(|s| s.settings.silent_install_forbidden) =>
+            {
+                let chain = device.with(|s| s.chain(&[("DMCInstallationErrorDomain", 4022)]));
+                Reply::error(&chain).into()
+            }
             Request::InstallProfileSilent { payload } if self.escalated => {
                 push(device, payload.expose(), true).await.into()
             }

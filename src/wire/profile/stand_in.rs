@@ -12,16 +12,26 @@ use plist::Value;
 /// # Errors
 /// None that can be met: it is a profile as any other.
 pub fn stand_in(kind: &str, title: &str, digest: [u8; 32]) -> Result<Profile, Refusal> {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string().to_uppercase();
+    let uuid = |half: usize| {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[half * 16..][..16]);
+        // Two of them, even where both halves are the same.
+        bytes[0] ^= u8::try_from(half).unwrap_or_default();
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string().to_uppercase()
+    };
     let identifier = format!("enlist.{kind}");
+    let payload = dictionary([
+        ("PayloadIdentifier", string(format!("{identifier}.errand"))),
+        ("PayloadType", string("enlist.errand")),
+        ("PayloadUUID", string(uuid(1))),
+        ("PayloadVersion", Some(Value::from(1))),
+    ]);
     let root = dictionary([
-        ("PayloadContent", Some(Value::Array(Vec::new()))),
+        ("PayloadContent", Some(Value::Array(vec![Value::Dictionary(payload)]))),
         ("PayloadDisplayName", string(title)),
         ("PayloadIdentifier", string(identifier)),
         ("PayloadType", string("Configuration")),
-        ("PayloadUUID", string(uuid)),
+        ("PayloadUUID", string(uuid(0))),
         ("PayloadVersion", Some(Value::from(1))),
     ]);
     let file = property_list::to_xml(&Value::Dictionary(root));

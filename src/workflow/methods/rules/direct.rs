@@ -7,7 +7,7 @@ const CONTAINERS: &str = "wire::profile::tests::containers::dead_ends_are_refuse
 
 #[rustfmt::skip] // a table: one row a line
 pub(super) const RULES: &[Requirement] = &[
-    done(1, "Nothing on the device is erased: no step of a job can.", "workflow::event::StepId", "it::methods::no_enrollment_erases_a_device"),
+    done(1, "Nothing on the device is erased: no step of an enrollment does.", "workflow::event::StepId", "it::methods::no_enrollment_erases_a_device"),
     tell(2, "Only profiles made without user affinity work; the file does not show it, so confirm it when it is imported."),
     check(3, "Somebody has the device and a USB cable to the station.", "station::Station", "it::outcomes::attached"),
     done(4, "The documented host is a Mac with Apple Configurator; this station takes its part on any computer.", "workflow::engine::run", "it::main_job::f01_by_scep_enrolls_32_devices_once"),
