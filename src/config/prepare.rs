@@ -69,9 +69,7 @@ impl PrepareConfig {
         let identities = if has_identity { vec![Vec::new()] } else { Vec::new() };
         match Preparation::new(self.clone().wishes(), identities) {
             Ok(_) | Err(BadPreparation::NoOrganization) => Ok(()),
-            Err(bad) => {
-                Err(ConfigError::Value { what: "[prepare]".into(), reason: bad.to_string() })
-            }
+            Err(bad) => Err(ConfigError::Value { what: "[prepare]".into(), reason: bad.to_string() }),
         }
     }
 }

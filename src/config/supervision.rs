@@ -42,9 +42,7 @@ impl SupervisionConfig {
     /// [`ConfigError::Value`].
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         match (&self.password_file, &self.password_env) {
-            (Some(_), Some(_)) => {
-                Err(wrong("give password_file or password_env, not both".into()))
-            }
+            (Some(_), Some(_)) => Err(wrong("give password_file or password_env, not both".into())),
             (None, None) => Ok(()),
             _ if self.identity.is_empty() => Err(wrong("there is a password and no identity".into())),
             _ => Ok(()),

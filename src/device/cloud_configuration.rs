@@ -140,8 +140,7 @@ impl WantedConfiguration {
         let text = |key: &str, wanted: &Option<String>| wanted.as_deref() == found.text(key);
         let same_set = |key: &str, wanted: Vec<&[u8]>| {
             let bytes = |v: &Value| v.as_data().map(<[u8]>::to_vec).or(v.as_string().map(|s| s.into()));
-            let mut there: Vec<_> =
-                found.list(key).unwrap_or_default().iter().filter_map(bytes).collect();
+            let mut there: Vec<_> = found.list(key).unwrap_or_default().iter().filter_map(bytes).collect();
             let mut wanted: Vec<_> = wanted.into_iter().map(<[u8]>::to_vec).collect();
             there.sort();
             wanted.sort();
@@ -205,7 +204,10 @@ mod tests {
     fn each_difference_is_named_by_its_key() {
         let found = wanted().to_dictionary().expose().clone();
         let differs = |other: WantedConfiguration| other.differences(&found);
-        assert_eq!(differs(WantedConfiguration { organization: "X".into(), ..wanted() }), ["OrganizationName"]);
+        assert_eq!(
+            differs(WantedConfiguration { organization: "X".into(), ..wanted() }),
+            ["OrganizationName"]
+        );
         assert_eq!(differs(WantedConfiguration { url: None, ..wanted() }), ["ConfigurationURL"]);
         assert_eq!(differs(WantedConfiguration { skip: vec![], ..wanted() }), ["SkipSetup"]);
         assert_eq!(differs(WantedConfiguration { supervised: false, ..wanted() }), ["IsSupervised"]);

@@ -345,7 +345,8 @@ impl Run {
     /// through a detach, so that another look is worth while.
     async fn climb(&mut self, link: &DeviceLink) -> Result<bool, String> {
         // It may be installing right now, and nobody looked since.
-        let unknown = self.job.memory.erase.is_some() || self.job.memory.last_push().is_some_and(|p| p.answer.is_none()) && !self.looked;
+        let unknown = self.job.memory.erase.is_some()
+            || self.job.memory.last_push().is_some_and(|p| p.answer.is_none()) && !self.looked;
         if unknown || self.job.policy.dry_run {
             return Ok(false);
         }

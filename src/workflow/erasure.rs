@@ -159,7 +159,12 @@ mod tests {
 
     fn facts(setup: SetupState) -> Facts {
         let state = "Activated".to_owned();
-        Facts { serial: Some("F2LX1234ABCD".into()), setup, activation_state: Some(state), ..Facts::default() }
+        Facts {
+            serial: Some("F2LX1234ABCD".into()),
+            setup,
+            activation_state: Some(state),
+            ..Facts::default()
+        }
     }
 
     fn memory(events: &[(i64, EventKind)]) -> Memory {

@@ -67,11 +67,13 @@ impl Failure {
             DeviceError::ServiceAbsent { .. } | DeviceError::DeviceKey { .. } | DeviceError::Record(_) => {
                 Self::Final(device_trouble(error))
             }
-            DeviceError::File { .. } | DeviceError::Identity { .. } | DeviceError::Signing { .. } => Self::Final(Verdict::failed(
-                Class::Configuration,
-                format!("{error}."),
-                "Check the station's state folder: its owner, its rights, the space on its disk.",
-            )),
+            DeviceError::File { .. } | DeviceError::Identity { .. } | DeviceError::Signing { .. } => {
+                Self::Final(Verdict::failed(
+                    Class::Configuration,
+                    format!("{error}."),
+                    "Check the station's state folder: its owner, its rights, the space on its disk.",
+                ))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::event::{Event, EventKind, PushAnswer, StepId, StepResult};
 use super::outcome::Outcome;
+use super::second_chance;
 use crate::device::Rung;
 use jiff::Timestamp;
 
@@ -42,6 +43,8 @@ pub struct Memory {
     pub chosen: Option<String>,
     /// The profile was read back: whatever happens now, the device is enrolled.
     pub verified: bool,
+    /// When the SCEP server was first seen to answer invalidly (R153).
+    pub scep_failed: Option<Timestamp>,
     /// The device was told to erase itself.
     pub erase: Option<Erase>,
     /// This attempt is a supervisor's.
@@ -91,7 +94,12 @@ impl Memory {
                 }
             }
             EventKind::ProfileChosen { sha256, .. } => self.chosen = Some(sha256.clone()),
-            EventKind::Retrying { .. } => self.retries += 1,
+            EventKind::Retrying { chain, .. } => {
+                self.retries += 1;
+                if second_chance::is_it(chain) {
+                    self.scep_failed.get_or_insert(at);
+                }
+            }
             EventKind::Recovering { rung } => self.rungs.push(*rung),
             EventKind::StepFinished { step: StepId::Verify, result: StepResult::Done, .. } => {
                 self.verified = true;
@@ -102,8 +110,7 @@ impl Memory {
 
     /// True if a push was refused when it was to be installed without a person.
     pub fn was_silence_refused(&self) -> bool {
-        let refused =
-            |push: &Push| push.silent && matches!(push.answer, Some((_, PushAnswer::Refused)));
+        let refused = |push: &Push| push.silent && matches!(push.answer, Some((_, PushAnswer::Refused)));
         self.silence_refused || self.pushes.iter().any(refused)
     }
 

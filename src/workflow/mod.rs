@@ -16,4 +16,5 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod preparation;
+pub mod second_chance;
 mod steps;

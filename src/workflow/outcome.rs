@@ -139,7 +139,8 @@ outcomes! {
 impl Outcome {
     /// True if the job reached its goal.
     pub fn is_success(self) -> bool {
-        matches!(self, 
+        matches!(
+            self,
             Self::Enrolled
                 | Self::PoliciesSeen
                 | Self::AlreadyEnrolled

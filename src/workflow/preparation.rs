@@ -62,7 +62,9 @@ pub enum BadPreparation {
     #[error("the enrollment address must be an https address with a host")]
     Address,
     /// R53, 3.6: the address of the service that names the enrollment address.
-    #[error("this is a Profile URL, at which a station with internet asks for the enrollment address; it is no enrollment address itself")]
+    #[error(
+        "this is a Profile URL, at which a station with internet asks for the enrollment address; it is no enrollment address itself"
+    )]
     ProfileUrl,
     /// Panes.
     #[error("'{0}' is no pane of Setup Assistant")]
@@ -97,7 +99,10 @@ impl Preparation {
         let host = url.as_deref().map(address).transpose()?;
         Ok(Self {
             wanted: WantedConfiguration {
-                organization: shown("organisation", wishes.organization.ok_or(BadPreparation::NoOrganization)?)?,
+                organization: shown(
+                    "organisation",
+                    wishes.organization.ok_or(BadPreparation::NoOrganization)?,
+                )?,
                 department: text("department", wishes.department)?,
                 support_phone: text("support telephone", wishes.support_phone)?,
                 support_email: text("support mail address", wishes.support_email)?,
@@ -281,8 +286,14 @@ mod tests {
         assert_eq!(new(Wishes { supervised: true, ..wishes() }), BadPreparation::NoIdentity);
         assert_eq!(new(Wishes { allow_pairing: false, ..wishes() }), BadPreparation::ClosedToAll);
         assert_eq!(new(Wishes { organization: None, ..wishes() }), BadPreparation::NoOrganization);
-        assert_eq!(new(Wishes { organization: Some(" ".into()), ..wishes() }), BadPreparation::Text("organisation"));
-        assert_eq!(new(Wishes { skip: vec!["Si ri".into()], ..wishes() }), BadPreparation::Pane("Si ri".into()));
+        assert_eq!(
+            new(Wishes { organization: Some(" ".into()), ..wishes() }),
+            BadPreparation::Text("organisation")
+        );
+        assert_eq!(
+            new(Wishes { skip: vec!["Si ri".into()], ..wishes() }),
+            BadPreparation::Pane("Si ri".into())
+        );
         // Without supervision no supervisors are written.
         let plain = Preparation::new(wishes(), vec![vec![1]]).unwrap();
         assert!(plain.wanted.supervisors.is_empty());
@@ -294,7 +305,9 @@ mod tests {
         let running = with(SetupState::Running);
         assert_eq!(decide(&running, None), Decision::Configure);
         assert_eq!(decide(&running, Some(&[])), Decision::AlreadySo);
-        let Decision::End(verdict) = decide(&running, Some(&["SkipSetup"])) else { panic!("it would be 14002") };
+        let Decision::End(verdict) = decide(&running, Some(&["SkipSetup"])) else {
+            panic!("it would be 14002")
+        };
         assert!(verdict.sentence.contains("14002") && verdict.sentence.contains("SkipSetup"));
         let Decision::End(verdict) = decide(&with(SetupState::Finished), None) else { panic!("R47") };
         assert!(verdict.next.unwrap().contains("enlist erase"));

@@ -132,7 +132,8 @@ fn kills_in_the_middle_erase_nothing_twice() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
-    let world = World::of("reboot_takes = '1200ms'\nlatency = '5ms+5ms'\npersona = 'ready'\npairing = 'silent'");
+    let world =
+        World::of("reboot_takes = '1200ms'\nlatency = '5ms+5ms'\npersona = 'ready'\npairing = 'silent'");
     world.run(&["pair"]).exits(0);
     let serial = serial(&world);
     let args = ["erase", "--json", "-u", &world.sim.udids[0], "--yes-erase", &serial];
@@ -150,8 +151,12 @@ fn kills_in_the_middle_erase_nothing_twice() {
     let done = world.bench.start(&args).within(std::time::Duration::from_secs(200)).finish();
     let last = done.only();
     match requests(&world) {
-        (1, 1) => assert_eq!((done.code, &last["outcome"]), (Some(0), &json!("erased")), "seed {seed}: {done}"),
-        (0, 0) => assert_eq!((done.code, &last["outcome"]), (Some(1), &json!("failed")), "seed {seed}: {done}"),
+        (1, 1) => {
+            assert_eq!((done.code, &last["outcome"]), (Some(0), &json!("erased")), "seed {seed}: {done}")
+        }
+        (0, 0) => {
+            assert_eq!((done.code, &last["outcome"]), (Some(1), &json!("failed")), "seed {seed}: {done}")
+        }
         other => panic!("seed {seed}, {kills} kills: {other:?}"),
     }
 }

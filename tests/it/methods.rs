@@ -101,5 +101,8 @@ fn no_enrollment_erases_a_device() {
     assert_eq!(holding("erase::attempt"), ["mod.rs"]);
     let steps = std::fs::read_to_string(root().join("src/workflow/steps/mod.rs")).unwrap();
     let before = steps.split("erase::attempt").next().unwrap().trim_end();
-    assert!(before.ends_with("Errand::Erase(erasure) = run.job.policy.errand.clone() {\n        return"), "{before}");
+    assert!(
+        before.ends_with("Errand::Erase(erasure) = run.job.policy.errand.clone() {\n        return"),
+        "{before}"
+    );
 }

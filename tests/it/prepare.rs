@@ -50,7 +50,11 @@ fn prepared() {
     assert!(jobs.iter().any(|job| job["profile_name"].as_str().unwrap().starts_with("Prepare for Contoso")));
     let journal = std::fs::read(world.bench.state_dir().join("journal.sqlite3")).unwrap();
     assert!(!journal.windows(6).any(|w| w == b"canary"), "the address is in the journal");
-    let loud = world.bench.run_with("ENLIST_LOG", "trace", &["prepare", "--organization", "Contoso Bench", "--enrollment-url", URL]);
+    let loud = world.bench.run_with(
+        "ENLIST_LOG",
+        "trace",
+        &["prepare", "--organization", "Contoso Bench", "--enrollment-url", URL],
+    );
     assert!(!loud.all_output().contains("canary"), "the address is in the log");
 }
 

@@ -178,7 +178,8 @@ fn pkcs12_with_its_password_from_a_file_or_the_environment() {
 fn a_file_that_is_no_identity_is_refused_in_words() {
     let world = World::of("persona = 'ready'");
     let nonsense = world.bench.write("nonsense.pem", "nonsense");
-    for (file, words) in [(nonsense.as_str(), "neither PEM nor PKCS#12"), ("/nowhere/id.pem", "is not there")] {
+    for (file, words) in [(nonsense.as_str(), "neither PEM nor PKCS#12"), ("/nowhere/id.pem", "is not there")]
+    {
         supervise(&world, &[file], "");
         let said = world.run(&["enroll", &world.profile]).fails_clearly(2);
         assert!(said.contains(words), "{said}");

@@ -55,7 +55,13 @@ impl Operations {
         };
         let profile = stands_for("erase", "Erase", [0; 32])?;
         let policy = Policy { errand: Errand::Erase(erasure), ..policy };
-        Ok(RunOptions { wanted: Wanted::One(Some(udid.to_owned())), profile, shelf: None, policy, once: true })
+        Ok(RunOptions {
+            wanted: Wanted::One(Some(udid.to_owned())),
+            profile,
+            shelf: None,
+            policy,
+            once: true,
+        })
     }
 }
 
@@ -90,9 +96,7 @@ impl From<NoConsent> for OperationError {
 impl From<SupervisionError> for OperationError {
     fn from(error: SupervisionError) -> Self {
         let next = match error {
-            SupervisionError::Password(_) => {
-                "Give it in [supervision], with password_file or password_env."
-            }
+            SupervisionError::Password(_) => "Give it in [supervision], with password_file or password_env.",
             SupervisionError::OldEncryption(_) => {
                 "Convert it: openssl pkcs12 -legacy -in FILE -out identity.pem, which asks for its passwords."
             }

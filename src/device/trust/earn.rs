@@ -461,7 +461,11 @@ impl PairingRun<'_> {
             Pairing::FindMyLocked => Some(Decision::No(NotTrusted::FindMyLocked)),
             Pairing::HostVanished => Some(Decision::Again),
             answer => {
-                tracing::debug!(identity = identity.name(), ?answer, "this supervision identity is not taken");
+                tracing::debug!(
+                    identity = identity.name(),
+                    ?answer,
+                    "this supervision identity is not taken"
+                );
                 None
             }
         })

@@ -270,8 +270,7 @@ mod tests {
         let other = openssl::rsa::Rsa::generate(2048).unwrap();
         let other_key = PKey::from_rsa(other).unwrap();
         let other_pem = String::from_utf8(other_key.private_key_to_pem_pkcs8().unwrap()).unwrap();
-        let locked =
-            other_key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"right").unwrap();
+        let locked = other_key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"right").unwrap();
         let locked = format!("{certificate}{}", String::from_utf8(locked).unwrap());
         let said = |name: &str, text: &str| {
             let path = folder.path().join(name);

@@ -101,7 +101,9 @@ impl Tunnel {
                 device.with(|s| s.set_cloud_configuration(configuration.expose())).into()
             }
             Request::Escalate { supervisor_certificate } => self.escalate(device, supervisor_certificate),
-            Request::EscalateResponse { signed_request } => self.check_response(device, signed_request.expose()),
+            Request::EscalateResponse { signed_request } => {
+                self.check_response(device, signed_request.expose())
+            }
             Request::ProceedWithKeybagMigration if self.escalated => Status::Acknowledged.into(),
             Request::InstallProfile { payload } => push(device, payload.expose(), false).await.into(),
             Request::InstallProfileSilent { .. }

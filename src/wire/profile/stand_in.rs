@@ -46,7 +46,10 @@ mod tests {
     fn it_is_named_by_its_errand_and_cannot_be_pushed() {
         let of = |digest| stand_in("prepare", "Prepare for Contoso", [digest; 32]).unwrap();
         let profile = of(1);
-        assert_eq!((profile.identifier(), profile.display_name()), ("enlist.prepare", Some("Prepare for Contoso")));
+        assert_eq!(
+            (profile.identifier(), profile.display_name()),
+            ("enlist.prepare", Some("Prepare for Contoso"))
+        );
         assert_eq!(profile.file_sha256(), of(1).file_sha256());
         assert_ne!(profile.file_sha256(), of(2).file_sha256());
         assert!(!profile.enrollment_refusals().is_empty());

@@ -22,10 +22,7 @@ pub(super) async fn until_activated(run: &mut Run, trusted: &mut Earned) -> Resu
     run.step(StepId::Activate, async |run| activate(run, trusted).await).await
 }
 
-async fn activate(
-    run: &mut Run,
-    trusted: &mut Earned,
-) -> Result<((), StepResult, Option<String>), Break> {
+async fn activate(run: &mut Run, trusted: &mut Earned) -> Result<((), StepResult, Option<String>), Break> {
     trusted.facts.read_find_my(&mut trusted.session).await?;
     if trusted.facts.find_my == Some(true) {
         return Err(ended(Outcome::ActivationLocked.into()));

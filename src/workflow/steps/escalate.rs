@@ -3,10 +3,10 @@
 //! connection.
 
 use super::inspect::Inspection;
+use crate::device::DeviceError;
 use crate::device::Facts;
 use crate::device::services::mcinstall::Escalation;
 use crate::device::trust::{SupervisionIdentity, Trust};
-use crate::device::DeviceError;
 use crate::wire::printable::printable;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{StepId, StepResult};
@@ -40,12 +40,14 @@ async fn escalate(
         Ok(Escalation::CertificateRejected) => {
             (false, StepResult::Warning, asked("the device rejects the supervision identity it lists"))
         }
-        Ok(Escalation::SignatureRejected) => {
-            (false, StepResult::Warning, asked("the device rejects the signature of the supervision identity"))
-        }
-        Err(error @ (DeviceError::Install { .. } | DeviceError::Status { .. } | DeviceError::Signing { .. })) => {
-            (false, StepResult::Warning, asked(&error.to_string()))
-        }
+        Ok(Escalation::SignatureRejected) => (
+            false,
+            StepResult::Warning,
+            asked("the device rejects the signature of the supervision identity"),
+        ),
+        Err(
+            error @ (DeviceError::Install { .. } | DeviceError::Status { .. } | DeviceError::Signing { .. }),
+        ) => (false, StepResult::Warning, asked(&error.to_string())),
         Err(error) => return Err(error.into()),
     })
 }

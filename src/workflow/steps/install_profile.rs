@@ -10,6 +10,7 @@ use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, PushAnswer, StepResult};
 use crate::workflow::failure::Failure;
 use crate::workflow::outcome::{Class, Verdict};
+use crate::workflow::second_chance;
 
 pub(super) async fn run(
     run: &mut Run,
@@ -35,7 +36,10 @@ pub(super) async fn run(
     match answered {
         Ok(_) => Ok(((), StepResult::Done, detail)),
         Err(error) if silently && wants_a_person(&error) => Err(with_a_person(&error)),
-        Err(error) => Err(in_setup(error.into(), inspection)),
+        Err(error) => {
+            let broken = in_setup(error.into(), inspection);
+            Err(in_time(broken, run, inspection))
+        }
     }
 }
 
@@ -56,13 +60,32 @@ fn in_setup(broken: Break, inspection: &Inspection) -> Break {
     }
 }
 
+/// What Setup Assistant enrolls has its own way back, while there is time (R153).
+fn in_time(broken: Break, run: &Run, inspection: &Inspection) -> Break {
+    let advised = |verdict: Verdict| {
+        let (memory, now) = (&run.job.memory, run.job.clock.now());
+        match second_chance::advice(&verdict.chain, &inspection.facts, memory, now) {
+            Some(advice) => verdict.then(advice),
+            None => verdict,
+        }
+    };
+    match broken {
+        Break::Failed(Failure::Final(verdict)) => Break::Failed(Failure::Final(advised(verdict))),
+        Break::Failed(Failure::RetryLater { verdict }) => {
+            Break::Failed(Failure::RetryLater { verdict: advised(verdict) })
+        }
+        other => other,
+    }
+}
+
 /// Whether silent MDM installs by a supervisor work on every system is unconfirmed (R23): what
 /// is refused for being silent is worth a push that a person accepts. The next plan sees that.
 fn wants_a_person(error: &DeviceError) -> bool {
     match error {
         DeviceError::Status { .. } => true,
         DeviceError::Install { chain, .. } => {
-            chain.has("Installation", &[4016, 4020, 4021, 4022, 4025]) || chain.has("Chaperone", &[29000, 29003])
+            chain.has("Installation", &[4016, 4020, 4021, 4022, 4025])
+                || chain.has("Chaperone", &[29000, 29003])
         }
         _ => false,
     }

@@ -110,7 +110,16 @@ const BESIDE: &[Layer] = &[
     layer("main", &[]),
     layer(
         "config",
-        &["ids", "limits", "wire::printable", "wire::profile", "transport::usbmuxd", "workflow::policy"],
+        &[
+            "ids",
+            "limits",
+            "wire::printable",
+            "wire::profile",
+            "secret",
+            "transport::usbmuxd",
+            "workflow::policy",
+            "workflow::preparation",
+        ],
     ),
     // The composition roots.
     layer("cli::compose", ANYTHING),

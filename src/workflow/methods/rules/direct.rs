@@ -29,7 +29,7 @@ pub(super) const RULES: &[Requirement] = &[
     done(20, "The station pushes the file as management profile.", "workflow::steps::install_profile::run", "it::outcomes::enrolled"),
     tell(21, "Close Photos, iTunes and whatever else opens when a device is attached."),
     check(22, "On an unsupervised device somebody must accept the profile.", SEEN, REMARKS),
-    undone(23, "With the organisation's supervision identity a supervised device takes the profile without a tap.", "the station holds no supervision identity and does not escalate"),
+    done(23, "With the organisation's supervision identity a supervised device takes the profile without a tap.", "workflow::steps::escalate::attempt", "it::supervision::a_supervised_device_is_enrolled_without_a_tap"),
     tell(24, "Taps: unlock; Profile Downloaded > Install; passcode if asked; Install at the warning; Trust at remote management; Done."),
     check(25, "The device may ask for its passcode; one that is locked is said so before the push.", SEEN, REMARKS),
     tell(26, "Trust appears for profiles with an MDM payload only: if it does not come, the file is the wrong one."),
