@@ -52,6 +52,9 @@ pub(super) struct PrepareArgs {
     /// Address at which Setup Assistant fetches its enrollment
     #[arg(long, value_name = "URL", conflicts_with = "file")]
     enrollment_url: Option<String>,
+    /// Profile URL from the portal: this computer asks it for that address
+    #[arg(long, value_name = "URL", conflicts_with_all = ["file", "enrollment_url"])]
+    profile_url: Option<String>,
     /// The enrollment binds a user, who has 24 hours to finish it
     #[arg(long)]
     user: bool,
@@ -91,6 +94,11 @@ pub(super) async fn run(
     if args.file.is_some() {
         // The profile enrolls it: no other address is to do that a second time.
         wishes.enrollment_url = None;
+    }
+    if let Some(url) = &args.profile_url
+        && operations.ask_profile_url(url, &mut wishes).await?
+    {
+        output.note("warning: the Profile URL also names a profile of roots (trust_profile_url): install it on the devices first.".to_owned());
     }
     let preparation = operations.preparation(wishes)?;
     for remark in preparation.pane_remarks(None) {

@@ -56,6 +56,7 @@ impl PrepareConfig {
             allow_pairing: self.allow_pairing.unwrap_or(true),
             skip: self.skip,
             enrollment_url: self.enrollment_url,
+            anchors: Vec::new(),
             user: self.user.unwrap_or(false),
         }
     }

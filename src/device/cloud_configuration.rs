@@ -106,6 +106,8 @@ pub struct WantedConfiguration {
     pub skip: Vec<String>,
     /// Where Setup Assistant fetches its enrollment; holds an id of the organisation.
     pub url: Option<Secret<String>>,
+    /// AnchorCertificates, DER: whom it trusts there.
+    pub anchors: Vec<Vec<u8>>,
 }
 
 impl WantedConfiguration {
@@ -117,6 +119,7 @@ impl WantedConfiguration {
         let list = |values: Vec<Value>| (!values.is_empty()).then_some(Value::Array(values));
         Secret::new(dictionary([
             ("AllowPairing", Some(Value::Boolean(self.allow_pairing))),
+            ("AnchorCertificates", list(self.anchors.iter().cloned().map(Value::Data).collect())),
             (URL_KEYS[0], url()),
             (URL_KEYS[1], url()),
             ("IsSupervised", Some(Value::Boolean(self.supervised))),
@@ -162,6 +165,10 @@ impl WantedConfiguration {
             (URL_KEYS[0], same_url),
             ("SkipSetup", same_set("SkipSetup", self.skip.iter().map(String::as_bytes).collect())),
             (
+                "AnchorCertificates",
+                same_set("AnchorCertificates", self.anchors.iter().map(Vec::as_slice).collect()),
+            ),
+            (
                 "SupervisorHostCertificates",
                 same_set("SupervisorHostCertificates", self.supervisors.iter().map(Vec::as_slice).collect()),
             ),
@@ -185,6 +192,7 @@ mod tests {
             allow_pairing: true,
             skip: vec!["Siri".into(), "TOS".into()],
             url: Some(Secret::new("https://mdm.example/enroll?id=canary".into())),
+            anchors: vec![vec![9]],
         }
     }
 

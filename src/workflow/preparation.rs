@@ -29,6 +29,7 @@ pub struct Wishes {
     pub allow_pairing: bool,
     pub skip: Vec<String>,
     pub enrollment_url: Option<String>,
+    pub anchors: Vec<Vec<u8>>,
     pub user: bool,
 }
 
@@ -66,6 +67,9 @@ pub enum BadPreparation {
         "this is a Profile URL, at which a station with internet asks for the enrollment address; it is no enrollment address itself"
     )]
     ProfileUrl,
+    /// R53.
+    #[error("a Profile URL must be an https address that ends in MDMServiceConfig?id=... or ESProxy?id=...")]
+    NoProfileUrl,
     /// Panes.
     #[error("'{0}' is no pane of Setup Assistant")]
     Pane(String),
@@ -110,6 +114,7 @@ impl Preparation {
                 supervisors: if wishes.supervised { supervisors } else { Vec::new() },
                 allow_pairing: wishes.allow_pairing,
                 skip: wishes.skip,
+                anchors: if url.is_some() { wishes.anchors } else { Vec::new() },
                 url: url.map(Secret::new),
             },
             host,
@@ -145,6 +150,17 @@ fn address(url: &str) -> Result<String, BadPreparation> {
     match PROFILE_URL_ENDS.iter().any(|end| path.ends_with(end)) {
         true => Err(BadPreparation::ProfileUrl),
         false => Ok(crate::wire::printable::printable(host)),
+    }
+}
+
+/// Checks a Profile URL as the portal shows it (R53, 3.6).
+///
+/// # Errors
+/// [`BadPreparation::NoProfileUrl`].
+pub fn check_profile_url(url: &str) -> Result<(), BadPreparation> {
+    match address(url) {
+        Err(BadPreparation::ProfileUrl) if url.contains("?id=") => Ok(()),
+        _ => Err(BadPreparation::NoProfileUrl),
     }
 }
 
@@ -277,6 +293,14 @@ mod tests {
             "https://manage.microsoft.com/EnrollmentServer/Discovery.svc/iOS/ESProxy?id=1111",
         ] {
             assert_eq!(with_url(url).unwrap_err(), BadPreparation::ProfileUrl, "{url}");
+            assert_eq!(check_profile_url(url), Ok(()));
+        }
+        for bad in [
+            "http://a.example/MDMServiceConfig?id=1",
+            "https://a.example/MDMServiceConfig",
+            "https://a.example/x?id=1",
+        ] {
+            assert_eq!(check_profile_url(bad), Err(BadPreparation::NoProfileUrl), "{bad}");
         }
     }
 

@@ -7,7 +7,10 @@ use crate::outcomes::{IN_SETUP, READY, World, stands};
 use crate::supervision::{SUPERVISOR, supervise};
 use crate::support::binary::Done;
 use crate::support::fleet::count;
+use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::x509::X509;
 use serde_json::json;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 /// Where devices enroll; the id is the organisation's own business.
@@ -146,6 +149,64 @@ fn what_no_device_can_be_prepared_with_is_refused_before_any_is_touched() {
     assert!(said(&["--no-pairing"]).contains("supervised"));
     assert!(world.run(&["prepare"]).fails_clearly(2).contains("organisation"));
     assert_eq!(count(&world.sim.first(), "pair_requests"), 0);
+}
+
+/// A server with the two pages of 3.6; ends with the test.
+fn portal() -> (u16, X509, Vec<u8>) {
+    let (certificate, key) = crate::supervision::server_identity();
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+    acceptor.set_certificate(&certificate).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    let acceptor = acceptor.build();
+    let listener = std::net::TcpListener::bind("localhost:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let anchor = certificate.to_der().unwrap();
+    let listed = openssl::base64::encode_block(&anchor);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let Ok(mut stream) = acceptor.accept(stream) else { continue };
+            let mut request = [0; 2048];
+            let n = stream.read(&mut request).unwrap_or_default();
+            let request = String::from_utf8_lossy(&request[..n]).into_owned();
+            let body = if request.starts_with("GET /MDMServiceConfig?id=canary ") {
+                json!({ "dep_enrollment_url": URL, "dep_anchor_certs_url": format!("https://localhost:{port}/anchors") })
+            } else if request.starts_with("GET /anchors ") {
+                json!([listed])
+            } else {
+                json!({})
+            };
+            let body = body.to_string();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.shutdown();
+        }
+    });
+    (port, certificate, anchor)
+}
+
+/// R53, against a server of ours: it is no portal, but speaks as 3.6 says.
+#[test]
+fn a_profile_url_is_asked_for_the_enrollment_address() {
+    let world = World::of(IN_SETUP);
+    let (port, certificate, _) = portal();
+    let url = format!("https://localhost:{port}/MDMServiceConfig?id=canary");
+    // Nobody vouches for the server.
+    let said = prepare(&world, &["--profile-url", &url]).fails_clearly(1);
+    assert!(said.contains("localhost is not trusted") && !said.contains("canary"), "{said}");
+    let root = world.bench.write("portal.pem", certificate.to_pem().unwrap());
+    world.bench.write("enlist.toml", format!("trusted_roots = ['{root}']\n"));
+    let done = prepare(&world, &["--profile-url", &url]).exits(0);
+    stands(&done.only(), "prepared", "none", 0);
+    assert!(!done.all_output().contains("canary"), "{done}");
+    assert_eq!(configurations(&world), 1);
+    // What it answered is what a device was given.
+    let job = world.run(&["history", "--json"]).exits(0).only();
+    assert!(job["profile_name"].as_str().unwrap().contains("mdm.bench.example"), "{job}");
+    let other = format!("https://localhost:{port}/MDMServiceConfig?id=other");
+    let said = prepare(&world, &["--profile-url", &other]).fails_clearly(1);
+    assert!(said.contains("dep_enrollment_url"), "{said}");
+    let said = prepare(&world, &["--profile-url", "https://localhost/other"]).fails_clearly(2);
+    assert!(said.contains("Profile URL must be"), "{said}");
 }
 
 /// Whatever moment it is killed at, the next run looks at the device and goes on.

@@ -10,6 +10,7 @@ use openssl::hash::MessageDigest;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
+use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509NameBuilder};
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ pub(crate) const SUPERVISOR: &str =
 const ALONE: &str = "persona = 'trust-ignored'\nsupervised = true\naccept_after = 'never'";
 
 /// Another identity than the constructed one, valid between these days from now.
-pub(crate) fn identity(name: &str, from: i64, to: i64) -> (X509, PKey<Private>) {
+fn identity(name: &str, from: i64, to: i64) -> (X509, PKey<Private>) {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut subject = X509NameBuilder::new().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();
@@ -35,8 +36,15 @@ pub(crate) fn identity(name: &str, from: i64, to: i64) -> (X509, PKey<Private>) 
     builder.set_pubkey(&key).unwrap();
     builder.set_not_before(&day(from)).unwrap();
     builder.set_not_after(&day(to)).unwrap();
+    let san = SubjectAlternativeName::new().dns("localhost").build(&builder.x509v3_context(None, None));
+    builder.append_extension(san.unwrap()).unwrap();
     builder.sign(&key, MessageDigest::sha256()).unwrap();
     (builder.build(), key)
+}
+
+/// One for a server on this computer.
+pub(crate) fn server_identity() -> (X509, PKey<Private>) {
+    identity("localhost", -1, 30)
 }
 
 fn pem(identity: &(X509, PKey<Private>)) -> Vec<u8> {

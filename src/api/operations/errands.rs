@@ -4,14 +4,34 @@ use super::{Operations, RunOptions, Wanted};
 use crate::api::OperationError;
 use crate::api::view::Exit;
 use crate::device::trust::SupervisionError;
+use crate::transport::https::{self, HttpsError};
 use crate::wire::printable::sentence;
 use crate::wire::profile::{Profile, Refusal, stand_in};
+use crate::wire::service_config::{BadServiceConfig, ServiceConfig, parse_anchors};
 use crate::workflow::erasure::{Erasure, NoConsent};
 use crate::workflow::policy::{Errand, Policy};
-use crate::workflow::preparation::{BadPreparation, Preparation, Wishes};
+use crate::workflow::preparation::{BadPreparation, Preparation, Wishes, check_profile_url};
 use std::sync::Arc;
 
 impl Operations {
+    /// Asks a Profile URL for the enrollment address (R53, 3.6): a call of a server, made only
+    /// because a person asked for it. True if devices need a profile of roots besides.
+    ///
+    /// # Errors
+    /// It is no Profile URL, or its server does not answer as one.
+    pub async fn ask_profile_url(&self, url: &str, wishes: &mut Wishes) -> Result<bool, OperationError> {
+        check_profile_url(url)?;
+        let anchors = self.parts.signers.anchors()?;
+        let answer = https::get(url, anchors.certificates()).await?;
+        let config = ServiceConfig::parse(answer.expose())?;
+        if let Some(url) = &config.anchors_url {
+            let answer = https::get(url.expose(), anchors.certificates()).await?;
+            wishes.anchors = parse_anchors(answer.expose())?;
+        }
+        wishes.enrollment_url = Some(config.enrollment_url.expose().clone());
+        Ok(config.has_trust_profile)
+    }
+
     /// What devices are to be prepared with, supervised by this station's identities.
     ///
     /// # Errors
@@ -76,13 +96,29 @@ impl From<BadPreparation> for OperationError {
             BadPreparation::NoOrganization => "Give it with --organization, or as organization in [prepare].",
             BadPreparation::NoIdentity => "Name it in the configuration: identity in [supervision].",
             BadPreparation::ProfileUrl => {
-                "Open the Profile URL in a browser: the answer names the address as dep_enrollment_url (R53)."
+                "Give it as --profile-url, and this computer asks; or open it in a browser: the answer names the address as dep_enrollment_url (R53)."
             }
             BadPreparation::ClosedToAll => "Supervise it, or let computers pair.",
             BadPreparation::Pane(_) => "Take names such as Siri, Location, AppleID; case counts.",
+            BadPreparation::NoProfileUrl => "Copy it from Export Profile in the portal (R53).",
             BadPreparation::Address | BadPreparation::Text(_) => "Correct it; see `enlist prepare --help`.",
         };
         Self::new(Exit::Usage, sentence(&bad), next)
+    }
+}
+
+impl From<HttpsError> for OperationError {
+    fn from(error: HttpsError) -> Self {
+        let said = format!("The Profile URL was not answered: {error}.");
+        let next = "Check this computer's network; roots of a proxy belong into trusted_roots. Or ask with a browser, and give the answer's dep_enrollment_url as --enrollment-url.";
+        Self::new(Exit::Failed, said, next)
+    }
+}
+
+impl From<BadServiceConfig> for OperationError {
+    fn from(error: BadServiceConfig) -> Self {
+        let next = "Copy the Profile URL again from Export Profile in the portal (R53).";
+        Self::new(Exit::Failed, sentence(&error), next)
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) const RULES: &[Requirement] = &[
     check(50, "The file and the devices listed already come to 75,000 at most: `enlist advise --value configurator-total=N`.", "workflow::methods::values::check_value", super::VALUED),
     tell(51, "At the import choose an enrollment profile, and whether details are overwritten."),
     out(52, "Devices are reassigned in the portal, from the devices or from the profiles."),
-    done(53, "The Profile URL is copied from Export Profile, checked, and asked for its enrollment address.", "workflow::preparation::address", "workflow::preparation::tests::an_enrollment_address_is_https_and_no_profile_url"),
+    done(53, "The Profile URL is copied from Export Profile, checked, and asked for its enrollment address.", "workflow::preparation::check_profile_url", "it::prepare::a_profile_url_is_asked_for_the_enrollment_address"),
     tell(54, "The warning that the server URL is not verified may be ignored."),
     done(55, "Prepare by hand: server, supervision, organisation, Setup Assistant panes, then disconnect.", "workflow::steps::configure::attempt", "it::prepare::prepared"),
     done(56, "Supervision is chosen at the bench.", "workflow::preparation::Preparation", "it::prepare::prepared_and_enrolled_in_one_go"),
