@@ -116,11 +116,11 @@ fn first(situation: &Situation<'_>) -> Plan {
 }
 
 /// In Setup Assistant, with nothing on it. A device of Automated Device Enrollment fetches its
-/// configuration anew (4.D): that it left meanwhile tells it from one that never began.
+/// configuration anew (4.D): that it forgot us meanwhile tells it from one that never began.
 fn is_as_new(situation: &Situation<'_>) -> bool {
     let Situation { facts, profiles, memory, .. } = *situation;
-    let left = memory.erase.is_some_and(|erase| erase.left);
-    let unconfigured = facts.cloud.as_ref().is_none_or(|cloud| left && cloud.is_automated());
+    let forgot_us = memory.erase.is_some_and(|erase| erase.forgot_us);
+    let unconfigured = facts.cloud.as_ref().is_none_or(|cloud| forgot_us && cloud.is_automated());
     facts.setup == SetupState::Running && unconfigured && profiles == 0
 }
 
@@ -148,7 +148,8 @@ pub fn away() -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workflow::event::EventKind;
+    use crate::device::cloud_configuration::CloudConfiguration;
+    use crate::workflow::event::{EventKind, StepId, StepResult};
 
     const NOW: &str = "2026-03-02T08:00:00Z";
 
@@ -236,5 +237,12 @@ mod tests {
         let configured = Facts { cloud: Some(Default::default()), ..fresh.clone() };
         assert_eq!(outcome(with(&configured, 0)).0, Outcome::Failed);
         assert_eq!(outcome(with(&fresh, 0)).0, Outcome::Erased);
+        // Apple's servers configured it again meanwhile.
+        let cloud = CloudConfiguration { source: Some(1), ..CloudConfiguration::default() };
+        let automated = Facts { cloud: Some(cloud), ..fresh };
+        assert_eq!(outcome(with(&automated, 0)).0, Outcome::Failed);
+        let paired = EventKind::StepFinished { step: StepId::Pair, result: StepResult::Done, detail: None };
+        let forgotten = memory(&[(0, EventKind::EraseStarted), (60, paired)]);
+        assert_eq!(outcome(planned(&automated, "ABCD", &forgotten, 500)).0, Outcome::Erased);
     }
 }

@@ -1,7 +1,6 @@
 //! What a job remembers of itself: rebuilt from its events after a restart.
 
 use super::event::{Event, EventKind, PushAnswer, StepId, StepResult};
-use super::outcome::Outcome;
 use super::second_chance;
 use crate::device::Rung;
 use jiff::Timestamp;
@@ -24,8 +23,8 @@ pub struct Erase {
     pub at: Timestamp,
     /// When the device answered, and whether it does; `None` if the answer was lost.
     pub answer: Option<(Timestamp, bool)>,
-    /// It left the bus since.
-    pub left: bool,
+    /// It had to be paired anew since: what a device forgets when it is erased.
+    pub forgot_us: bool,
 }
 
 /// A job's memory. The device's own word always outranks it.
@@ -77,15 +76,19 @@ impl Memory {
             EventKind::PushStarted { .. } => {
                 self.pushes.push(Push { at, silent: self.escalated, answer: None });
             }
-            EventKind::EraseStarted => self.erase = Some(Erase { at, answer: None, left: false }),
+            EventKind::EraseStarted => self.erase = Some(Erase { at, answer: None, forgot_us: false }),
             EventKind::EraseAnswered { accepted } => {
                 if let Some(erase) = &mut self.erase {
                     erase.answer = Some((at, *accepted));
                 }
             }
-            EventKind::Waiting { state: Outcome::Erasing, .. } => {
+            EventKind::StepFinished {
+                step: StepId::Pair,
+                result: StepResult::Done | StepResult::Warning,
+                ..
+            } => {
                 if let Some(erase) = &mut self.erase {
-                    erase.left = true;
+                    erase.forgot_us = true;
                 }
             }
             EventKind::PushAnswered { answer, .. } => {

@@ -210,3 +210,64 @@ pub(super) fn too_old(facts: &Facts, profile: &Profile) -> Option<Verdict> {
         Verdict::from(Outcome::TooOld).saying(sentence)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::event::{EventKind, PushAnswer, StepResult};
+
+    const EXAMPLE: &[u8] = include_bytes!("../../fixtures/profiles/example-scep.mobileconfig");
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// A supervised device after setup, with what the job did so far.
+    fn planned(supervises: bool, events: &[(i64, EventKind)], now: i64) -> Plan {
+        let anchors = crate::wire::profile::TrustAnchors::none();
+        let purpose = crate::wire::profile::Purpose::Any;
+        let profile = Profile::load(EXAMPLE, purpose, &anchors, at(0)).unwrap();
+        let mut memory = Memory::default();
+        events.iter().for_each(|(second, kind)| memory.take(at(*second), kind));
+        let facts = Facts { setup: SetupState::Finished, ..Facts::default() };
+        let policy = Policy::default();
+        let (facts, policy, memory) = (&facts, &policy, &memory);
+        let (installed, profile) = (&[][..], &profile);
+        plan(&Situation { facts, installed, profile, policy, memory, supervises, now: at(now) })
+    }
+
+    fn escalated(result: StepResult) -> EventKind {
+        EventKind::StepFinished { step: StepId::Escalate, result, detail: None }
+    }
+
+    fn is_silent(plan: &Plan) -> bool {
+        match plan {
+            Plan::Push { silently, .. } => *silently,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_supervisor_pushes_silently_until_the_device_refuses_that() {
+        let plan = planned(true, &[], 0);
+        assert!(is_silent(&plan) && plan.steps() == [StepId::Escalate, StepId::Install, StepId::Verify]);
+        assert!(!is_silent(&planned(false, &[], 0)));
+        assert!(!is_silent(&planned(true, &[(0, escalated(StepResult::Warning))], 1)));
+        let refused = [
+            (0, escalated(StepResult::Done)),
+            (1, EventKind::PushStarted { number: 1 }),
+            (2, EventKind::PushAnswered { number: 1, answer: PushAnswer::Refused }),
+        ];
+        assert!(!is_silent(&planned(true, &refused, 3)));
+    }
+
+    /// A lost connection does not cancel a silent install (4.5).
+    #[test]
+    fn a_silent_push_without_an_answer_is_waited_for() {
+        let lost = [(0, escalated(StepResult::Done)), (1, EventKind::PushStarted { number: 1 })];
+        assert!(matches!(planned(true, &lost, 2), Plan::Wait { state: Outcome::Verifying, .. }));
+        assert!(matches!(planned(true, &lost, 90), Plan::Push { .. }));
+        let queued = [(1, EventKind::PushStarted { number: 1 })];
+        assert!(matches!(planned(true, &queued, 2), Plan::Push { .. }), "a queued one is replaced");
+    }
+}

@@ -94,6 +94,21 @@ fn prepared_and_enrolled_in_one_go() {
     assert_eq!((&again["outcome"], configurations(&world)), (&json!("already-enrolled"), 1));
 }
 
+/// R132, R133: afterwards only a station with the identity can pair, which ours is.
+#[test]
+fn closed_to_computers_but_its_supervisor() {
+    let world = World::of(IN_SETUP);
+    supervise(&world, &[SUPERVISOR], "");
+    let done = prepare(&world, &["--supervised", "--no-pairing"]).exits(0).only();
+    stands(&done, "prepared", "none", 0);
+    assert_eq!(world.sim.first()["trusted_hosts"], json!([]), "the device forgot every host");
+    let again = prepare(&world, &["--supervised", "--no-pairing"]).exits(0).only();
+    assert_eq!((&again["outcome"], configurations(&world)), (&json!("prepared"), 1), "{again}");
+    world.run(&["unpair"]).exits(0);
+    world.bench.write("enlist.toml", "");
+    assert_eq!(world.run(&["pair", "--json"]).exits(5).only()["outcome"], "pairing-forbidden");
+}
+
 #[test]
 fn only_a_device_at_its_hello_screen_is_prepared() {
     let world = World::of(READY);

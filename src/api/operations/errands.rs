@@ -118,7 +118,7 @@ impl From<HttpsError> for OperationError {
 impl From<BadServiceConfig> for OperationError {
     fn from(error: BadServiceConfig) -> Self {
         let next = "Copy the Profile URL again from Export Profile in the portal (R53).";
-        Self::new(Exit::Failed, sentence(&error), next)
+        Self::new(Exit::Failed, sentence(error), next)
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink, erasure: &Erasure)
         }
         (Plan::Wait { until }, _) => {
             link.expect_detach(true);
-            run.emit(EventKind::Waiting { state: Outcome::Erasing, until }).await?;
+            run.emit(EventKind::Waiting { state: Outcome::Verifying, until }).await?;
             until_over(until, now).await;
             Ok(Flow::Again)
         }
