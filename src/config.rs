@@ -2,6 +2,12 @@
 //!
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
+mod prepare;
+mod supervision;
+
+pub use prepare::PrepareConfig;
+pub use supervision::SupervisionConfig;
+
 use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
 use crate::secret::Secret;
@@ -35,6 +41,10 @@ pub struct Config {
     pub enroll: EnrollConfig,
     /// The network that devices join before they enroll.
     pub wifi: Option<WifiConfig>,
+    /// The organisation's supervision identities.
+    pub supervision: SupervisionConfig,
+    /// What devices are prepared with.
+    pub prepare: PrepareConfig,
     /// Names of bays, by the port they are.
     pub bays: BTreeMap<PortName, BayName>,
 }
@@ -199,6 +209,8 @@ impl Config {
         })?;
         config.enroll.policy(Policy::default())?;
         config.wifi.as_ref().map_or(Ok(()), WifiConfig::check)?;
+        config.supervision.check()?;
+        config.prepare.check(!config.supervision.identity.is_empty())?;
         Ok(config)
     }
 }

@@ -144,6 +144,26 @@ pub const MCINSTALL_ANSWER: Duration = Duration::from_secs(60);
 /// server before it answers: "at least 5 minutes" (4.5).
 pub const INSTALL_ANSWER: Duration = Duration::from_secs(420);
 
+/// ProceedWithKeybagMigration "may take long, 300 s limit" (4.6).
+pub const KEYBAG_ANSWER: Duration = Duration::from_secs(300);
+
+/// SetCloudConfiguration may ask Apple first, "up to about 2 minutes" (4.7).
+pub const CONFIGURE_ANSWER: Duration = Duration::from_secs(180);
+
+/// A device that acknowledged its erase leaves the bus within this time, or never will.
+pub const ERASE_BEGINS: Duration = Duration::from_secs(120);
+
+/// An erased device is back within this time: it makes new keys, restarts, and "typically
+/// after 20-60 s" (3.13) enumerates; old ones with much storage take minutes.
+pub const ERASE_TAKES: Duration = Duration::from_secs(900);
+
+/// A user has to finish an enrollment with affinity within this time (R59).
+pub const AFFINITY_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// After an invalid answer of the SCEP server the management may be fetched again this long
+/// (R153).
+pub const SCEP_SECOND_CHANCE: Duration = Duration::from_secs(15 * 60);
+
 /// Pause between polls of the Trust dialog (3.6: "poll once a second").
 pub const TRUST_POLL: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,7 @@
 //! What can be done with devices, profiles and the journal.
 
 mod bays;
+mod errands;
 mod exports;
 mod follow;
 mod helpers;

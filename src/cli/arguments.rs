@@ -2,8 +2,10 @@
 
 use super::advise::AdviseArgs;
 use super::compose::Held;
+use super::erase::EraseArgs;
 use super::export::ExportCommand;
 use super::mac::MacCommand;
+use super::prepare::PrepareArgs;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{
@@ -60,6 +62,10 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Enroll attached devices once
     Enroll(EnrollArgs),
+    /// Prepare erased devices for Setup Assistant: supervision, panes, enrollment
+    Prepare(Box<PrepareArgs>),
+    /// Erase one device
+    Erase(EraseArgs),
     /// List attached devices
     Devices(DevicesArgs),
     /// Show everything a device tells

@@ -10,7 +10,7 @@ use crate::api::view::{Check, Exit};
 use crate::api::{AgeAnswers, Library, OperationError, Operations, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment, MuxWay};
-use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Trust};
+use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Supervisors, Trust};
 use crate::station::library::Signers;
 use crate::station::library::store;
 use crate::station::{BayNames, doctor, learn};
@@ -58,6 +58,17 @@ pub(super) fn anchors(config: &Config) -> Result<TrustAnchors, OperationError> {
     Ok(signers(config).anchors()?)
 }
 
+/// The organisation's supervision identities.
+pub(super) fn supervisors(config: &Config) -> Result<Supervisors, OperationError> {
+    let supervisors =
+        Supervisors::read(&config.supervision.identity, config.supervision.password()?.as_ref())?;
+    let now = Clock::System.now();
+    for identity in supervisors.all().iter().filter(|identity| !identity.is_valid(now)) {
+        tracing::warn!("devices may refuse the supervision identity {}", identity.described(now));
+    }
+    Ok(supervisors)
+}
+
 /// What the station keeps of itself.
 struct Keeping {
     state_dir: PathBuf,
@@ -82,7 +93,7 @@ impl Keeping {
             backend,
             bays: Arc::new(bay_names(config, &self.state_dir)?),
             learned_bays: learn::file_in(&self.state_dir),
-            trust: Trust::new(self.identity, self.store),
+            trust: Trust::new(self.identity, self.store).supervising(supervisors(config)?),
             journal: journal_in(&self.state_dir),
             signers: signers(config),
             clock: Clock::System,

@@ -30,6 +30,7 @@ pub(super) fn run(
     };
     compose::anchors(&config)?;
     let wifi = config.wifi.as_ref().map(|wifi| wifi.network(environment)).transpose()?;
+    compose::supervisors(&config)?;
     if output.json {
         output.object(&serde_json::json!({
             "config": from,

@@ -11,6 +11,7 @@ mod config;
 mod devices;
 mod doctor;
 mod enroll;
+mod erase;
 mod export;
 mod helpers;
 mod history;
@@ -23,6 +24,7 @@ mod log;
 mod mac;
 mod output;
 mod pair;
+mod prepare;
 mod profile;
 mod screen;
 mod serve;
@@ -83,6 +85,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Devices(args) => devices::run(&args, global, environment, output).await,
         Command::Doctor => doctor::run(global, environment, output).await,
         Command::Enroll(args) => enroll::run(&args, global, environment, output).await,
+        Command::Erase(args) => erase::run(&args, global, environment, output).await,
         Command::Export(command) => export::run(&command, global, environment, output).await,
         Command::History(args) => history::run(&args, global, environment, output),
         Command::Info(args) => info::run(&args, global, environment, output).await,
@@ -90,6 +93,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Log(args) => log::run(&args, global, environment, output).await,
         Command::Mac(command) => mac::run(&command, global, environment, output).await,
         Command::Pair(args) => pair::pair(&args, global, environment, output).await,
+        Command::Prepare(args) => prepare::run(&args, global, environment, output).await,
         Command::Profile(ProfileCommand::Show { files, exported_at }) => {
             profile::show(&files, exported_at, global, environment, output)
         }

@@ -89,6 +89,14 @@ pub enum DeviceError {
         /// What the system said.
         source: io::Error,
     },
+    /// A challenge could not be signed.
+    #[error("the supervision identity {name} cannot sign: {reason}")]
+    Signing {
+        /// Which identity.
+        name: String,
+        /// OpenSSL's reason.
+        reason: String,
+    },
     /// The station's identity file is not what it should be.
     #[error("the station identity in {} cannot be used: {reason}", path.display())]
     Identity {

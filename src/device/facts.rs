@@ -170,9 +170,31 @@ impl Facts {
             _ => self.setup = SetupState::Unknown,
         }
         if self.is_unactivated() {
-            let find_my = lockdown.get(Some(DOMAIN_FIND_MY), Some("IsAssociated")).await?;
-            self.find_my = find_my.and_then(|v| v.as_boolean());
+            self.read_find_my(session).await?;
         }
+        Ok(())
+    }
+
+    /// Asks whether Find My binds it to an owner.
+    ///
+    /// # Errors
+    /// Transport errors.
+    pub async fn read_find_my(&mut self, session: &mut DeviceSession) -> Result<(), DeviceError> {
+        let find_my = session.lockdown().get(Some(DOMAIN_FIND_MY), Some("IsAssociated")).await?;
+        self.find_my = find_my.and_then(|v| v.as_boolean());
+        Ok(())
+    }
+
+    /// Asks again how activation stands.
+    ///
+    /// # Errors
+    /// Transport errors.
+    pub async fn read_activation(&mut self, session: &mut DeviceSession) -> Result<(), DeviceError> {
+        let lockdown = session.lockdown();
+        let state = lockdown.get(None, Some("ActivationState")).await?;
+        let brick = lockdown.get(None, Some("BrickState")).await?;
+        self.activation_state = state.and_then(|v| v.into_string());
+        self.brick_state = brick.and_then(|v| v.as_boolean());
         Ok(())
     }
 

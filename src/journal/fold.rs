@@ -90,6 +90,8 @@ impl Fold {
             | EventKind::HelperPushStarted { .. }
             | EventKind::HelperPushAnswered { .. }
             | EventKind::WaitingForHelper { .. }
+            | EventKind::EraseStarted
+            | EventKind::EraseAnswered { .. }
             | EventKind::Recovering { .. }
             | EventKind::Retrying { .. } => {}
         }

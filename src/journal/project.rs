@@ -178,6 +178,8 @@ fn project(conn: &Connection, event: &Event, standing: &Standing) -> rusqlite::R
         | EventKind::HelperPushStarted { .. }
         | EventKind::HelperPushAnswered { .. }
         | EventKind::WaitingForHelper { .. }
+        | EventKind::EraseStarted
+        | EventKind::EraseAnswered { .. }
         | EventKind::Recovering { .. }
         | EventKind::Retrying { .. } => Ok(()),
     }

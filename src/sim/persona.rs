@@ -34,6 +34,13 @@ pub struct Settings {
     pub unlocked_since_boot: bool,
     /// Activation (5.1).
     pub activation: Activation,
+    /// When a device that is not activated activates itself over its network (5.1). If not
+    /// given, it does so only after an erase, at once; bound by Find My it never does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activates_after: Option<After>,
+    /// Its activation says that it belongs to an organisation's Automated Device Enrollment:
+    /// a host must not configure it (33004, 4.7).
+    pub automated: bool,
     /// Find My is on: `com.apple.fmip IsAssociated`.
     pub find_my: bool,
     /// Find My's lock policy forbids pairing (3.6 row 2).
@@ -50,6 +57,9 @@ pub struct Settings {
     pub lockdown_mode: bool,
     /// A restriction forbids installing profiles by hand: 4020 (4.5).
     pub ui_install_forbidden: bool,
+    /// A supervisor's silent installs are refused (whether every system takes MDM profiles so
+    /// is unconfirmed, R23).
+    pub silent_install_forbidden: bool,
     /// A restriction forbids MDM enrollment: 12088 (4.5).
     pub enrollment_forbidden: bool,
     /// Profiles that are there already.
@@ -267,6 +277,8 @@ impl Default for Settings {
             locked: false,
             unlocked_since_boot: true,
             activation: Activation::Activated,
+            activates_after: None,
+            automated: false,
             find_my: false,
             find_my_forbids_pairing: false,
             pairing: PairingPolicy::Ask,
@@ -275,6 +287,7 @@ impl Default for Settings {
             restore_mode: false,
             lockdown_mode: false,
             ui_install_forbidden: false,
+            silent_install_forbidden: false,
             enrollment_forbidden: false,
             installed: Vec::new(),
             apps: Vec::new(),

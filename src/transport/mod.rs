@@ -6,6 +6,7 @@
 //! [`tls`] wraps one. Start at [`Backend`].
 
 pub mod error;
+pub mod https;
 pub mod plist_channel;
 pub mod shell;
 pub mod tls;

@@ -20,6 +20,7 @@ pub mod plist_frame;
 pub mod printable;
 pub mod profile;
 pub mod property_list;
+pub mod service_config;
 pub mod usbmuxd;
 
 /// Budget of a plist that came from a device.

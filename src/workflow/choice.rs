@@ -270,6 +270,7 @@ mod tests {
                     profile: &profile,
                     policy: &self.policy,
                     memory: &self.memory,
+                    supervises: false,
                     now: self.now,
                 },
             )

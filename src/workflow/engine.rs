@@ -6,6 +6,7 @@
 //! next attempt.
 
 use super::choice::Choice;
+use super::erasure;
 use super::event::{EventKind, StepId, StepResult};
 use super::failure::Failure;
 use super::memory::Memory;
@@ -211,7 +212,12 @@ impl Run {
                 }
                 Presence::Unplugged | Presence::MuxLost(_) if !detach_told => {
                     detach_told = true;
-                    self.emit(EventKind::Detached).await.map_err(journal_reason)?;
+                    let until = self.after_now(self.job.policy.replug_within);
+                    let left = match self.job.memory.erase {
+                        Some(_) => EventKind::Waiting { state: Outcome::Erasing, until },
+                        None => EventKind::Detached,
+                    };
+                    self.emit(left).await.map_err(journal_reason)?;
                 }
                 _ => {}
             }
@@ -228,6 +234,7 @@ impl Run {
                 .saying(format!("The way to the devices was lost: {reason}."))
                 .then("Restart usbmuxd and run enlist again; `enlist doctor` checks it."),
             Presence::Quarantined(bay) => Verdict::quarantined(bay),
+            _ if self.job.memory.erase.is_some() => erasure::away(),
             _ => Outcome::DetachedMidway.into(),
         }
     }
@@ -341,7 +348,7 @@ impl Run {
     /// through a detach, so that another look is worth while.
     async fn climb(&mut self, link: &DeviceLink) -> Result<bool, String> {
         // It may be installing right now, and nobody looked since.
-        let unknown = self.job.memory.unanswered() && !self.looked;
+        let unknown = self.job.memory.erase.is_some() || self.job.memory.unanswered() && !self.looked;
         if unknown || self.job.policy.dry_run {
             return Ok(false);
         }
@@ -413,14 +420,10 @@ impl Run {
         let at = self.job.clock.now();
         self.looked &= !matches!(kind, EventKind::PushStarted { .. } | EventKind::HelperPushStarted { .. });
         let (sink, id, event) = (self.job.sink.clone(), self.job.id, kind.clone());
-        // A job waits for the disk where a crash would matter: before a push, and at its end.
-        // The rest rides along in order, so that a slow disk does not slow every step.
         let done = Box::pin(async move {
             match event {
-                EventKind::PushStarted { .. }
-                | EventKind::HelperPushStarted { .. }
-                | EventKind::JobEnded(_) => sink.emit(id, event).await,
-                _ => sink.post(id, event).await,
+                event if must_last(&event) => sink.emit(id, event).await,
+                event => sink.post(id, event).await,
             }
         });
         self.committing = Some(Committing { at, kind, done });
@@ -443,6 +446,18 @@ impl Run {
         let now = self.job.clock.now();
         SignedDuration::try_from(wait).ok().and_then(|w| now.checked_add(w).ok()).unwrap_or(now)
     }
+}
+
+/// A job waits for the disk where a crash would matter: before it changes the device, and at
+/// its end. The rest rides along in order, so that a slow disk does not slow every step.
+fn must_last(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::PushStarted { .. }
+            | EventKind::EraseStarted
+            | EventKind::StepStarted { step: StepId::Configure }
+            | EventKind::JobEnded(_)
+    )
 }
 
 impl Break {

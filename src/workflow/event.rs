@@ -22,6 +22,14 @@ pub enum StepId {
     PushHelper,
     /// Wait for a helper profile: for its person, or for a lost answer to settle.
     WaitForHelper,
+    /// Wait until the device has activated itself over its network (protocols.md 5.1).
+    Activate,
+    /// Erase the device and wait until it is back (R47).
+    Erase,
+    /// Write the device's supervision data, and read them back (4.7).
+    Configure,
+    /// Prove that the station holds a supervision identity of the device (4.6).
+    Escalate,
     /// Push the profile.
     Install,
     /// Wait for the person to install it, or for a lost answer to settle.
@@ -41,6 +49,10 @@ impl StepId {
             Self::NameDevice => "name-device",
             Self::PushHelper => "push-helper",
             Self::WaitForHelper => "wait-for-helper",
+            Self::Activate => "activate",
+            Self::Erase => "erase",
+            Self::Configure => "configure",
+            Self::Escalate => "escalate",
             Self::Install => "install",
             Self::WaitForPerson => "wait-for-person",
             Self::Verify => "verify",
@@ -48,10 +60,10 @@ impl StepId {
         }
     }
 
-    /// True if a resumed job may simply do it again. A push may only after looking at the
-    /// device: see the plan.
+    /// True if a resumed job may simply do it again. A push and Configure may only after
+    /// looking at the device; Erase never: see the plans.
     pub fn is_repeatable(self) -> bool {
-        !matches!(self, Self::Install | Self::PushHelper)
+        !matches!(self, Self::Install | Self::PushHelper | Self::Configure | Self::Erase)
     }
 }
 
@@ -174,7 +186,8 @@ pub enum EventKind {
     },
     /// A person must act, at the latest by `until`.
     Waiting {
-        /// A `waiting-…` outcome, or `verifying` while a lost answer may still come true.
+        /// A `waiting-…` outcome; `not-activated`; `verifying` while a lost answer may still come
+        /// true; `erasing` while the device is away; `prepared` for its user (R59).
         state: Outcome,
         /// Deadline.
         until: Timestamp,
@@ -233,6 +246,14 @@ pub enum EventKind {
         /// Where.
         bay: Bay,
     },
+    /// The device is about to be told to erase itself. Committed before the first byte leaves;
+    /// at most one a job.
+    EraseStarted,
+    /// The device answered that.
+    EraseAnswered {
+        /// It erases itself now.
+        accepted: bool,
+    },
     /// A rung of the recovery ladder is taken.
     Recovering {
         /// Which.
@@ -272,6 +293,8 @@ impl EventKind {
             Self::Detached => "detached",
             Self::Reattached { .. } => "reattached",
             Self::Quarantined { .. } => "quarantined",
+            Self::EraseStarted => "erase-started",
+            Self::EraseAnswered { .. } => "erase-answered",
             Self::Recovering { .. } => "recovering",
             Self::StepFinished { .. } => "step-finished",
             Self::JobEnded(_) => "job-ended",
@@ -287,6 +310,7 @@ impl EventKind {
             | Self::HelperPushStarted { .. } => Some(Outcome::Pushing),
             Self::StepStarted { step: StepId::Verify } => Some(Outcome::Verifying),
             Self::StepStarted { step: StepId::FollowPolicies } => Some(Outcome::Enrolled),
+            Self::EraseStarted => Some(Outcome::Erasing),
             Self::Waiting { state, .. } => Some(*state),
             Self::WaitingForHelper { .. } => Some(Outcome::WaitingForPerson),
             Self::Retrying { .. } | Self::Recovering { .. } => Some(Outcome::Retrying),

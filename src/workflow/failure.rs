@@ -67,11 +67,13 @@ impl Failure {
             DeviceError::ServiceAbsent { .. } | DeviceError::DeviceKey { .. } | DeviceError::Record(_) => {
                 Self::Final(device_trouble(error))
             }
-            DeviceError::File { .. } | DeviceError::Identity { .. } => Self::Final(Verdict::failed(
-                Class::Configuration,
-                format!("{error}."),
-                "Check the station's state folder: its owner, its rights, the space on its disk.",
-            )),
+            DeviceError::File { .. } | DeviceError::Identity { .. } | DeviceError::Signing { .. } => {
+                Self::Final(Verdict::failed(
+                    Class::Configuration,
+                    format!("{error}."),
+                    "Check the station's state folder: its owner, its rights, the space on its disk.",
+                ))
+            }
         }
     }
 
@@ -86,6 +88,11 @@ impl Failure {
                     .then("Connect it to this station by cable.")
             }
             NotTrusted::Forbidden(_) => Outcome::PairingForbidden.into(),
+            NotTrusted::NotSupervisor { tried } => {
+                Verdict::from(Outcome::PairingForbidden).saying(format!(
+                    "The organisation that manages the device allows pairing to its supervision identities, and it accepts none of this station's ({tried})."
+                ))
+            }
             NotTrusted::NoAnswer { reason } => Verdict::failed(
                 Class::Device,
                 format!("The device did not answer when it was asked for trust ({reason})."),

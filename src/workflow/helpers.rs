@@ -11,7 +11,7 @@ use super::event::StepId;
 use super::failure::Failure;
 use super::memory::Push;
 use super::outcome::{Class, Outcome, Verdict};
-use super::plan::{self, Errand, Plan, Situation};
+use super::plan::{self, Before, Plan, Situation};
 use crate::device::facts::SetupState;
 use crate::limits::LOST_INSTALLS;
 use crate::wire::profile::Profile;
@@ -183,11 +183,11 @@ pub fn next(situation: &Situation<'_>) -> Option<Plan> {
     };
     let words: Vec<_> = missing.iter().map(|helper| HelperName::of(helper).words()).collect();
     let reason = format!("first {}", words.join(", then "));
-    let errand = match wait {
-        Some((until, state)) => Errand::WaitForHelper { helper: name, until, state },
-        None => Errand::PushHelper(name),
+    let before = match wait {
+        Some((until, state)) => Before::WaitForHelper { helper: name, until, state },
+        None => Before::PushHelper(name),
     };
-    Some(Plan::First { errand, steps, reason })
+    Some(Plan::First { before, steps, reason })
 }
 
 /// How the job ends that pushed a helper as often as it may, if it did.
@@ -316,13 +316,14 @@ mod tests {
                 profile: &profile,
                 policy: &self.policy,
                 memory: &self.memory,
+                supervises: self.supervises,
                 now: Timestamp::from_second(self.now).unwrap(),
             })
         }
 
-        fn errand(&self) -> Errand {
+        fn before(&self) -> Before {
             match self.plan() {
-                Plan::First { errand, .. } => errand,
+                Plan::First { before, .. } => before,
                 other => panic!("{other:?}"),
             }
         }
@@ -335,14 +336,14 @@ mod tests {
         }
     }
 
-    fn push(helper: &Profile) -> Errand {
-        Errand::PushHelper(HelperName::of(helper))
+    fn push(helper: &Profile) -> Before {
+        Before::PushHelper(HelperName::of(helper))
     }
 
     #[test]
     fn roots_come_first_then_wifi_then_the_enrollment_however_they_are_given() {
         let mut case = Case::of(SetupState::Finished);
-        assert_eq!(case.errand(), push(&roots()));
+        assert_eq!(case.before(), push(&roots()));
         let both = [StepId::PushHelper, StepId::WaitForHelper];
         let steps = [&both[..], &both, &[StepId::Install, StepId::WaitForPerson, StepId::Verify]].concat();
         assert_eq!(case.plan().steps(), steps);
@@ -351,12 +352,12 @@ mod tests {
             "first the certificate profile \"Root certificates\", then the Wi-Fi profile \"Wi-Fi Bench\""
         );
         case.has(&roots());
-        assert_eq!(case.errand(), push(&network("Bench")));
+        assert_eq!(case.before(), push(&network("Bench")));
         case.has(&network("Bench"));
         assert!(matches!(case.plan(), Plan::Push { .. }));
         // Another version of a helper is not the one that is wanted.
         case.installed[1].uuid = "3333CCCC-0000-8000-8000-000000000000".into();
-        assert_eq!(case.errand(), push(&network("Bench")));
+        assert_eq!(case.before(), push(&network("Bench")));
     }
 
     #[test]
@@ -372,7 +373,7 @@ mod tests {
         case.pushed(&roots(), Some(PushAnswer::Acknowledged));
         for now in [0, 1, 479] {
             case.now = now;
-            let Errand::WaitForHelper { helper, until, state } = case.errand() else { panic!("{now}") };
+            let Before::WaitForHelper { helper, until, state } = case.before() else { panic!("{now}") };
             assert!(helper.is(&HelperName::of(&roots())));
             assert_eq!((until.as_second(), state), (480, Outcome::WaitingForPerson));
             let steps = case.plan().steps();
@@ -384,18 +385,18 @@ mod tests {
         assert_eq!(verdict.outcome, Outcome::PersonDidNotAccept);
         assert!(verdict.sentence.contains("Root certificates"), "{}", verdict.sentence);
         case.policy.pushes = 2;
-        assert_eq!(case.errand(), push(&roots()));
+        assert_eq!(case.before(), push(&roots()));
     }
 
     #[test]
     fn a_lost_answer_settles_before_another_push_and_not_for_ever() {
         let mut case = Case::of(SetupState::Running);
         case.pushed(&roots(), None);
-        let Errand::WaitForHelper { state, .. } = case.errand() else { panic!("{:?}", case.plan()) };
+        let Before::WaitForHelper { state, .. } = case.before() else { panic!("{:?}", case.plan()) };
         assert_eq!(state, Outcome::Verifying);
         for _ in 0..LOST_INSTALLS {
             case.now += 1000;
-            assert_eq!(case.errand(), push(&roots()));
+            assert_eq!(case.before(), push(&roots()));
             case.pushed(&roots(), None);
         }
         case.now += 1000;
@@ -408,7 +409,7 @@ mod tests {
     fn a_refused_helper_may_be_pushed_again_by_a_retry() {
         let mut case = Case::of(SetupState::Running);
         case.pushed(&roots(), Some(PushAnswer::Refused));
-        assert_eq!(case.errand(), push(&roots()));
+        assert_eq!(case.before(), push(&roots()));
     }
 
     #[test]
@@ -425,14 +426,14 @@ mod tests {
     fn the_name_comes_before_all_and_once() {
         let mut case = Case::of(SetupState::Finished);
         case.policy.device_name = Some("Front desk".into());
-        assert_eq!(case.errand(), Errand::Name("Front desk".into()));
+        assert_eq!(case.before(), Before::Name("Front desk".into()));
         assert_eq!(case.plan().steps()[..2], [StepId::NameDevice, StepId::PushHelper]);
         assert!(case.plan().reason().starts_with("first the name \"Front desk\", then the certificate"));
         case.memory.named = true;
-        assert_eq!(case.errand(), push(&roots()));
+        assert_eq!(case.before(), push(&roots()));
         case.memory.named = false;
         case.facts.name = Some("Front desk".into());
-        assert_eq!(case.errand(), push(&roots()));
+        assert_eq!(case.before(), push(&roots()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::event::{Event, EventKind, PushAnswer, StepId, StepResult};
 use super::helpers::HelperName;
+use super::second_chance;
 use crate::device::Rung;
 use jiff::Timestamp;
 
@@ -10,6 +11,8 @@ use jiff::Timestamp;
 pub struct Push {
     /// When the push began.
     pub at: Timestamp,
+    /// As a supervisor: the device installs without asking anybody.
+    pub silent: bool,
     /// When and how the device answered; `None` if the answer was lost.
     pub answer: Option<(Timestamp, PushAnswer)>,
 }
@@ -19,6 +22,17 @@ impl Push {
     pub fn is_refused(&self) -> bool {
         matches!(self.answer, Some((_, PushAnswer::Refused)))
     }
+}
+
+/// The one time a device was told to erase itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erase {
+    /// When that began.
+    pub at: Timestamp,
+    /// When the device answered, and whether it does; `None` if the answer was lost.
+    pub answer: Option<(Timestamp, bool)>,
+    /// It had to be paired anew since: what a device forgets when it is erased.
+    pub forgot_us: bool,
 }
 
 /// A job's memory. The device's own word always outranks it.
@@ -40,6 +54,14 @@ pub struct Memory {
     pub chosen: Option<String>,
     /// The profile was read back: whatever happens now, the device is enrolled.
     pub verified: bool,
+    /// When the SCEP server was first seen to answer invalidly (R153).
+    pub scep_failed: Option<Timestamp>,
+    /// The device was told to erase itself.
+    pub erase: Option<Erase>,
+    /// This attempt is a supervisor's.
+    escalated: bool,
+    /// The device refused to install without a person, or refused us as its supervisor.
+    pub silence_refused: bool,
 }
 
 impl Memory {
@@ -55,15 +77,39 @@ impl Memory {
     /// Takes one event.
     pub fn take(&mut self, at: Timestamp, kind: &EventKind) {
         match kind {
-            EventKind::AttemptStarted { .. } => self.attempts += 1,
-            EventKind::PushStarted { .. } => self.pushes.push(Push { at, answer: None }),
+            EventKind::AttemptStarted { .. } => {
+                self.attempts += 1;
+                self.escalated = false;
+            }
+            EventKind::StepFinished { step: StepId::Escalate, result, .. } => {
+                self.escalated = *result == StepResult::Done;
+                self.silence_refused |= *result == StepResult::Warning;
+            }
+            EventKind::PushStarted { .. } => {
+                self.pushes.push(Push { at, silent: self.escalated, answer: None });
+            }
+            EventKind::EraseStarted => self.erase = Some(Erase { at, answer: None, forgot_us: false }),
+            EventKind::EraseAnswered { accepted } => {
+                if let Some(erase) = &mut self.erase {
+                    erase.answer = Some((at, *accepted));
+                }
+            }
+            EventKind::StepFinished {
+                step: StepId::Pair,
+                result: StepResult::Done | StepResult::Warning,
+                ..
+            } => {
+                if let Some(erase) = &mut self.erase {
+                    erase.forgot_us = true;
+                }
+            }
             EventKind::PushAnswered { answer, .. } => {
                 if let Some(push) = self.pushes.last_mut() {
                     push.answer = Some((at, *answer));
                 }
             }
             EventKind::HelperPushStarted { helper } => {
-                self.helpers.push((helper.clone(), Push { at, answer: None }));
+                self.helpers.push((helper.clone(), Push { at, silent: self.escalated, answer: None }));
             }
             EventKind::HelperPushAnswered { answer, .. } => {
                 if let Some((_, push)) = self.helpers.last_mut() {
@@ -71,7 +117,12 @@ impl Memory {
                 }
             }
             EventKind::ProfileChosen { sha256, .. } => self.chosen = Some(sha256.clone()),
-            EventKind::Retrying { .. } => self.retries += 1,
+            EventKind::Retrying { chain, .. } => {
+                self.retries += 1;
+                if second_chance::is_it(chain) {
+                    self.scep_failed.get_or_insert(at);
+                }
+            }
             EventKind::Recovering { rung } => self.rungs.push(*rung),
             EventKind::StepFinished { step: StepId::Verify, result: StepResult::Done, .. } => {
                 self.verified = true;
@@ -81,6 +132,19 @@ impl Memory {
             }
             _ => {}
         }
+    }
+
+    /// True if this attempt's connection is known to be a supervisor's: what is pushed is
+    /// installed without asking anybody.
+    pub fn is_escalated(&self) -> bool {
+        self.escalated
+    }
+
+    /// True if a push was refused when it was to be installed without a person.
+    pub fn was_silence_refused(&self) -> bool {
+        let refused = |push: &Push| push.silent && matches!(push.answer, Some((_, PushAnswer::Refused)));
+        let helpers = self.helpers.iter().map(|(_, push)| push);
+        self.silence_refused || self.pushes.iter().chain(helpers).any(refused)
     }
 
     /// The last push, unless the device refused it.

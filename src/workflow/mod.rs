@@ -7,6 +7,7 @@
 pub mod choice;
 pub mod device_name;
 pub mod engine;
+pub mod erasure;
 pub mod event;
 pub mod failure;
 pub mod helpers;
@@ -16,5 +17,7 @@ pub mod methods;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod preparation;
 pub mod removal;
+pub mod second_chance;
 mod steps;

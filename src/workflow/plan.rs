@@ -28,6 +28,8 @@ pub struct Situation<'a> {
     pub policy: &'a Policy,
     /// What this job did before.
     pub memory: &'a Memory,
+    /// The station holds a supervision identity that the device knows (R133).
+    pub supervises: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -40,8 +42,8 @@ pub enum Plan {
     /// Something has to be done before the profile may be pushed; then plan again.
     First {
         /// What.
-        errand: Errand,
-        /// The steps that come before the push, this errand's among them.
+        before: Before,
+        /// The steps that come before the push, this before's among them.
         steps: Vec<StepId>,
         /// Why, in words.
         reason: String,
@@ -50,6 +52,8 @@ pub enum Plan {
     Push {
         /// Why, in words.
         reason: String,
+        /// As the device's supervisor: without asking anybody (R23).
+        silently: bool,
     },
     /// Do not push: an earlier push may still be accepted until `until`.
     Wait {
@@ -66,7 +70,7 @@ pub enum Plan {
 
 /// What comes before the enrollment profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Errand {
+pub enum Before {
     /// Call the device so.
     Name(String),
     /// Push this helper.
@@ -88,6 +92,7 @@ impl Plan {
         match self {
             Self::End(_) => Vec::new(),
             Self::First { steps, .. } => steps.iter().copied().chain(PUSH).collect(),
+            Self::Push { silently: true, .. } => vec![StepId::Escalate, StepId::Install, StepId::Verify],
             Self::Push { .. } => PUSH.to_vec(),
             Self::Wait { .. } => vec![StepId::WaitForPerson, StepId::Verify],
             Self::Verify => vec![StepId::Verify],
@@ -98,7 +103,7 @@ impl Plan {
     pub fn reason(&self) -> &str {
         match self {
             Self::End(verdict) => &verdict.sentence,
-            Self::First { reason, .. } | Self::Push { reason } | Self::Wait { reason, .. } => reason,
+            Self::First { reason, .. } | Self::Push { reason, .. } | Self::Wait { reason, .. } => reason,
             Self::Verify => "the device lists the profile this job pushed",
         }
     }
@@ -124,7 +129,7 @@ pub fn in_flight<'a>(situation: &Situation<'a>) -> Option<(&'a Push, Timestamp)>
 
 /// Decides.
 pub fn plan(situation: &Situation<'_>) -> Plan {
-    let Situation { facts, installed, profile, policy, memory, .. } = *situation;
+    let Situation { facts, installed, profile, policy, memory, supervises, .. } = *situation;
     if is_installed(profile, installed) {
         return match memory.last_push() {
             Some(_) => Plan::Verify,
@@ -136,6 +141,9 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     }
     if let Some((push, until)) = in_flight(situation) {
         let (state, reason) = match push.answer {
+            Some(_) if push.silent => {
+                (Outcome::Verifying, "the device acknowledged the profile and does not list it yet")
+            }
             Some(_) => (Outcome::WaitingForPerson, "the profile pushed before still waits on the device"),
             None => (
                 Outcome::Verifying,
@@ -152,9 +160,11 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         )));
     }
     if memory.accepted_pushes() >= policy.pushes && memory.last_push().is_some_and(|p| p.answer.is_some()) {
+        let silent = memory.last_push().is_some_and(|push| push.silent);
         return Plan::End(Box::new(match facts.setup {
-            // Nobody is asked in Setup Assistant (4.5): this is the device's own doing.
-            SetupState::Running => Verdict::failed(
+            // Nobody is asked in Setup Assistant, nor by a supervisor (4.5): this is the
+            // device's own doing.
+            setup if silent || setup == SetupState::Running => Verdict::failed(
                 Class::Device,
                 "The device acknowledged the profile and does not list it.",
                 "Restart the device and plug it in again.",
@@ -162,12 +172,14 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
             _ => Outcome::PersonDidNotAccept.into(),
         }));
     }
+    let silently = supervises && facts.setup != SetupState::Running && !memory.was_silence_refused();
     let reason = match facts.setup {
+        _ if silently => "the station is the device's supervisor: it installs without asking anybody",
         SetupState::Running => "Setup Assistant runs: the device installs silently",
         SetupState::Finished => "Setup Assistant is finished: the device asks its person",
         SetupState::Unknown => "the device does not tell whether Setup Assistant is finished",
     };
-    first(situation).unwrap_or_else(|| Plan::Push { reason: reason.into() })
+    first(situation).unwrap_or_else(|| Plan::Push { reason: reason.into(), silently })
 }
 
 /// What has to be done before the profile may be pushed, if anything.
@@ -181,7 +193,7 @@ fn first(situation: &Situation<'_>) -> Option<Plan> {
     };
     let reason = format!("first the name \"{}\"{then}", crate::wire::printable::printable(&name));
     let steps = std::iter::once(StepId::NameDevice).chain(steps).collect();
-    Some(Plan::First { errand: Errand::Name(name), steps, reason })
+    Some(Plan::First { before: Before::Name(name), steps, reason })
 }
 
 /// Until when an earlier push may still turn into an installed profile, and what a bay shows
@@ -206,10 +218,11 @@ fn may_arrive_until(push: &Push, facts: &Facts, policy: &Policy) -> Option<Times
         SignedDuration::try_from(wait).ok().and_then(|wait| at.checked_add(wait).ok())
     };
     match push.answer {
+        Some((at, _)) if push.silent => after(at, LOST_INSTALL_SETTLE),
         Some((at, _)) => after(at, policy.accept_within),
         // "A lost connection does not cancel the install: reconnect and look" (4.5). Only a
         // silent install goes on by itself; a queued one is replaced by the next push.
-        None if facts.setup == SetupState::Finished => None,
+        None if facts.setup == SetupState::Finished && !push.silent => None,
         None => after(push.at, LOST_INSTALL_SETTLE),
     }
 }
@@ -256,4 +269,65 @@ pub(super) fn too_old(facts: &Facts, profile: &Profile) -> Option<Verdict> {
         let sentence = format!("The profile needs {system} {needed}; the device runs {running}.");
         Verdict::from(Outcome::TooOld).saying(sentence)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::event::{EventKind, PushAnswer, StepResult};
+
+    const EXAMPLE: &[u8] = include_bytes!("../../fixtures/profiles/example-scep.mobileconfig");
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// A supervised device after setup, with what the job did so far.
+    fn planned(supervises: bool, events: &[(i64, EventKind)], now: i64) -> Plan {
+        let anchors = crate::wire::profile::TrustAnchors::none();
+        let purpose = crate::wire::profile::Purpose::Any;
+        let profile = Profile::load(EXAMPLE, purpose, &anchors, at(0)).unwrap();
+        let mut memory = Memory::default();
+        events.iter().for_each(|(second, kind)| memory.take(at(*second), kind));
+        let facts = Facts { setup: SetupState::Finished, ..Facts::default() };
+        let policy = Policy::default();
+        let (facts, policy, memory) = (&facts, &policy, &memory);
+        let (installed, profile) = (&[][..], &profile);
+        plan(&Situation { facts, installed, profile, policy, memory, supervises, now: at(now) })
+    }
+
+    fn escalated(result: StepResult) -> EventKind {
+        EventKind::StepFinished { step: StepId::Escalate, result, detail: None }
+    }
+
+    fn is_silent(plan: &Plan) -> bool {
+        match plan {
+            Plan::Push { silently, .. } => *silently,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_supervisor_pushes_silently_until_the_device_refuses_that() {
+        let plan = planned(true, &[], 0);
+        assert!(is_silent(&plan) && plan.steps() == [StepId::Escalate, StepId::Install, StepId::Verify]);
+        assert!(!is_silent(&planned(false, &[], 0)));
+        assert!(!is_silent(&planned(true, &[(0, escalated(StepResult::Warning))], 1)));
+        let refused = [
+            (0, escalated(StepResult::Done)),
+            (1, EventKind::PushStarted { number: 1 }),
+            (2, EventKind::PushAnswered { number: 1, answer: PushAnswer::Refused }),
+        ];
+        assert!(!is_silent(&planned(true, &refused, 3)));
+    }
+
+    /// A lost connection does not cancel a silent install (4.5).
+    #[test]
+    fn a_silent_push_without_an_answer_is_waited_for() {
+        let lost = [(0, escalated(StepResult::Done)), (1, EventKind::PushStarted { number: 1 })];
+        assert!(matches!(planned(true, &lost, 2), Plan::Wait { state: Outcome::Verifying, .. }));
+        assert!(matches!(planned(true, &lost, 90), Plan::Push { .. }));
+        let queued = [(1, EventKind::PushStarted { number: 1 })];
+        assert!(matches!(planned(true, &queued, 2), Plan::Push { .. }), "a queued one is replaced");
+    }
 }

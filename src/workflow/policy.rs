@@ -1,6 +1,8 @@
 //! What the owner of the station decided: people's time, pushes, retries.
 
 use crate::ids::Udid;
+use super::erasure::Erasure;
+use super::preparation::Preparation;
 use crate::limits;
 use crate::wire::profile::{IdentityKind, Profile};
 use jiff::Timestamp;
@@ -61,6 +63,18 @@ impl Prefer {
     }
 }
 
+/// What a job is for.
+#[derive(Debug, Clone, Default)]
+pub enum Errand {
+    /// To enroll the device with the job's profile.
+    #[default]
+    Enroll,
+    /// To erase it; the job's profile only stands for the errand in the journal.
+    Erase(Erasure),
+    /// To prepare it, and no more; likewise.
+    Prepare,
+}
+
 /// Decisions that hold for a whole job.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -83,6 +97,10 @@ pub struct Policy {
     pub prefer: Prefer,
     /// Exports of the same enrollment with another kind of identity (3.3).
     pub siblings: Vec<Arc<Profile>>,
+    /// What the job is for.
+    pub errand: Errand,
+    /// What the device is configured with first, in Setup Assistant (4.B).
+    pub prepare: Option<Arc<Preparation>>,
     /// Profiles that are on the device before the enrollment profile comes: root certificates,
     /// then Wi-Fi, then others, in whatever order they stand here (R42, R72).
     pub helpers: Vec<Arc<Profile>>,
@@ -115,6 +133,8 @@ impl Default for Policy {
             policies_within: Duration::ZERO,
             prefer: Prefer::default(),
             siblings: Vec::new(),
+            errand: Errand::default(),
+            prepare: None,
             helpers: Vec::new(),
             device_name: None,
             export_ends: None,

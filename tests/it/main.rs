@@ -15,6 +15,7 @@ mod canaries;
 mod choice;
 mod clients;
 mod endings;
+mod erase;
 mod export;
 mod helpers;
 mod hostile;
@@ -29,8 +30,10 @@ mod methods;
 mod mux;
 mod outcomes;
 mod ports;
+mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
+mod supervision;
 mod support;
 mod udev;
 #[cfg(target_os = "linux")]

@@ -33,7 +33,7 @@ fn of_version_2() -> [EventKind; 3] {
 }
 
 /// The kinds of event that version 3 added.
-fn of_version_3() -> [EventKind; 3] {
+fn of_version_3() -> [EventKind; 5] {
     let helper = HelperName {
         kind: HelperKind::Wifi,
         identifier: "enlist.helper.wifi.a3d3f5ee5d0c4b3d".into(),
@@ -44,6 +44,8 @@ fn of_version_3() -> [EventKind; 3] {
         EventKind::HelperPushStarted { helper: helper.clone() },
         EventKind::HelperPushAnswered { helper: helper.clone(), answer: PushAnswer::Acknowledged },
         EventKind::WaitingForHelper { helper, until: "2026-03-02T08:10:00Z".parse().unwrap() },
+        EventKind::EraseStarted,
+        EventKind::EraseAnswered { accepted: true },
     ]
 }
 
@@ -79,7 +81,7 @@ async fn a_journal_of_version_3_is_opened_and_read() {
         write_the_fixture();
     }
     let added: Vec<_> = of_version_2().into_iter().chain(of_version_3()).collect();
-    is_opened_and_read(3, "waiting-for-person", &added).await;
+    is_opened_and_read(3, "erasing", &added).await;
 }
 
 /// `state` is that of the open job, `added` its last events.

@@ -6,10 +6,12 @@ use super::network_signs;
 use crate::device::DeviceError;
 use crate::device::facts::SetupState;
 use crate::device::services::mcinstall::Accepted;
+use crate::wire::printable::sentence;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, PushAnswer, StepResult};
 use crate::workflow::failure::Failure;
 use crate::workflow::outcome::{Class, Verdict};
+use crate::workflow::second_chance;
 
 pub(super) async fn run(
     run: &mut Run,
@@ -19,14 +21,19 @@ pub(super) async fn run(
     // Committed before the first byte leaves: a crash can never hide a push.
     run.emit(EventKind::PushStarted { number }).await?;
     let profile = run.job.profile.clone();
-    let answered = inspection.mcinstall.install(profile.bytes()).await;
+    let silently = run.job.memory.last_push().is_some_and(|push| push.silent);
+    let answered = match silently {
+        true => inspection.mcinstall.install_silently(profile.bytes()).await,
+        false => inspection.mcinstall.install(profile.bytes()).await,
+    };
     if let Some(answer) = answer_of(&answered) {
         run.emit(EventKind::PushAnswered { number, answer }).await?;
     }
     match answered {
         Ok(accepted) => Ok(((), StepResult::Done, detail_of(&accepted))),
+        Err(error) if silently && wants_a_person(&error) => Err(with_a_person(&error)),
         Err(error) => {
-            let broken = in_setup(error.into(), inspection);
+            let broken = in_time(in_setup(error.into(), inspection), run, inspection);
             Err(network_signs::explain(run, inspection, broken).await)
         }
     }
@@ -66,4 +73,40 @@ pub(super) fn in_setup(broken: Break, inspection: &Inspection) -> Break {
         }
         other => other,
     }
+}
+
+/// What Setup Assistant enrolls has its own way back, while there is time (R153).
+fn in_time(broken: Break, run: &Run, inspection: &Inspection) -> Break {
+    let advised = |verdict: Verdict| {
+        let (memory, now) = (&run.job.memory, run.job.clock.now());
+        match second_chance::advice(&verdict.chain, &inspection.facts, memory, now) {
+            Some(advice) => verdict.then(advice),
+            None => verdict,
+        }
+    };
+    match broken {
+        Break::Failed(Failure::Final(verdict)) => Break::Failed(Failure::Final(advised(verdict))),
+        Break::Failed(Failure::RetryLater { verdict }) => {
+            Break::Failed(Failure::RetryLater { verdict: advised(verdict) })
+        }
+        other => other,
+    }
+}
+
+/// Whether silent MDM installs by a supervisor work on every system is unconfirmed (R23): what
+/// is refused for being silent is worth a push that a person accepts. The next plan sees that.
+fn wants_a_person(error: &DeviceError) -> bool {
+    match error {
+        DeviceError::Status { .. } => true,
+        DeviceError::Install { chain, .. } => {
+            chain.has("Installation", &[4016, 4020, 4021, 4022, 4025])
+                || chain.has("Chaperone", &[29000, 29003])
+        }
+        _ => false,
+    }
+}
+
+fn with_a_person(error: &DeviceError) -> Break {
+    let verdict = Verdict::failed(Class::Device, sentence(error), "");
+    Break::Failed(Failure::RetryOnce { verdict })
 }

@@ -1,5 +1,8 @@
 //! The steps of an attempt, in order.
 
+mod configure;
+mod erase;
+mod escalate;
 mod follow_policies;
 mod helper;
 mod inspect;
@@ -14,7 +17,8 @@ use super::engine::{Break, Flow, Run};
 use super::event::{EventKind, StepId, StepResult};
 use super::methods::NO_COMPANY_PORTAL;
 use super::outcome::{Outcome, Verdict};
-use super::plan::{self, Errand, Plan, Situation};
+use super::plan::{self, Before, Plan, Situation};
+use super::policy::Errand;
 use crate::device::DeviceLink;
 use crate::device::facts::SetupState;
 use inspect::Inspection;
@@ -22,11 +26,22 @@ use std::time::Duration;
 
 /// One attempt: look at the device, plan, do.
 pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Break> {
+    if let Errand::Erase(erasure) = run.job.policy.errand.clone() {
+        return erase::attempt(run, link, &erasure).await;
+    }
     run.begin_attempt().await?;
-    let trusted = run.step(StepId::Pair, async |run| pair::run(run, link).await).await?;
+    let mut trusted = run.step(StepId::Pair, async |run| pair::run(run, link).await).await?;
+    if run.job.policy.prepare.is_some() {
+        configure::until_activated(run, &mut trusted).await?;
+    }
     let mut inspection = run.step(StepId::Inspect, async |run| inspect::run(run, trusted).await).await?;
     run.inspected();
     run.emit(EventKind::Identified(inspect::label(&inspection.facts))).await?;
+    if let Some(preparation) = run.job.policy.prepare.clone()
+        && let Some(verdict) = configure::attempt(run, &mut inspection, &preparation).await?
+    {
+        return Ok(Flow::End(verdict));
+    }
     if let Some(chosen) = run.choice.better(&situation(run, &inspection)) {
         take(run, chosen).await?;
     }
@@ -34,8 +49,8 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
         let plan = plan::plan(&situation(run, &inspection));
         run.emit(EventKind::Planned { steps: plan.steps(), reason: plan.reason().to_owned() }).await?;
         match plan {
-            Plan::First { errand, .. } if !run.job.policy.dry_run => {
-                carry_out(run, &mut inspection, &errand).await?;
+            Plan::First { before, .. } if !run.job.policy.dry_run => {
+                carry_out(run, &mut inspection, &before).await?;
             }
             plan => break plan,
         }
@@ -46,13 +61,21 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
         Plan::Verify => verified(run, &mut inspection).await,
         Plan::Wait { until, state, .. } => wait_then_verify(run, &mut inspection, state, until).await,
         Plan::First { .. } | Plan::Push { .. } => {
+            let silently = matches!(plan, Plan::Push { silently: true, .. });
+            if silently && !escalate::attempt(run, &mut inspection).await? {
+                return Ok(Flow::Again);
+            }
             let install = async |run: &mut Run| install_profile::run(run, &mut inspection).await;
             if let Err(broken) = run.step(StepId::Install, install).await {
                 return fall_back(run, broken, &inspection).await;
             }
             // A silent install is on the list at once; a queued one never is.
-            if inspection.facts.setup != SetupState::Finished && inspection.lists(&run.job.profile).await? {
+            let silent = silently || inspection.facts.setup != SetupState::Finished;
+            if silent && inspection.lists(&run.job.profile).await? {
                 return verified(run, &mut inspection).await;
+            }
+            if silently {
+                return Ok(Flow::Again);
             }
             let until = run.after_now(run.job.policy.accept_within);
             wait_then_verify(run, &mut inspection, Outcome::WaitingForPerson, until).await
@@ -60,16 +83,16 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
     }
 }
 
-/// What comes before the enrollment profile; each errand leaves the plan less to do.
-async fn carry_out(run: &mut Run, inspection: &mut Inspection, errand: &Errand) -> Result<(), Break> {
-    match errand {
-        Errand::Name(name) => {
+/// What comes before the enrollment profile; each leaves the plan less to do.
+async fn carry_out(run: &mut Run, inspection: &mut Inspection, before: &Before) -> Result<(), Break> {
+    match before {
+        Before::Name(name) => {
             run.step(StepId::NameDevice, async |run| name_device::run(run, inspection, name).await).await
         }
-        Errand::PushHelper(helper) => {
+        Before::PushHelper(helper) => {
             run.step(StepId::PushHelper, async |run| helper::push(run, inspection, helper).await).await
         }
-        Errand::WaitForHelper { helper, until, state } => {
+        Before::WaitForHelper { helper, until, state } => {
             let wait = async |run: &mut Run| helper::wait(run, inspection, helper, *until, *state).await;
             run.step(StepId::WaitForHelper, wait).await
         }
@@ -83,8 +106,14 @@ fn situation<'a>(run: &'a Run, inspection: &'a Inspection) -> Situation<'a> {
         profile: &run.job.profile,
         policy: &run.job.policy,
         memory: &run.job.memory,
+        supervises: supervises(run, inspection),
         now: run.job.clock.now(),
     }
+}
+
+/// The station holds an identity that the device lists among its supervisors (R133).
+fn supervises(run: &Run, inspection: &Inspection) -> bool {
+    escalate::identity(&run.job.trust, &inspection.facts).is_some()
 }
 
 /// Uses another profile from here on.

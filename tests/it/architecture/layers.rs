@@ -119,6 +119,7 @@ const BESIDE: &[Layer] = &[
             "transport::usbmuxd",
             "workflow::device_name",
             "workflow::policy",
+            "workflow::preparation",
         ],
     ),
     // The composition roots.

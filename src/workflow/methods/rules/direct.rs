@@ -1,13 +1,13 @@
 //! 4.A: direct enrollment of iPhone and iPad.
 
 use super::{LINT_CASES, REMARKS, SEEN};
-use crate::workflow::methods::requirement::{Requirement, check, done, out, tell, undone};
+use crate::workflow::methods::requirement::{Requirement, check, done, out, tell};
 
 const CONTAINERS: &str = "wire::profile::tests::containers::dead_ends_are_refused_with_their_reason";
 
 #[rustfmt::skip] // a table: one row a line
 pub(super) const RULES: &[Requirement] = &[
-    done(1, "Nothing on the device is erased: no step of a job can.", "workflow::event::StepId", "it::methods::no_job_erases_a_device"),
+    done(1, "Nothing on the device is erased: no step of an enrollment does.", "workflow::event::StepId", "it::methods::no_enrollment_erases_a_device"),
     tell(2, "Only profiles made without user affinity work; the file does not show it, so confirm it when it is imported."),
     check(3, "Somebody has the device and a USB cable to the station.", "station::Station", "it::outcomes::attached"),
     done(4, "The documented host is a Mac with Apple Configurator; this station takes its part on any computer.", "workflow::engine::run", "it::main_job::f01_by_scep_enrolls_32_devices_once"),
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Requirement] = &[
     done(20, "The station pushes the file as management profile.", "workflow::steps::install_profile::run", "it::outcomes::enrolled"),
     tell(21, "Close Photos, iTunes and whatever else opens when a device is attached."),
     check(22, "On an unsupervised device somebody must accept the profile.", SEEN, REMARKS),
-    undone(23, "With the organisation's supervision identity a supervised device takes the profile without a tap.", "the station holds no supervision identity and does not escalate"),
+    done(23, "With the organisation's supervision identity a supervised device takes the profile without a tap.", "workflow::steps::escalate::attempt", "it::supervision::a_supervised_device_is_enrolled_without_a_tap"),
     tell(24, "Taps: unlock; Profile Downloaded > Install; passcode if asked; Install at the warning; Trust at remote management; Done."),
     check(25, "The device may ask for its passcode; one that is locked is said so before the push.", SEEN, REMARKS),
     tell(26, "Trust appears for profiles with an MDM payload only: if it does not come, the file is the wrong one."),
