@@ -1,10 +1,10 @@
 //! What can be done with devices, profiles and the journal.
 
 mod bays;
-mod errands;
 mod exports;
 mod follow;
 mod library_folder;
+mod tasks;
 
 pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;

@@ -111,12 +111,6 @@ impl Memory {
         }
     }
 
-    /// True if a push was refused when it was to be installed without a person.
-    pub fn was_silence_refused(&self) -> bool {
-        let refused = |push: &Push| push.silent && matches!(push.answer, Some((_, PushAnswer::Refused)));
-        self.silence_refused || self.pushes.iter().any(refused)
-    }
-
     /// The last push, unless the device refused it.
     pub fn last_push(&self) -> Option<&Push> {
         self.pushes.last().filter(|push| !matches!(push.answer, Some((_, PushAnswer::Refused))))

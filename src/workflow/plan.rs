@@ -139,7 +139,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
             _ => Outcome::PersonDidNotAccept.into(),
         }));
     }
-    let silently = supervises && facts.setup != SetupState::Running && !memory.was_silence_refused();
+    let silently = supervises && facts.setup != SetupState::Running && !memory.silence_refused;
     let reason = match facts.setup {
         _ if silently => "the station is the device's supervisor: it installs without asking anybody",
         SetupState::Running => "Setup Assistant runs: the device installs silently",
@@ -253,11 +253,14 @@ mod tests {
         assert!(is_silent(&plan) && plan.steps() == [StepId::Escalate, StepId::Install, StepId::Verify]);
         assert!(!is_silent(&planned(false, &[], 0)));
         assert!(!is_silent(&planned(true, &[(0, escalated(StepResult::Warning))], 1)));
+        // What the network or the server did speaks against nothing.
         let refused = [
             (0, escalated(StepResult::Done)),
             (1, EventKind::PushStarted { number: 1 }),
             (2, EventKind::PushAnswered { number: 1, answer: PushAnswer::Refused }),
+            (2, escalated(StepResult::Warning)),
         ];
+        assert!(is_silent(&planned(true, &refused[..3], 3)));
         assert!(!is_silent(&planned(true, &refused, 3)));
     }
 

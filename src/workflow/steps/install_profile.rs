@@ -7,7 +7,7 @@ use crate::device::facts::SetupState;
 use crate::device::services::mcinstall::Accepted;
 use crate::wire::printable::sentence;
 use crate::workflow::engine::{Break, Run};
-use crate::workflow::event::{EventKind, PushAnswer, StepResult};
+use crate::workflow::event::{EventKind, PushAnswer, StepId, StepResult};
 use crate::workflow::failure::Failure;
 use crate::workflow::outcome::{Class, Verdict};
 use crate::workflow::second_chance;
@@ -35,7 +35,7 @@ pub(super) async fn run(
     run.emit(EventKind::PushAnswered { number, answer }).await?;
     match answered {
         Ok(_) => Ok(((), StepResult::Done, detail)),
-        Err(error) if silently && wants_a_person(&error) => Err(with_a_person(&error)),
+        Err(error) if silently && wants_a_person(&error) => Err(with_a_person(run, &error).await),
         Err(error) => {
             let broken = in_setup(error.into(), inspection);
             Err(in_time(broken, run, inspection))
@@ -91,8 +91,15 @@ fn wants_a_person(error: &DeviceError) -> bool {
     }
 }
 
-fn with_a_person(error: &DeviceError) -> Break {
-    let verdict = Verdict::failed(Class::Device, sentence(error), "");
+/// Said as the end of the step that made it silent, so that the job remembers it.
+async fn with_a_person(run: &mut Run, error: &DeviceError) -> Break {
+    let detail = Some(format!("{error}; a person has to install the profile"));
+    let told = EventKind::StepFinished { step: StepId::Escalate, result: StepResult::Warning, detail };
+    if let Err(broken) = run.emit(told).await {
+        return broken;
+    }
+    let next = "Install the profile from the device, or erase the device and prepare it again.";
+    let verdict = Verdict::failed(Class::Device, sentence(error), next);
     Break::Failed(Failure::RetryOnce { verdict })
 }
 

@@ -15,7 +15,7 @@ use super::event::{EventKind, StepId, StepResult};
 use super::methods::NO_COMPANY_PORTAL;
 use super::outcome::{Outcome, Verdict};
 use super::plan::{self, Plan, Situation};
-use super::policy::Errand;
+use super::policy::Task;
 use crate::device::DeviceLink;
 use crate::device::facts::SetupState;
 use inspect::Inspection;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// One attempt: look at the device, plan, do.
 pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Break> {
-    if let Errand::Erase(erasure) = run.job.policy.errand.clone() {
+    if let Task::Erase(erasure) = run.job.policy.task.clone() {
         return erase::attempt(run, link, &erasure).await;
     }
     run.begin_attempt().await?;
