@@ -1,12 +1,12 @@
 //! What can be done with devices, profiles and the journal.
 
 mod bays;
-mod errands;
 mod exports;
 mod follow;
 mod helpers;
 mod library_folder;
 mod removal;
+mod tasks;
 
 pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;

@@ -74,6 +74,11 @@ pub struct Situation<'a> {
 pub fn plan(situation: &Situation<'_>) -> Plan {
     let Situation { facts, memory, now, .. } = *situation;
     let Some(erase) = memory.erase else { return first(situation) };
+    if let Some((_, false)) = erase.answer {
+        let next = "Unlock it, look what forbids it, and run `enlist erase` again.";
+        let said = "The device refused to erase itself.";
+        return Plan::End(Box::new(Verdict::failed(Class::Device, said, next)));
+    }
     if is_as_new(situation) {
         return Plan::End(Box::new(erased(facts)));
     }
@@ -221,6 +226,10 @@ mod tests {
             }
             assert_eq!(outcome(planned(&facts(SetupState::Running), "ABCD", memory, 5)).0, Outcome::Erased);
         }
+        let refused =
+            memory(&[(0, EventKind::EraseStarted), (1, EventKind::EraseAnswered { accepted: false })]);
+        let told = outcome(planned(&facts(SetupState::Finished), "ABCD", &refused, 5)).1;
+        assert_eq!(told, "The device refused to erase itself.");
         // It does not matter any more whose serial number was typed.
         assert_eq!(outcome(planned(&facts(SetupState::Running), "0000", &taken, 5)).0, Outcome::Erased);
     }

@@ -140,13 +140,6 @@ impl Memory {
         self.escalated
     }
 
-    /// True if a push was refused when it was to be installed without a person.
-    pub fn was_silence_refused(&self) -> bool {
-        let refused = |push: &Push| push.silent && matches!(push.answer, Some((_, PushAnswer::Refused)));
-        let helpers = self.helpers.iter().map(|(_, push)| push);
-        self.silence_refused || self.pushes.iter().chain(helpers).any(refused)
-    }
-
     /// The last push, unless the device refused it.
     pub fn last_push(&self) -> Option<&Push> {
         self.pushes.last().filter(|push| !push.is_refused())

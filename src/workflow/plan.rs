@@ -129,7 +129,7 @@ pub fn in_flight<'a>(situation: &Situation<'a>) -> Option<(&'a Push, Timestamp)>
 
 /// Decides.
 pub fn plan(situation: &Situation<'_>) -> Plan {
-    let Situation { facts, installed, profile, policy, memory, supervises, .. } = *situation;
+    let Situation { facts, installed, profile, policy, memory, .. } = *situation;
     if is_installed(profile, installed) {
         return match memory.last_push() {
             Some(_) => Plan::Verify,
@@ -172,7 +172,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
             _ => Outcome::PersonDidNotAccept.into(),
         }));
     }
-    let silently = supervises && facts.setup != SetupState::Running && !memory.was_silence_refused();
+    let silently = is_silent(situation);
     let reason = match facts.setup {
         _ if silently => "the station is the device's supervisor: it installs without asking anybody",
         SetupState::Running => "Setup Assistant runs: the device installs silently",
@@ -180,6 +180,13 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         SetupState::Unknown => "the device does not tell whether Setup Assistant is finished",
     };
     first(situation).unwrap_or_else(|| Plan::Push { reason: reason.into(), silently })
+}
+
+/// True if the station pushes as the device's supervisor: nobody is asked (R23). Setup
+/// Assistant asks nobody anyway.
+pub(super) fn is_silent(situation: &Situation<'_>) -> bool {
+    let running = situation.facts.setup == SetupState::Running;
+    situation.supervises && !running && !situation.memory.silence_refused
 }
 
 /// What has to be done before the profile may be pushed, if anything.
@@ -201,7 +208,8 @@ fn first(situation: &Situation<'_>) -> Option<Plan> {
 pub(super) fn wait_for(situation: &Situation<'_>, push: Option<Push>) -> Option<(Timestamp, Outcome)> {
     let push = push.filter(|push| !push.is_refused())?;
     let until = may_arrive_until(&push, situation.facts, situation.policy)?;
-    let state = if push.answer.is_some() { Outcome::WaitingForPerson } else { Outcome::Verifying };
+    let asks = push.answer.is_some() && !push.silent;
+    let state = if asks { Outcome::WaitingForPerson } else { Outcome::Verifying };
     (situation.now < grace_after(until)).then_some((until, state))
 }
 
@@ -300,7 +308,7 @@ mod tests {
         EventKind::StepFinished { step: StepId::Escalate, result, detail: None }
     }
 
-    fn is_silent(plan: &Plan) -> bool {
+    fn pushes_silently(plan: &Plan) -> bool {
         match plan {
             Plan::Push { silently, .. } => *silently,
             other => panic!("{other:?}"),
@@ -310,15 +318,18 @@ mod tests {
     #[test]
     fn a_supervisor_pushes_silently_until_the_device_refuses_that() {
         let plan = planned(true, &[], 0);
-        assert!(is_silent(&plan) && plan.steps() == [StepId::Escalate, StepId::Install, StepId::Verify]);
-        assert!(!is_silent(&planned(false, &[], 0)));
-        assert!(!is_silent(&planned(true, &[(0, escalated(StepResult::Warning))], 1)));
+        assert!(pushes_silently(&plan) && plan.steps() == [StepId::Escalate, StepId::Install, StepId::Verify]);
+        assert!(!pushes_silently(&planned(false, &[], 0)));
+        assert!(!pushes_silently(&planned(true, &[(0, escalated(StepResult::Warning))], 1)));
+        // What the network or the server did speaks against nothing.
         let refused = [
             (0, escalated(StepResult::Done)),
             (1, EventKind::PushStarted { number: 1 }),
             (2, EventKind::PushAnswered { number: 1, answer: PushAnswer::Refused }),
+            (2, escalated(StepResult::Warning)),
         ];
-        assert!(!is_silent(&planned(true, &refused, 3)));
+        assert!(pushes_silently(&planned(true, &refused[..3], 3)));
+        assert!(!pushes_silently(&planned(true, &refused, 3)));
     }
 
     /// A lost connection does not cancel a silent install (4.5).

@@ -65,11 +65,11 @@ impl Prefer {
 
 /// What a job is for.
 #[derive(Debug, Clone, Default)]
-pub enum Errand {
+pub enum Task {
     /// To enroll the device with the job's profile.
     #[default]
     Enroll,
-    /// To erase it; the job's profile only stands for the errand in the journal.
+    /// To erase it; the job's profile only stands for the task in the journal.
     Erase(Erasure),
     /// To prepare it, and no more; likewise.
     Prepare,
@@ -98,7 +98,7 @@ pub struct Policy {
     /// Exports of the same enrollment with another kind of identity (3.3).
     pub siblings: Vec<Arc<Profile>>,
     /// What the job is for.
-    pub errand: Errand,
+    pub task: Task,
     /// What the device is configured with first, in Setup Assistant (4.B).
     pub prepare: Option<Arc<Preparation>>,
     /// Profiles that are on the device before the enrollment profile comes: root certificates,
@@ -133,7 +133,7 @@ impl Default for Policy {
             policies_within: Duration::ZERO,
             prefer: Prefer::default(),
             siblings: Vec::new(),
-            errand: Errand::default(),
+            task: Task::default(),
             prepare: None,
             helpers: Vec::new(),
             device_name: None,

@@ -84,7 +84,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// R1: no enrollment erases. The request is made in one place, which one errand alone leads to.
+/// R1: no enrollment erases. The request is made in one place, which one task alone leads to.
 #[test]
 fn no_enrollment_erases_a_device() {
     let files: Vec<_> = ["workflow", "station"]
@@ -103,7 +103,7 @@ fn no_enrollment_erases_a_device() {
     let steps = std::fs::read_to_string(root().join("src/workflow/steps/mod.rs")).unwrap();
     let before = steps.split("erase::attempt").next().unwrap().trim_end();
     assert!(
-        before.ends_with("Errand::Erase(erasure) = run.job.policy.errand.clone() {\n        return"),
+        before.ends_with("Task::Erase(erasure) = run.job.policy.task.clone() {\n        return"),
         "{before}"
     );
 }

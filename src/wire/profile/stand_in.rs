@@ -1,4 +1,4 @@
-//! A profile that is never pushed: it stands in the journal for an errand without one, such as
+//! A profile that is never pushed: it stands in the journal for a task without one, such as
 //! an erase, so that each job there has a name and a digest of what it is about.
 
 use super::{Profile, Purpose, Refusal, TrustAnchors};
@@ -7,7 +7,7 @@ use crate::wire::property_list;
 use jiff::Timestamp;
 use plist::Value;
 
-/// Stands for an errand of this `kind`; equal digests are the same errand.
+/// Stands for a task of this `kind`; equal digests are the same task.
 ///
 /// # Errors
 /// None that can be met: it is a profile as any other.
@@ -21,8 +21,8 @@ pub fn stand_in(kind: &str, title: &str, digest: [u8; 32]) -> Result<Profile, Re
     };
     let identifier = format!("enlist.{kind}");
     let payload = dictionary([
-        ("PayloadIdentifier", string(format!("{identifier}.errand"))),
-        ("PayloadType", string("enlist.errand")),
+        ("PayloadIdentifier", string(format!("{identifier}.task"))),
+        ("PayloadType", string("enlist.task")),
         ("PayloadUUID", string(uuid(1))),
         ("PayloadVersion", Some(Value::from(1))),
     ]);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_named_by_its_errand_and_cannot_be_pushed() {
+    fn it_is_named_by_its_task_and_cannot_be_pushed() {
         let of = |digest| stand_in("prepare", "Prepare for Contoso", [digest; 32]).unwrap();
         let profile = of(1);
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, StepId, StepResult};
 use crate::workflow::failure::Failure;
 use crate::workflow::outcome::{Class, Outcome, Verdict};
-use crate::workflow::policy::Errand;
+use crate::workflow::policy::Task;
 use crate::workflow::preparation::{self, Decision, Preparation};
 use tokio::time::sleep;
 
@@ -49,7 +49,7 @@ pub(super) async fn attempt(
     inspection: &mut Inspection,
     preparation: &Preparation,
 ) -> Result<Option<Verdict>, Break> {
-    let only = matches!(run.job.policy.errand, Errand::Prepare);
+    let only = matches!(run.job.policy.task, Task::Prepare);
     match decide(inspection, preparation).await? {
         // A job that enrolls as well looks further: the device may be done already.
         Decision::End(_) if !only && lists_the_profile(run, inspection) => Ok(None),
@@ -120,8 +120,8 @@ async fn prepared(run: &mut Run, preparation: &Preparation) -> Result<Verdict, B
 }
 
 fn dry(run: &Run, inspection: &Inspection, preparation: &Preparation) -> Verdict {
-    let then = match run.job.policy.errand {
-        Errand::Enroll => ", install, verify",
+    let then = match run.job.policy.task {
+        Task::Enroll => ", install, verify",
         _ => "",
     };
     let remarks = preparation.pane_remarks(inspection.facts.os()).join(" ");

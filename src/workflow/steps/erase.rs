@@ -1,4 +1,4 @@
-//! An errand of its own: erase the device and wait until it is back. The step `erase` is
+//! A task of its own: erase the device and wait until it is back. The step `erase` is
 //! destructive and done at most once a job: [`erasure::plan`] looks at the device and at what
 //! the job remembers.
 

@@ -2,7 +2,7 @@
 //! As `install` and `wait-for-person` are: the push is not to be repeated without looking.
 
 use super::inspect::Inspection;
-use super::install_profile::{answer_of, detail_of, in_setup};
+use super::install_profile::{answer_of, detail_of, in_setup, wants_a_person, with_a_person};
 use super::wait_for_person::until_listed;
 use crate::device::facts::SetupState;
 use crate::wire::profile::Profile;
@@ -22,12 +22,17 @@ pub(super) async fn push(
     let helper = find(run, name)?;
     // Committed before the first byte leaves: a crash can never hide a push.
     run.emit(EventKind::HelperPushStarted { helper: name.clone() }).await?;
-    let answered = inspection.mcinstall.install(helper.bytes()).await;
+    let silently = run.job.memory.is_escalated();
+    let answered = match silently {
+        true => inspection.mcinstall.install_silently(helper.bytes()).await,
+        false => inspection.mcinstall.install(helper.bytes()).await,
+    };
     if let Some(answer) = answer_of(&answered) {
         run.emit(EventKind::HelperPushAnswered { helper: name.clone(), answer }).await?;
     }
     let detail = match answered {
         Ok(accepted) => detail_of(&accepted),
+        Err(error) if silently && wants_a_person(&error) => return Err(with_a_person(run, &error).await),
         Err(error) => {
             return Err(match in_setup(error.into(), inspection) {
                 Break::Failed(failure) => Break::Failed(helpers::failed(failure, name)),
@@ -36,7 +41,8 @@ pub(super) async fn push(
         }
     };
     // A silent install is on the list at once; a queued one never is.
-    if inspection.facts.setup != SetupState::Finished && inspection.lists(&helper).await? {
+    let silent = silently || inspection.facts.setup != SetupState::Finished;
+    if silent && inspection.lists(&helper).await? {
         return Ok(((), StepResult::Done, Some(read_back(name))));
     }
     Ok(((), StepResult::Done, detail))

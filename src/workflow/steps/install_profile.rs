@@ -8,7 +8,7 @@ use crate::device::facts::SetupState;
 use crate::device::services::mcinstall::Accepted;
 use crate::wire::printable::sentence;
 use crate::workflow::engine::{Break, Run};
-use crate::workflow::event::{EventKind, PushAnswer, StepResult};
+use crate::workflow::event::{EventKind, PushAnswer, StepId, StepResult};
 use crate::workflow::failure::Failure;
 use crate::workflow::outcome::{Class, Verdict};
 use crate::workflow::second_chance;
@@ -31,7 +31,7 @@ pub(super) async fn run(
     }
     match answered {
         Ok(accepted) => Ok(((), StepResult::Done, detail_of(&accepted))),
-        Err(error) if silently && wants_a_person(&error) => Err(with_a_person(&error)),
+        Err(error) if silently && wants_a_person(&error) => Err(with_a_person(run, &error).await),
         Err(error) => {
             let broken = in_time(in_setup(error.into(), inspection), run, inspection);
             Err(network_signs::explain(run, inspection, broken).await)
@@ -95,7 +95,7 @@ fn in_time(broken: Break, run: &Run, inspection: &Inspection) -> Break {
 
 /// Whether silent MDM installs by a supervisor work on every system is unconfirmed (R23): what
 /// is refused for being silent is worth a push that a person accepts. The next plan sees that.
-fn wants_a_person(error: &DeviceError) -> bool {
+pub(super) fn wants_a_person(error: &DeviceError) -> bool {
     match error {
         DeviceError::Status { .. } => true,
         DeviceError::Install { chain, .. } => {
@@ -106,7 +106,14 @@ fn wants_a_person(error: &DeviceError) -> bool {
     }
 }
 
-fn with_a_person(error: &DeviceError) -> Break {
-    let verdict = Verdict::failed(Class::Device, sentence(error), "");
+/// Said as the end of the step that made it silent, so that the job remembers it.
+pub(super) async fn with_a_person(run: &mut Run, error: &DeviceError) -> Break {
+    let detail = Some(format!("{error}; a person has to install the profile"));
+    let told = EventKind::StepFinished { step: StepId::Escalate, result: StepResult::Warning, detail };
+    if let Err(broken) = run.emit(told).await {
+        return broken;
+    }
+    let next = "Install the profile from the device, or erase the device and prepare it again.";
+    let verdict = Verdict::failed(Class::Device, sentence(error), next);
     Break::Failed(Failure::RetryOnce { verdict })
 }

@@ -18,7 +18,7 @@ use super::event::{EventKind, StepId, StepResult};
 use super::methods::NO_COMPANY_PORTAL;
 use super::outcome::{Outcome, Verdict};
 use super::plan::{self, Before, Plan, Situation};
-use super::policy::Errand;
+use super::policy::Task;
 use crate::device::DeviceLink;
 use crate::device::facts::SetupState;
 use inspect::Inspection;
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// One attempt: look at the device, plan, do.
 pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Break> {
-    if let Errand::Erase(erasure) = run.job.policy.errand.clone() {
+    if let Task::Erase(erasure) = run.job.policy.task.clone() {
         return erase::attempt(run, link, &erasure).await;
     }
     run.begin_attempt().await?;
@@ -62,7 +62,7 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
         Plan::Wait { until, state, .. } => wait_then_verify(run, &mut inspection, state, until).await,
         Plan::First { .. } | Plan::Push { .. } => {
             let silently = matches!(plan, Plan::Push { silently: true, .. });
-            if silently && !escalate::attempt(run, &mut inspection).await? {
+            if silently && !is_supervisor(run, &mut inspection).await? {
                 return Ok(Flow::Again);
             }
             let install = async |run: &mut Run| install_profile::run(run, &mut inspection).await;
@@ -90,6 +90,9 @@ async fn carry_out(run: &mut Run, inspection: &mut Inspection, before: &Before) 
             run.step(StepId::NameDevice, async |run| name_device::run(run, inspection, name).await).await
         }
         Before::PushHelper(helper) => {
+            if plan::is_silent(&situation(run, inspection)) && !is_supervisor(run, inspection).await? {
+                return Ok(());
+            }
             run.step(StepId::PushHelper, async |run| helper::push(run, inspection, helper).await).await
         }
         Before::WaitForHelper { helper, until, state } => {
@@ -114,6 +117,11 @@ fn situation<'a>(run: &'a Run, inspection: &'a Inspection) -> Situation<'a> {
 /// The station holds an identity that the device lists among its supervisors (R133).
 fn supervises(run: &Run, inspection: &Inspection) -> bool {
     escalate::identity(&run.job.trust, &inspection.facts).is_some()
+}
+
+/// True once the device takes this connection for its supervisor's; it is asked once.
+async fn is_supervisor(run: &mut Run, inspection: &mut Inspection) -> Result<bool, Break> {
+    Ok(run.job.memory.is_escalated() || escalate::attempt(run, inspection).await?)
 }
 
 /// Uses another profile from here on.

@@ -9,7 +9,7 @@ use crate::wire::printable::sentence;
 use crate::wire::profile::{Profile, Refusal, stand_in};
 use crate::wire::service_config::{BadServiceConfig, ServiceConfig, parse_anchors};
 use crate::workflow::erasure::{Erasure, NoConsent};
-use crate::workflow::policy::{Errand, Policy};
+use crate::workflow::policy::{Policy, Task};
 use crate::workflow::preparation::{BadPreparation, Preparation, Wishes, check_profile_url};
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Operations {
         policy: Policy,
     ) -> Result<RunOptions, OperationError> {
         let profile = stands_for("prepare", &preparation.title(), preparation.wanted.digest())?;
-        let policy = Policy { errand: Errand::Prepare, prepare: Some(preparation), ..policy };
+        let policy = Policy { task: Task::Prepare, prepare: Some(preparation), ..policy };
         Ok(RunOptions { wanted, profile, shelf: None, policy, once: true })
     }
 
@@ -74,7 +74,7 @@ impl Operations {
             serial => Erasure::of(serial.unwrap_or_default(), despite_find_my)?,
         };
         let profile = stands_for("erase", "Erase", [0; 32])?;
-        let policy = Policy { errand: Errand::Erase(erasure), ..policy };
+        let policy = Policy { task: Task::Erase(erasure), ..policy };
         Ok(RunOptions {
             wanted: Wanted::One(Some(udid.to_owned())),
             profile,
