@@ -31,7 +31,7 @@ use crate::journal::{HistoryFilter, JournalReader, Sighting};
 use crate::station::age::AgeAnswers;
 use crate::station::desk::PickError;
 use crate::station::library::Signers;
-use crate::station::library::candidate::{Judging, Memories, errors};
+use crate::station::library::candidate::{Judging, Memories};
 use crate::station::library::shelf::{Catalogue, Shelf};
 use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
@@ -458,12 +458,11 @@ pub fn show_profile(
     let profile = library::load_bytes(&bytes, path, Purpose::Any, anchors, now)?;
     let mut view = ProfileView::new(&path.display().to_string(), &profile, now);
     if profile.enrollment_refusals().is_empty() {
-        let errors = errors(&bytes, anchors, now);
-        view.refusals.extend(errors.iter().map(FindingView::of_error));
         let answers = AgeAnswers { exported_at, ..AgeAnswers::default() };
         let judging = Judging { answers: &answers, anchors, memories: &Memories::of(journal).open(), now };
-        let (age, _) = judging.age(&bytes, &profile, path);
-        view.age = age.map(|age| AgeView::new(&age, now));
+        let examined = judging.examine(&bytes, &profile, path);
+        view.refusals.extend(examined.errors.iter().map(FindingView::of_error));
+        view.age = examined.age.map(|age| AgeView::new(&age, now));
     }
     Ok(view)
 }

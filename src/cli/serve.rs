@@ -56,7 +56,7 @@ pub(super) async fn run(
     let library = library_in(&compose::state_dir(global, environment, &config)?);
     let given = args.file.as_ref().or(config.profile.as_ref());
     let given = given.or((fleet.is_none() && library.is_dir()).then_some(&library));
-    if let (Some(name), false) = (&args.profile, given.is_some_and(|path| path.is_dir())) {
+    if let (Some(name), true) = (&args.profile, given.is_none_or(|path| path.is_file())) {
         return Err(no_choice(name, given));
     }
     let mut shelf = None;

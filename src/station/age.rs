@@ -4,7 +4,7 @@
 //! May import: `wire`, `workflow`, base.
 
 use crate::wire::profile::TrustAnchors;
-use crate::wire::profile::lint::{self, LintContext};
+use crate::wire::profile::lint::{self, ExportAge, LintContext};
 use crate::workflow::methods::{Platform, portal_path};
 use crate::workflow::outcome::{Class, Verdict};
 pub use crate::workflow::policy::UnknownAge;
@@ -131,7 +131,12 @@ impl Age {
     pub fn of(file: &[u8], beside: Beside, anchors: &TrustAnchors, now: Timestamp) -> Option<Self> {
         let mut context = LintContext::new(Some(now));
         context.exported_at = beside.exported_at;
-        if let Some(age) = lint::export_age(file, anchors, &context) {
+        Self::by(lint::export_age(file, anchors, &context), beside, now)
+    }
+
+    /// The same, by the best sign in the file, if there is one.
+    pub fn by(sign: Option<ExportAge>, beside: Beside, now: Timestamp) -> Option<Self> {
+        if let Some(age) = sign {
             return Some(Self {
                 exported: age.begins,
                 ends: age.ends,

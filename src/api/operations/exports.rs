@@ -60,12 +60,12 @@ impl Export {
 }
 
 impl Operations {
-    /// As [`Operations::profile`], with a look at the age of the export (3.4): one that is too
+    /// Reads a profile for enrollment, with a look at the age of the export (3.4): one that is too
     /// old, or would be before a run of length `lasting` ends, is refused unless the operator
     /// allows it.
     ///
     /// # Errors
-    /// As [`Operations::profile`]; it is too old.
+    /// It cannot be read, or must not be pushed; it is too old, or nothing tells its age.
     pub fn export(
         &self,
         path: &Path,

@@ -111,7 +111,7 @@ impl Judging<'_> {
     fn try_read(&self, path: &Path) -> Result<Read, ProfileFileError> {
         let file = bytes(path)?;
         let profile = load_bytes(&file, path, Purpose::Any, self.anchors, self.now)?;
-        let (age, stated) = self.age(&file, &profile, path);
+        let Examined { errors, age, stated } = self.examine(&file, &profile, path);
         let refused =
             |refusal: &Refusal| ProfileFileError::Refused { path: path.into(), refusal: refusal.clone() };
         let unfit = |Finding { code, message, remedy, .. }| ProfileFileError::Unfit {
@@ -120,8 +120,8 @@ impl Judging<'_> {
             message,
             remedy,
         };
-        let errors = || errors(&file, self.anchors, self.now).into_iter().next().map(unfit);
-        let problem = profile.enrollment_refusals().first().map(refused).or_else(errors);
+        let errors = errors.into_iter().next().map(unfit);
+        let problem = profile.enrollment_refusals().first().map(refused).or(errors);
         let mut entry = entry(&profile, file.len(), age.as_ref());
         entry.stated = stated;
         entry.problem = problem.as_ref().map(|problem| match problem {
@@ -136,12 +136,36 @@ impl Judging<'_> {
         Ok(Read { candidate, entry: Some(entry) })
     }
 
+    /// What a device would refuse of an enrollment profile, by every rule of the linter that
+    /// needs no device; and how old it is.
+    pub fn examine(&self, file: &[u8], profile: &Profile, path: &Path) -> Examined {
+        let beside = self.beside(profile, path);
+        let mut context = LintContext::new(Some(self.now));
+        context.job = Job::Ios;
+        context.exported_at = beside.exported_at;
+        let (found, sign) = lint::examine(file, self.anchors, &context);
+        // The age is judged by what is known beside the file, too.
+        let is_error = |finding: &&Finding| finding.severity == Severity::Error && finding.code != AGE_RULE;
+        Examined {
+            errors: found.findings().iter().filter(is_error).cloned().collect(),
+            age: Age::by(sign, beside, self.now),
+            stated: beside.exported_at,
+        }
+    }
+
     /// How old an export is, and the operator's word on it, said now or before.
     pub fn age(&self, file: &[u8], profile: &Profile, path: &Path) -> (Option<Age>, Option<Timestamp>) {
+        let beside = self.beside(profile, path);
+        (Age::of(file, beside, self.anchors, self.now), beside.exported_at)
+    }
+
+    fn beside(&self, profile: &Profile, path: &Path) -> Beside {
         let known = self.memories.of(profile);
-        let stated = self.answers.exported_at.or(known.stated);
-        let beside = Beside { exported_at: stated, file_date: file_date(path), first_seen: known.first_seen };
-        (Age::of(file, beside, self.anchors, self.now), stated)
+        Beside {
+            exported_at: self.answers.exported_at.or(known.stated),
+            file_date: file_date(path),
+            first_seen: known.first_seen,
+        }
     }
 
     /// What speaks against using an export of this age, in a run that may take `lasting`.
@@ -150,14 +174,15 @@ impl Judging<'_> {
     }
 }
 
-/// What a device would refuse of an enrollment profile, by every rule of the linter that needs
-/// no device; but for its age, which others judge.
-pub fn errors(file: &[u8], anchors: &TrustAnchors, now: Timestamp) -> Vec<Finding> {
-    let mut context = LintContext::new(Some(now));
-    context.job = Job::Ios;
-    let found = lint::lint(file, anchors, &context);
-    let is_error = |finding: &&Finding| finding.severity == Severity::Error && finding.code != AGE_RULE;
-    found.findings().iter().filter(is_error).cloned().collect()
+/// What there is to know of a file beside what is in it.
+#[derive(Debug)]
+pub struct Examined {
+    /// Errors of the linter; but for its age.
+    pub errors: Vec<Finding>,
+    /// How old it is; `None` if nothing tells.
+    pub age: Option<Age>,
+    /// The operator's word, said now or before.
+    pub stated: Option<Timestamp>,
 }
 
 /// The rule on old exports.

@@ -129,7 +129,7 @@ pub enum Look {
     AtOnce,
     /// As at the start of a station: what is older than that by its own date is read now.
     First,
-    /// [`SETTLE`], watched.
+    /// As long as a whole file is still, watched.
     Again,
 }
 

@@ -1,6 +1,6 @@
 //! What new jobs get: the chosen file of a folder, followed while the station runs.
 //!
-//! The system tells when to look ([`super::notice`]); where it does not, the folder is looked at
+//! The system tells when to look (`notice`); where it does not, the folder is looked at
 //! each second. A look needs no more than names and dates of its files.
 //!
 //! May import: as [`super::folder`].

@@ -1,6 +1,5 @@
 //! Dates, and how old an export is (1.3, 3.4; L34, L35, L46).
 
-use super::super::parts::Parts;
 use super::super::signature::TrustAnchors;
 use super::context::{LintContext, LintPolicy};
 use super::findings::{Findings, Severity};
@@ -107,16 +106,16 @@ pub struct ExportAge {
 /// When a file was exported. `None` if nothing tells it, or it is of no age (see L46).
 /// [`LintContext::exported_at`] counts where the file itself says nothing.
 pub fn export_age(file: &[u8], anchors: &TrustAnchors, context: &LintContext) -> Option<ExportAge> {
-    let opened = Parts::open(file, anchors, context.now).map(|mut parts| {
-        let root = parts.root();
-        (parts, root)
-    });
-    let subject = Subject::new(file.len(), &opened, context);
+    super::opened(file, anchors, context, of)
+}
+
+/// The same, of a file that was opened.
+pub(super) fn of(subject: &Subject<'_>) -> Option<ExportAge> {
     if subject.tampered() || subject.direct_mdm().next().is_none() {
         return None;
     }
-    let Sign { word, begins, ends, .. } = best_sign(&subject)?;
-    let life = days(context.policy.refuse_days);
+    let Sign { word, begins, ends, .. } = best_sign(subject)?;
+    let life = days(subject.context.policy.refuse_days);
     let by_age = begins.and_then(|begins| begins.checked_add(life).ok());
     let ends = [by_age, ends].into_iter().flatten().min()?;
     Some(ExportAge { told_by: word, begins, ends })
