@@ -20,11 +20,11 @@ pub(super) async fn run(
     let mut policy =
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
     let answers = args.age.answers();
     let export = operations.export(&args.file, &answers, policy.longest_job())?;
     policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &export.profile)?;
-    policy.helpers =
-        helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
+    operations.helpers_fit(&policy.helpers, &export.profile)?;
     let policy = export.policy(policy, &answers);
     if let Some(warning) = export.warning(Clock::System.now()) {
         output.note(format!("warning: {warning}"));

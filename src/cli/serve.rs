@@ -49,6 +49,7 @@ pub(super) async fn run(
         Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
         None => None,
     };
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
     let answers = args.age.answers();
     // A station without end refuses the devices that come too late, one by one.
     let lasting = if args.once { policy.longest_job() } else { Duration::ZERO };
@@ -73,8 +74,7 @@ pub(super) async fn run(
         (None, None) => return Err(no_profile(&config)),
     };
     policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &export.profile)?;
-    policy.helpers =
-        helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
+    operations.helpers_fit(&policy.helpers, &export.profile)?;
     let policy = export.policy(policy, &answers);
     greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
