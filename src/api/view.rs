@@ -132,7 +132,7 @@ pub struct DeviceView {
     pub imei: Option<String>,
     /// Job number in the journal.
     pub job: Option<i64>,
-    /// Profiles pushed by the job; 0 if nothing was.
+    /// Pushes of the enrollment profile by the job; 0 if nothing was.
     pub pushes: u32,
 }
 

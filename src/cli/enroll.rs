@@ -20,13 +20,13 @@ pub(super) async fn run(
     let mut policy =
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
     let answers = args.age.answers(&config.enroll);
     let lasting = policy.longest_job();
     let export = operations.export(&args.file, &answers, lasting)?;
     let sibling = sibling(&args.policy, &config.enroll);
     policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
-    policy.helpers =
-        helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
+    operations.helpers_fit(&policy.helpers, &export.profile)?;
     let policy = export.policy(policy, &answers);
     if let Some(warning) = export.warning(Clock::System.now()) {
         output.note(format!("warning: {warning}"));

@@ -10,17 +10,16 @@ use crate::config::{Config, Environment};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The helpers of a run that pushes `profile`; what there is to know of them is noted.
+/// The helpers of a run; what there is to know of them is noted.
 pub(super) fn of_run(
     args: &HelperArgs,
     config: &Config,
     environment: &Environment,
     operations: &Operations,
-    profile: &Profile,
     output: &Output,
 ) -> Result<Vec<Arc<Profile>>, OperationError> {
     let network = network(config, environment)?;
-    let helpers = operations.helpers(files(args, config), network.as_ref(), profile)?;
+    let helpers = operations.helpers(files(args, config), network.as_ref())?;
     for warning in helpers.iter().flat_map(|helper| helper.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }

@@ -50,6 +50,7 @@ pub(super) async fn run(
         Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
         None => None,
     };
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
     let answers = args.age.answers(&config.enroll);
     // A station without end refuses the devices that come too late, one by one.
     let lasting = if args.once { policy.longest_job() } else { Duration::ZERO };
@@ -78,8 +79,7 @@ pub(super) async fn run(
     };
     let sibling = enroll::sibling(&args.policy, &config.enroll);
     policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
-    policy.helpers =
-        helpers::of_run(&args.policy.helpers, &config, environment, &operations, &export.profile, output)?;
+    operations.helpers_fit(&policy.helpers, &export.profile)?;
     let policy = export.policy(policy, &answers);
     greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {

@@ -18,10 +18,16 @@ pub fn check(template: &str) -> Result<(), String> {
     check_template(template).map(drop)
 }
 
+/// How often a job tries: a device that breaks the connection each time keeps its own name.
+const NAME_TRIES: u32 = 3;
+
 /// The name this device has to get now; `None` if nobody wishes one, it has it already, or this
 /// job has tried: a device may refuse its name (3.5: it is managed), and enrolls all the same.
 pub fn due(situation: &Situation<'_>) -> Option<String> {
-    let template = situation.policy.device_name.as_deref().filter(|_| !situation.memory.named)?;
+    let template = situation.policy.device_name.as_deref().filter(|_| {
+        let memory = situation.memory;
+        !memory.named && memory.name_tries < NAME_TRIES
+    })?;
     let name = of(template, situation.facts)?;
     (situation.facts.name.as_deref() != Some(name.as_str())).then_some(name)
 }

@@ -433,6 +433,13 @@ mod tests {
         case.memory.named = true;
         assert_eq!(case.before(), push(&roots()));
         case.memory.named = false;
+        for _ in 0..3 {
+            assert_eq!(case.before(), Before::Name("Front desk".into()));
+            let step = EventKind::StepStarted { step: StepId::NameDevice };
+            case.memory.take(Timestamp::UNIX_EPOCH, &step);
+        }
+        assert_eq!(case.before(), push(&roots()), "not for ever");
+        case.memory.name_tries = 0;
         case.facts.name = Some("Front desk".into());
         assert_eq!(case.before(), push(&roots()));
     }

@@ -46,6 +46,8 @@ pub struct Memory {
     pub helpers: Vec<(HelperName, Push)>,
     /// The device has its name, or refused it: once a job is enough.
     pub named: bool,
+    /// How often this job began to give it one.
+    pub name_tries: u32,
     /// Automatic retries used up.
     pub retries: u32,
     /// Rungs of the recovery ladder taken: each at most once a job.
@@ -127,6 +129,7 @@ impl Memory {
             EventKind::StepFinished { step: StepId::Verify, result: StepResult::Done, .. } => {
                 self.verified = true;
             }
+            EventKind::StepStarted { step: StepId::NameDevice } => self.name_tries += 1,
             EventKind::StepFinished { step: StepId::NameDevice, result, .. } => {
                 self.named |= *result != StepResult::Failed;
             }

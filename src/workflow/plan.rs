@@ -119,12 +119,10 @@ pub fn is_installed(profile: &Profile, installed: &[InstalledProfile]) -> bool {
         .any(|p| p.identifier == profile.identifier() && p.uuid.eq_ignore_ascii_case(profile.uuid()))
 }
 
-/// The push that may still turn into an installed profile, and until when.
-pub fn in_flight<'a>(situation: &Situation<'a>) -> Option<(&'a Push, Timestamp)> {
-    let Situation { facts, policy, memory, now, .. } = *situation;
-    let push = memory.last_push()?;
-    let until = may_arrive_until(push, facts, policy)?;
-    (now < grace_after(until)).then_some((push, until))
+/// Until when the last push may still turn into an installed profile, and what a bay shows
+/// meanwhile.
+pub fn in_flight(situation: &Situation<'_>) -> Option<(Timestamp, Outcome)> {
+    wait_for(situation, situation.memory.last_push().copied())
 }
 
 /// Decides.
@@ -139,16 +137,12 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     if let Some(verdict) = unfit(facts, profile, policy) {
         return Plan::End(Box::new(verdict));
     }
-    if let Some((push, until)) = in_flight(situation) {
-        let (state, reason) = match push.answer {
-            Some(_) if push.silent => {
-                (Outcome::Verifying, "the device acknowledged the profile and does not list it yet")
-            }
-            Some(_) => (Outcome::WaitingForPerson, "the profile pushed before still waits on the device"),
-            None => (
-                Outcome::Verifying,
-                "the answer to the last push was lost; the device may still be installing",
-            ),
+    if let Some((until, state)) = in_flight(situation) {
+        let silent = memory.last_push().is_some_and(|push| push.silent && push.answer.is_some());
+        let reason = match state {
+            Outcome::WaitingForPerson => "the profile pushed before still waits on the device",
+            _ if silent => "the device acknowledged the profile and does not list it yet",
+            _ => "the answer to the last push was lost; the device may still be installing",
         };
         return Plan::Wait { until, state, reason: reason.into() };
     }
@@ -203,8 +197,7 @@ fn first(situation: &Situation<'_>) -> Option<Plan> {
     Some(Plan::First { before: Before::Name(name), steps, reason })
 }
 
-/// Until when an earlier push may still turn into an installed profile, and what a bay shows
-/// meanwhile; `None` if nothing is to be waited for.
+/// As [`in_flight`], for any push; `None` if nothing is to be waited for.
 pub(super) fn wait_for(situation: &Situation<'_>, push: Option<Push>) -> Option<(Timestamp, Outcome)> {
     let push = push.filter(|push| !push.is_refused())?;
     let until = may_arrive_until(&push, situation.facts, situation.policy)?;

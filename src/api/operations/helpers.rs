@@ -13,21 +13,29 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 impl Operations {
-    /// The helpers of a run that pushes `profile`, in the order they are pushed.
+    /// The helpers of a run, in the order they are pushed.
     ///
     /// # Errors
     /// One cannot be read or made, the linter finds an error in it, or it cannot stand beside
-    /// the profile or another helper.
+    /// another.
     pub fn helpers(
         &self,
         files: &[PathBuf],
         network: Option<&WifiNetwork>,
-        profile: &Profile,
     ) -> Result<Vec<Arc<Profile>>, OperationError> {
         let anchors = self.parts.signers.anchors()?;
         let loaded = helpers::load(files, network, &anchors, self.parts.clock.now())?;
-        agree(&loaded, Some(profile))?;
+        agree(&loaded)?;
         Ok(loaded.into_iter().map(|helper| helper.profile).collect())
+    }
+
+    /// Checks that helpers can stand beside the profile that a run pushes.
+    ///
+    /// # Errors
+    /// One would replace it.
+    pub fn helpers_fit(&self, helpers: &[Arc<Profile>], profile: &Profile) -> Result<(), OperationError> {
+        let misfit = helpers.iter().find_map(|helper| misfit(helper, Some(profile), &[]));
+        misfit.map_or(Ok(()), |reason| Err(no_helper(&reason)))
     }
 }
 
@@ -45,7 +53,7 @@ pub fn show_helpers(
 ) -> Result<Vec<HelperView>, OperationError> {
     let now = clock.now();
     let loaded = helpers::load(files, network, anchors, now)?;
-    agree(&loaded, None)?;
+    agree(&loaded)?;
     let view = |(n, helper): (usize, &Helper)| {
         let kind = HelperName::of(&helper.profile).kind;
         let mut file = helper.source.clone();
@@ -64,15 +72,18 @@ pub fn show_helpers(
     loaded.iter().enumerate().map(view).collect()
 }
 
-fn agree(helpers: &[Helper], profile: Option<&Profile>) -> Result<(), OperationError> {
+fn agree(helpers: &[Helper]) -> Result<(), OperationError> {
     for (n, helper) in helpers.iter().enumerate() {
         let before: Vec<_> = helpers[..n].iter().map(|other| other.profile.clone()).collect();
-        if let Some(reason) = misfit(&helper.profile, profile, &before) {
-            let said = sentence(format!("{}: {reason}", helper.source.display()));
-            return Err(OperationError::new(Exit::Usage, said, "Leave it out, or give another one."));
+        if let Some(reason) = misfit(&helper.profile, None, &before) {
+            return Err(no_helper(&format!("{}: {reason}", helper.source.display())));
         }
     }
     Ok(())
+}
+
+fn no_helper(reason: &str) -> OperationError {
+    OperationError::new(Exit::Usage, sentence(reason), "Leave it out, or give another one.")
 }
 
 impl From<HelperError> for OperationError {

@@ -3,6 +3,7 @@
 
 use super::inspect::{Inspection, label};
 use crate::device::DeviceError;
+use crate::device::error::ErrorName;
 use crate::wire::printable::printable;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, StepResult};
@@ -14,7 +15,7 @@ pub(super) async fn run(
 ) -> Result<((), StepResult, Option<String>), Break> {
     match inspection.session.lockdown().name_device(name).await {
         Ok(()) => {}
-        Err(DeviceError::Lockdown { error, .. }) => {
+        Err(DeviceError::Lockdown { error, .. }) if !is_locked(&error.name) => {
             let detail = format!("the device refuses the name ({}) and keeps its own", error.name.as_str());
             return Ok(((), StepResult::Warning, Some(detail)));
         }
@@ -29,4 +30,9 @@ pub(super) async fn run(
         true => ((), StepResult::Done, Some(shown)),
         false => ((), StepResult::Warning, Some(format!("the device calls itself \"{shown}\" nevertheless"))),
     })
+}
+
+/// A person can help it: unlocked, it may take its name.
+fn is_locked(error: &ErrorName) -> bool {
+    matches!(error, ErrorName::PasswordProtected | ErrorName::EscrowLocked)
 }
