@@ -41,11 +41,16 @@
 //! same layers: `transport::shell`, `device::mac`, `workflow::mac`, `station::macs`,
 //! `api::macs`, `cli/mac`; events, journal and board are the same.
 //!
+//! A job may have another task than to enroll ([`workflow::policy::Task`]): to erase a device
+//! ([`workflow::erasure`]) or to prepare it ([`workflow::preparation`]). Engine, events,
+//! journal and board are the same; a stand-in profile names the task in the journal.
+//!
 //! # Invariants
 //!
 //! - Success is only what was read back: identifier and UUID on the device's profile list.
 //! - A push is in the journal before its first byte leaves; after any crash the station
 //!   looks at the device before it pushes again. Resuming is just the next attempt.
+//! - Likewise an erase, and a job tells a device to erase itself at most once.
 //! - Exactly one terminal event a job.
 //! - Every wait has a deadline, every queue a size, every frame a limit: [`limits`].
 //! - Secrets live in [`secret::Secret`]; an exchange cut short poisons its connection.
