@@ -16,6 +16,7 @@ mod choice;
 mod clients;
 mod endings;
 mod export;
+mod faults;
 mod hostile;
 mod kill;
 mod library;

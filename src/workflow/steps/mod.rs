@@ -56,7 +56,7 @@ fn situation<'a>(run: &'a Run, inspection: &'a Inspection) -> Situation<'a> {
         profile: &run.job.profile,
         policy: &run.job.policy,
         memory: &run.job.memory,
-        now: run.job.clock.now(),
+        now: run.now(),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn run(
                 _ => (true, StepResult::Done, None),
             });
         }
-        if run.job.clock.now() >= grace_after(until) {
+        if run.now() >= grace_after(until) {
             let detail = "the device dropped the profile; nobody installed it".to_owned();
             return Ok((false, StepResult::Warning, Some(detail)));
         }
