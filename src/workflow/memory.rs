@@ -11,6 +11,9 @@ pub struct Push {
     pub at: Timestamp,
     /// When and how the device answered; `None` if the answer was lost.
     pub answer: Option<(Timestamp, PushAnswer)>,
+    /// When the device was first looked at again although no answer had come: from then on it
+    /// is known to be lost.
+    pub lost: Option<Timestamp>,
 }
 
 /// A job's memory. The device's own word always outranks it.
@@ -43,8 +46,13 @@ impl Memory {
     /// Takes one event.
     pub fn take(&mut self, at: Timestamp, kind: &EventKind) {
         match kind {
-            EventKind::AttemptStarted { .. } => self.attempts += 1,
-            EventKind::PushStarted { .. } => self.pushes.push(Push { at, answer: None }),
+            EventKind::AttemptStarted { .. } => {
+                self.attempts += 1;
+                if let Some(push) = self.pushes.last_mut().filter(|push| push.answer.is_none()) {
+                    push.lost.get_or_insert(at);
+                }
+            }
+            EventKind::PushStarted { .. } => self.pushes.push(Push { at, answer: None, lost: None }),
             EventKind::PushAnswered { answer, .. } => {
                 if let Some(push) = self.pushes.last_mut() {
                     push.answer = Some((at, *answer));

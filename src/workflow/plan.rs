@@ -154,7 +154,7 @@ fn may_arrive_until(push: &Push, facts: &Facts, policy: &Policy) -> Option<Times
         // "A lost connection does not cancel the install: reconnect and look" (4.5). Only a
         // silent install goes on by itself; a queued one is replaced by the next push.
         None if facts.setup == SetupState::Finished => None,
-        None => after(push.at, LOST_INSTALL_SETTLE),
+        None => after(push.lost.unwrap_or(push.at), LOST_INSTALL_SETTLE),
     }
 }
 

@@ -29,6 +29,7 @@ mod outcomes;
 mod ports;
 #[cfg(target_os = "linux")]
 mod qemu;
+mod soak;
 mod support;
 mod udev;
 #[cfg(target_os = "linux")]
@@ -42,4 +43,5 @@ mod usb_mux;
 #[cfg(target_os = "linux")]
 mod usb_way;
 mod virtual_time;
+mod worlds;
 mod written_down;

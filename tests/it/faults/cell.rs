@@ -3,7 +3,7 @@
 use super::conversation::{Message, Place, Script};
 use crate::support::lab::invariants::Evidence;
 use crate::support::lab::way::{Break, MOMENT};
-use crate::support::lab::{Lab, settle};
+use crate::support::lab::{Lab, LeftBoard, alive_tasks};
 use enlist::sim::span::Span;
 use enlist::sim::{DeviceSpec, Fault as SimFault, FaultKind, FleetOptions, Persona};
 use enlist::station::Selection;
@@ -190,12 +190,13 @@ pub(crate) enum Happens {
 
 /// Runs a script; gives the evidence and what the mux was asked.
 pub(crate) fn run(script: Script, act: Act) -> (Evidence, Vec<&'static str>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(run_in(script, act))
 }
 
 async fn run_in(script: Script, act: Act) -> (Evidence, Vec<&'static str>) {
-    let tasks_before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let tasks_before = alive_tasks();
     let mut settings = script.settings();
     match &act {
         Act::Device(fault) => settings.faults.push(fault.clone()),
@@ -222,15 +223,9 @@ async fn run_in(script: Script, act: Act) -> (Evidence, Vec<&'static str>) {
     }
     let board = lives(&lab, &mut orders).await;
     actors.iter().for_each(JoinHandle::abort);
-    let (took, journal, asked) = (lab.begun.elapsed(), lab.journal(), lab.way.asked());
-    let profile = lab.profile.clone();
-    let closed = lab.close().await;
-    let mut evidence = Evidence::of(&profile, journal, board, &closed, took);
-    drop((closed, actors, order));
-    settle().await;
-    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    evidence.left.tasks = tasks.saturating_sub(tasks_before);
-    (evidence, asked)
+    drop((actors, order));
+    let asked = lab.way.asked();
+    (lab.conclude(board, tasks_before).await, asked)
 }
 
 /// What an actor asks of whoever runs the station.
@@ -239,7 +234,7 @@ enum Order {
 }
 
 /// Runs stations until the device's job is over.
-async fn lives(lab: &Lab, orders: &mut mpsc::UnboundedReceiver<Order>) -> crate::support::lab::LeftBoard {
+async fn lives(lab: &Lab, orders: &mut mpsc::UnboundedReceiver<Order>) -> LeftBoard {
     loop {
         let udid = &lab.fleet.udids()[0];
         while lab.fleet.inspect(udid).unwrap().attached.is_none() {
@@ -263,7 +258,8 @@ async fn lives(lab: &Lab, orders: &mut mpsc::UnboundedReceiver<Order>) -> crate:
             }
         };
         let no_journal = |bay: &enlist::station::BayState| {
-            bay.standing.outcome == Outcome::Failed && bay.standing.sentence.to_lowercase().contains("journal")
+            bay.standing.outcome == Outcome::Failed
+                && bay.standing.sentence.to_lowercase().contains("journal")
         };
         if !board.bays.iter().any(no_journal) {
             return board;
@@ -305,7 +301,8 @@ fn act_at(
     order: mpsc::UnboundedSender<Order>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let (mut messages, mut requests) = (lab.notes.messages.subscribe(), lab.way.requests.subscribe());
-    let (fleet, way, clock, disk) = (lab.fleet.clone(), Arc::clone(&lab.way), lab.clock.clone(), lab.disk.clone());
+    let (fleet, way, clock, disk) =
+        (lab.fleet.clone(), Arc::clone(&lab.way), lab.clock.clone(), lab.disk.clone());
     async move {
         match place {
             Place::Request { index, .. } | Place::Answer { index, .. } => {

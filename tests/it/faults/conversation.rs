@@ -98,7 +98,9 @@ pub(crate) fn messages(script: Script) -> Vec<Message> {
     };
     let from = if script == Script::Replug { again("QueryType") } else { 0 };
     let mut messages = of_conversation(script, &evidence.heard);
-    messages.retain(|m| matches!(m.place, Place::Request { index, .. } | Place::Answer { index, .. } if index >= from));
+    messages.retain(
+        |m| matches!(m.place, Place::Request { index, .. } | Place::Answer { index, .. } if index >= from),
+    );
     let connects = asked.iter().enumerate().filter(|(_, what)| **what == "connect lockdown");
     let from = if script == Script::Replug { connects.map(|(n, _)| n).nth(1).unwrap() } else { 0 };
     messages.extend(asked.iter().enumerate().skip(from).map(|(number, what)| Message {

@@ -9,12 +9,15 @@ use crate::support::lab::disk::SmallDisk;
 use std::fmt::Write;
 use std::path::Path;
 
+/// Size of the disk, in MiB: room for a journal and a few records, and soon full.
+const DISK: u32 = 8;
+
 /// What a run in memory may grow by from the first tenth of the cells to the last, in KiB.
 const GROWTH: u64 = 24 << 10;
 
 #[test]
 fn every_message_times_every_fault() {
-    let said = alone::run("faults::matrix::all_cells", &[]);
+    let said = alone::run("faults::matrix::all_cells", DISK, &[]);
     assert!(said.contains("0 violations"), "{said}");
 }
 

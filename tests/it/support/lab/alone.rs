@@ -9,19 +9,16 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Size of the small disk: room for a journal, records and what a filler takes.
-const SMALL: &str = "16m";
-
 /// True in such a process.
 pub(crate) fn is_alone() -> bool {
     std::env::var_os("ENLIST_TEST_ALONE").is_some()
 }
 
-/// Runs the ignored test `name` and gives what it printed.
+/// Runs the ignored test `name` with a disk of so many MiB and gives what it printed.
 #[track_caller]
-pub(crate) fn run(name: &str, environment: &[(&str, &str)]) -> String {
+pub(crate) fn run(name: &str, disk: u32, environment: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = on_small_disk(folder.path()).unwrap_or_else(|| {
+    let mut command = on_small_disk(folder.path(), disk).unwrap_or_else(|| {
         skipped("no small disk for a full one: unshare and mount are not allowed here");
         Command::new(std::env::current_exe().unwrap())
     });
@@ -36,8 +33,8 @@ pub(crate) fn run(name: &str, environment: &[(&str, &str)]) -> String {
 }
 
 /// This binary, where `folder` is a disk of its own that a few megabytes fill.
-fn on_small_disk(folder: &Path) -> Option<Command> {
-    let script = format!("mount -t tmpfs -o size={SMALL},mode=700 none \"$0\" && exec \"$@\"");
+fn on_small_disk(folder: &Path, size: u32) -> Option<Command> {
+    let script = format!("mount -t tmpfs -o size={size}m,mode=700 none \"$0\" && exec \"$@\"");
     let within = |program: &str, args: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(["-rm", "sh", "-c", &script]).arg(folder).arg(program).args(args);

@@ -88,7 +88,7 @@ pub(crate) struct Left {
 }
 
 impl Evidence {
-    pub(crate) fn of(
+    pub(super) fn of(
         profile: &Profile,
         (jobs, journal_problems): (BTreeMap<JobId, Vec<Event>>, Vec<String>),
         board: LeftBoard,
@@ -103,11 +103,7 @@ impl Evidence {
             heard: closed.notes.heard.lock().unwrap().clone(),
             board,
             devices: closed.devices.clone(),
-            left: Left {
-                channels: closed.channels,
-                lock_is_held: !closed.lock_is_free,
-                ..Left::default()
-            },
+            left: Left { channels: closed.channels, lock_is_held: !closed.lock_is_free, ..Left::default() },
             took,
             may_be_open: BTreeSet::new(),
         }
@@ -163,11 +159,17 @@ impl Evidence {
             let last_is_end = matches!(events.last().map(|e| &e.kind), Some(EventKind::JobEnded(_)));
             let may_be_open = ends == 0 && self.may_be_open.contains(&new.udid);
             if !may_be_open && (ends != 1 || !last_is_end) {
-                wrong(Rule::OneEnd, format!("job {job} has {ends} ends, the last event is one: {last_is_end}"));
+                wrong(
+                    Rule::OneEnd,
+                    format!("job {job} has {ends} ends, the last event is one: {last_is_end}"),
+                );
             }
             if let Some(EventKind::JobEnded(verdict)) = events.last().map(|e| &e.kind) {
                 if claims_enrolled(verdict) && !self.has_profile(&new.udid) {
-                    wrong(Rule::TrueSuccess, format!("job {job} says {}, {} has no profile", verdict.outcome, new.udid));
+                    wrong(
+                        Rule::TrueSuccess,
+                        format!("job {job} says {}, {} has no profile", verdict.outcome, new.udid),
+                    );
                 }
                 let silent = verdict.class != Class::None && verdict.next.is_none();
                 if verdict.sentence.trim().is_empty() || silent {
@@ -210,7 +212,8 @@ impl Evidence {
     fn publication(&self, wrong: &mut impl FnMut(Rule, String)) {
         let mut written: Vec<_> = self.jobs.values().flatten().collect();
         written.sort_by_key(|event| event.seq);
-        if written.len() != self.published.len() || !written.iter().zip(&self.published).all(|(a, b)| *a == b) {
+        if written.len() != self.published.len() || !written.iter().zip(&self.published).all(|(a, b)| *a == b)
+        {
             let (written, published) = (written.len(), self.published.len());
             wrong(Rule::Published, format!("{written} events are written, {published} published, or others"));
         }
@@ -221,7 +224,10 @@ impl Evidence {
             let same = bay.standing == *verdict || bay.standing.outcome == Outcome::Quarantined;
             let pushes = events.iter().filter(|e| matches!(e.kind, EventKind::PushStarted { .. })).count();
             if !same || bay.ended != events.last().map(|e| e.at) || bay.pushes as usize != pushes {
-                wrong(Rule::Board, format!("the journal says {} after {pushes} pushes, the board {bay:?}", verdict.outcome));
+                wrong(
+                    Rule::Board,
+                    format!("the journal says {} after {pushes} pushes, the board {bay:?}", verdict.outcome),
+                );
             }
         }
     }

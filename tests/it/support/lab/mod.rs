@@ -18,6 +18,7 @@ use enlist::transport::Backend;
 use enlist::wire::profile::Profile;
 use enlist::workflow::event::{Event, EventKind};
 use enlist::workflow::policy::Policy;
+use invariants::Evidence;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -28,7 +29,7 @@ use tokio::time::{Instant, sleep};
 use way::Way;
 
 /// Longer than a device is away after a fault.
-const SETTLES: Duration = Duration::from_secs(10);
+const SETTLES: Duration = Duration::from_secs(600);
 
 const BEGINNING: &str = "2026-11-21T08:00:00Z";
 
@@ -56,6 +57,12 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
+    /// Forgets what was noted so far, so that a long day needs no more memory than a short one.
+    pub(crate) fn forget(&self) {
+        self.published.lock().unwrap().clear();
+        self.heard.lock().unwrap().clear();
+    }
+
     fn pushes_written(&self, udid: &Udid) -> usize {
         let published = self.published.lock().unwrap();
         let of_device = |e: &&Event| matches!(&e.kind, EventKind::JobStarted(new) if new.udid == *udid);
@@ -174,7 +181,11 @@ impl Lab {
         });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let stopped = async move { if stopped.await.is_err() { std::future::pending().await } };
+            let stopped = async move {
+                if stopped.await.is_err() {
+                    std::future::pending().await
+                }
+            };
             station.run(selection, once, stopped).await
         });
         Ok(Incarnation { task, stop: Some(stop), journal, board })
@@ -186,8 +197,19 @@ impl Lab {
         Trust::new(Arc::new(identity.unwrap()), store)
     }
 
+    /// Closes everything and gives the evidence; of `tasks_before` none was of this laboratory.
+    pub(crate) async fn conclude(self, board: LeftBoard, tasks_before: usize) -> Evidence {
+        let (took, journal, profile) = (self.begun.elapsed(), self.journal(), self.profile.clone());
+        let closed = self.close().await;
+        let mut evidence = Evidence::of(&profile, journal, board, &closed, took);
+        drop(closed);
+        sleep(SETTLES).await;
+        evidence.left.tasks = alive_tasks().saturating_sub(tasks_before);
+        evidence
+    }
+
     /// Everything of this laboratory that lives on is gone after this, if nothing leaks.
-    pub(crate) async fn close(self) -> Closed {
+    async fn close(self) -> Closed {
         let lock_is_free = Journal::open(self.journal_path(), self.clock.clone(), Arc::new(|_| {}));
         let lock_is_free = match lock_is_free {
             Ok(journal) => journal.close().await.is_ok(),
@@ -204,7 +226,7 @@ impl Lab {
     }
 
     /// Every job of the journal with its events.
-    pub(crate) fn journal(&self) -> (BTreeMap<JobId, Vec<Event>>, Vec<String>) {
+    fn journal(&self) -> (BTreeMap<JobId, Vec<Event>>, Vec<String>) {
         let reader = match JournalReader::open(&self.journal_path()) {
             Ok(reader) => reader,
             Err(error) => return (BTreeMap::new(), vec![error.to_string()]),
@@ -216,11 +238,11 @@ impl Lab {
 }
 
 /// What is left of a laboratory.
-pub(crate) struct Closed {
-    pub(crate) lock_is_free: bool,
-    pub(crate) devices: Vec<Inspection>,
-    pub(crate) channels: usize,
-    pub(crate) notes: Arc<Notes>,
+struct Closed {
+    lock_is_free: bool,
+    devices: Vec<Inspection>,
+    channels: usize,
+    notes: Arc<Notes>,
 }
 
 impl Incarnation {
@@ -238,14 +260,14 @@ impl Incarnation {
         self.left().await
     }
 
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
+    }
+
     /// After its end.
     pub(crate) async fn left(self) -> LeftBoard {
         let _ = self.journal.close().await;
         LeftBoard { bays: self.board.bays() }
-    }
-
-    pub(crate) fn board(&self) -> &Board {
-        &self.board
     }
 }
 
@@ -288,7 +310,7 @@ fn identity() -> &'static [u8] {
     })
 }
 
-/// Lets tasks that were aborted, and those whose world is gone, end.
-pub(crate) async fn settle() {
-    sleep(SETTLES).await;
+/// Tasks of this runtime that have not ended.
+pub(crate) fn alive_tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }

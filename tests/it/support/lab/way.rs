@@ -101,7 +101,9 @@ impl Way {
         let how = self.broken.lock().unwrap().filter(|(at, _)| *at == number).map(|(_, how)| how);
         match how {
             Some(Break::Unreachable) => Err(unreachable()),
-            Some(Break::Refused) if what.starts_with("connect") => Err(TransportError::Refused { port: PORT }),
+            Some(Break::Refused) if what.starts_with("connect") => {
+                Err(TransportError::Refused { port: PORT })
+            }
             Some(Break::Refused) => Err(TransportError::MuxRefused { request: "it", number: 1 }),
             Some(Break::Waits) => {
                 sleep(MOMENT).await;
