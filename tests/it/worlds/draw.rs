@@ -71,6 +71,7 @@ pub(super) fn world(seed: u64) -> World {
         latency,
         pushes: rng.u32(1..=3),
         hold: rng.u8(..10) == 0,
+        lives: Span(if rng.bool() { ms(0, 10_000, &mut rng) } else { ms(0, 600_000, &mut rng) }),
         policies_within: Span(Duration::from_secs(if rng.u8(..4) == 0 { 20 } else { 0 })),
         device: (0..devices).map(|_| device(&mut rng)).collect(),
         act,

@@ -19,6 +19,8 @@ pub(super) struct World {
     pub(super) hold: bool,
     /// How long policies are watched for.
     pub(super) policies_within: Span,
+    /// The first station lives at least so long, then another finishes what it left.
+    pub(super) lives: Span,
     /// As in a scenario.
     pub(super) device: Vec<Map<String, Value>>,
     #[serde(default)]
@@ -71,7 +73,11 @@ impl World {
     pub(super) fn to_toml(&self) -> String {
         let mut text = self.scenario();
         let policies = Value::from(String::from(self.policies_within));
-        let head = format!("pushes = {}\nhold = {}\npolicies_within = {policies}\n", self.pushes, self.hold);
+        let lives = Value::from(String::from(self.lives));
+        let head = format!(
+            "pushes = {}\nhold = {}\npolicies_within = {policies}\nlives = {lives}\n",
+            self.pushes, self.hold
+        );
         text.insert_str(0, &head);
         for act in &self.act {
             let Ok(Value::Object(fields)) = serde_json::to_value(act) else { unreachable!() };

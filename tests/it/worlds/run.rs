@@ -58,7 +58,7 @@ async fn run_in(world: &World, planted: Option<&Between>) -> Came {
     }
     // What lasts longer than the acts ends too; then a last station finishes everything.
     let lasts = world.act.iter().map(|a| if is_clock(a.act) { a.at.0 } else { a.at.0 + a.span.0 }).max();
-    sleep_until(begun + lasts.unwrap_or_default()).await;
+    sleep_until(begun + lasts.unwrap_or_default().max(world.lives.0)).await;
     let all_back = async {
         while lab.fleet.inspect_all().iter().any(|device| device.attached.is_none()) {
             sleep(Duration::from_secs(1)).await;

@@ -54,6 +54,7 @@ fn smaller(world: &World) -> Vec<World> {
     }
     with(&|w| w.latency = enlist::sim::Latency::default());
     with(&|w| w.policies_within = enlist::sim::span::Span(std::time::Duration::ZERO));
+    with(&|w| w.lives = enlist::sim::span::Span(std::time::Duration::ZERO));
     with(&|w| (w.pushes, w.hold) = (1, false));
     all
 }
