@@ -65,3 +65,21 @@ impl Clock {
         Duration::try_from(self.now().duration_since(earlier)).unwrap_or(Duration::ZERO)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_clock_is_not_set() {
+        let wall = Clock::starting_at("2026-11-21T08:00:00Z".parse().unwrap());
+        let (early, begun) = (wall.clone(), wall.now());
+        let steady = wall.steady();
+        wall.set_by(3_600_000);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(early.since(begun), Duration::from_secs(3605), "clones are the same clock");
+        assert_eq!(steady.since(begun), Duration::from_secs(5));
+        wall.set_by(-7_200_000);
+        assert_eq!((wall.since(begun), steady.since(begun)), (Duration::ZERO, Duration::from_secs(5)));
+    }
+}

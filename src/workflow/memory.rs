@@ -84,3 +84,25 @@ impl Memory {
         u32::try_from(self.pushes.iter().filter(|push| push.answer.is_none()).count()).unwrap_or(u32::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_lost_from_the_first_look_on() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let mut memory = Memory::default();
+        memory.take(at(1), &EventKind::AttemptStarted { number: 1 });
+        memory.take(at(2), &EventKind::PushStarted { number: 1 });
+        assert_eq!(memory.pushes[0].lost, None);
+        for second in [40, 50] {
+            memory.take(at(second), &EventKind::AttemptStarted { number: 2 });
+            assert_eq!(memory.pushes[0].lost, Some(at(40)));
+        }
+        memory.take(at(60), &EventKind::PushStarted { number: 2 });
+        memory.take(at(61), &EventKind::PushAnswered { number: 2, answer: PushAnswer::Acknowledged });
+        memory.take(at(62), &EventKind::AttemptStarted { number: 3 });
+        assert_eq!(memory.pushes[1].lost, None, "it was answered");
+    }
+}

@@ -38,7 +38,8 @@ fn random_worlds_break_no_invariant() {
     let first = number("ENLIST_WORLDS_FROM").unwrap_or_else(|| fastrand::u64(..1 << 40));
     println!("seeds from {first}");
     let begun = Instant::now();
-    let (next, jobs, failed) = (AtomicU64::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let (jobs, healthy) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let over = |n: u64| worlds.map_or_else(|| begun.elapsed() > EVERYDAY, |worlds| n >= worlds);
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -51,6 +52,7 @@ fn random_worlds_break_no_invariant() {
                     let world = draw::world(first + n);
                     let came = run::run(&world, None);
                     jobs.fetch_add(came.jobs, Ordering::Relaxed);
+                    healthy.fetch_add(came.healthy, Ordering::Relaxed);
                     if !came.violations.is_empty() {
                         println!("seed {} fails: {:?}", world.seed, came.violations);
                         failed.lock().unwrap().push(world);
@@ -62,8 +64,10 @@ fn random_worlds_break_no_invariant() {
     let run = worlds.unwrap_or_else(|| next.load(Ordering::Relaxed) - THREADS as u64);
     let failed = failed.into_inner().unwrap();
     println!(
-        "{run} worlds with {} jobs in {:.1} s, seeds {first} to {}: {} violated an invariant",
+        "{run} worlds with {} jobs, {} devices with nothing wrong with them, in {:.1} s, seeds {first} to {}: \
+         {} violated an invariant",
         jobs.load(Ordering::Relaxed),
+        healthy.load(Ordering::Relaxed),
         begun.elapsed().as_secs_f32(),
         first + run - 1,
         failed.len()

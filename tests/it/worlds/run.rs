@@ -5,9 +5,12 @@ use crate::support::lab::invariants::{LONGEST, Rule, Violation};
 use crate::support::lab::{Between, Incarnation, Lab, alive_tasks};
 use enlist::ids::Udid;
 use enlist::sim::Command;
+use enlist::sim::span::parse_span;
 use enlist::station::Selection;
 use enlist::workflow::event::{Event, EventKind};
+use enlist::workflow::outcome::Class;
 use enlist::workflow::policy::{Policy, SetupAssistant};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -17,12 +20,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 /// Longest a device stays away after a fault.
 const AWAY: Duration = Duration::from_secs(600);
 
+/// A person who accepts by then is in time, whatever a reconnect costs.
+const IN_TIME: Duration = Duration::from_secs(400);
+
 /// What a world came to.
 pub(super) struct Came {
     pub(super) violations: Vec<Violation>,
     /// Every event, by device and job, at its time.
     pub(super) journal: String,
     pub(super) jobs: usize,
+    /// Devices of which it was demanded that they are enrolled in the end.
+    pub(super) healthy: usize,
 }
 
 /// Between the journal and the board: a detach is lost.
@@ -73,10 +81,45 @@ async fn run_in(world: &World, planted: Option<&Between>) -> Came {
     let udids = lab.fleet.udids();
     let evidence = lab.conclude(board, tasks).await;
     let mut violations = evidence.violations();
+    let ends = evidence.ends();
+    let healthy: Vec<_> = udids.iter().zip(&world.device).filter(|(_, d)| is_healthy(world, d)).collect();
+    for (udid, device) in &healthy {
+        let end = ends.get(*udid).filter(|v| !v.outcome.is_success() && v.class != Class::Transport);
+        if let Some(end) = end {
+            violations.push(Violation { rule: Rule::Enrolled, what: format!("{device:?}: {end:?}") });
+        }
+    }
     if !over {
         violations.push(Violation { rule: Rule::Deadline, what: "it does not end".to_owned() });
     }
-    Came { violations, journal: text_of(&udids, &evidence.jobs), jobs: evidence.jobs.len() }
+    let (jobs, healthy) = (evidence.jobs.len(), healthy.len());
+    Came { violations, journal: text_of(&udids, &evidence.jobs), jobs, healthy }
+}
+
+/// True if nothing of the device and its person stands in the way. What breaks its connections
+/// may still end a job; what sets a clock may end a wait that another station goes on with.
+fn is_healthy(world: &World, device: &Map<String, Value>) -> bool {
+    const FINE: [&str; 9] = [
+        "ready",
+        "in-setup",
+        "locked",
+        "queued-as-error",
+        "network-recovers",
+        "no-escrow-bag",
+        "restricted-listing",
+        "policies-follow",
+        "slow",
+    ];
+    const UNWILLING: [&str; 4] = ["never", "cancel", "deny", "forget-passcode"];
+    let text = |key: &str| device.get(key).and_then(Value::as_str);
+    let late = text("accept_after").and_then(|t| parse_span(t).ok()).is_some_and(|t| t > IN_TIME);
+    let willing = device.values().filter_map(Value::as_str).all(|value| !UNWILLING.contains(&value));
+    !world.hold
+        && !world.act.iter().any(|act| is_clock(act.act))
+        && !device.contains_key("faults")
+        && FINE.contains(&text("persona").unwrap_or("ready"))
+        && willing
+        && !late
 }
 
 fn is_clock(act: Act) -> bool {

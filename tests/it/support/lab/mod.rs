@@ -21,6 +21,7 @@ use enlist::workflow::policy::Policy;
 use invariants::Evidence;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
@@ -101,6 +102,7 @@ pub(crate) struct Lab {
     bays: Arc<BayNames>,
     folder: PathBuf,
     tasks: Vec<JoinHandle<()>>,
+    stations: AtomicUsize,
 }
 
 /// A station that runs.
@@ -145,6 +147,7 @@ impl Lab {
             disk,
             folder,
             tasks,
+            stations: AtomicUsize::default(),
         }
     }
 
@@ -154,6 +157,7 @@ impl Lab {
 
     /// Starts a station on this laboratory's state.
     pub(crate) fn start(&self, selection: Selection, once: bool) -> Result<Incarnation, String> {
+        self.stations.fetch_add(1, Ordering::Relaxed);
         let board = Arc::new(Board::default());
         let (observer, notes, between) = (board.clone(), self.notes.clone(), self.planted.between.clone());
         let pass_on = move |event: &Event| {
@@ -200,8 +204,9 @@ impl Lab {
     /// Closes everything and gives the evidence; of `tasks_before` none was of this laboratory.
     pub(crate) async fn conclude(self, board: LeftBoard, tasks_before: usize) -> Evidence {
         let (took, journal, profile) = (self.begun.elapsed(), self.journal(), self.profile.clone());
+        let stations = self.stations.load(Ordering::Relaxed);
         let closed = self.close().await;
-        let mut evidence = Evidence::of(&profile, journal, board, &closed, took);
+        let mut evidence = Evidence::of(&profile, journal, board, &closed, took, stations);
         drop(closed);
         sleep(SETTLES).await;
         evidence.left.tasks = alive_tasks().saturating_sub(tasks_before);

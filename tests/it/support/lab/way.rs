@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use enlist::ids::{MuxId, Udid};
+use enlist::limits::BACKEND_EVENTS;
 use enlist::secret::Secret;
 use enlist::transport::{Attachment, Backend, BackendEvent, BoxChannel, TransportError};
 use enlist::wire::lockdown::PORT;
@@ -48,7 +49,7 @@ pub(crate) struct Way {
     open: Arc<AtomicUsize>,
     asked: Mutex<Vec<&'static str>>,
     broken: Mutex<Option<(usize, Break)>>,
-    dead_until: Mutex<Option<Instant>>,
+    dead_until: Arc<Mutex<Option<Instant>>>,
     /// The number of each request, for whoever acts at one.
     pub(crate) requests: broadcast::Sender<usize>,
 }
@@ -60,7 +61,7 @@ impl Way {
             open: Arc::default(),
             asked: Mutex::default(),
             broken: Mutex::default(),
-            dead_until: Mutex::default(),
+            dead_until: Arc::default(),
             requests: broadcast::channel(1024).0,
         }
     }
@@ -130,7 +131,26 @@ impl Backend for Way {
     }
 
     fn watch(&self) -> mpsc::Receiver<BackendEvent> {
-        self.inner.watch()
+        let (mut inner, dead_until) = (self.inner.watch(), self.dead_until.clone());
+        let (to, events) = mpsc::channel(BACKEND_EVENTS);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    event = inner.recv() => event,
+                    () = to.closed() => None,
+                };
+                let Some(event) = event else { return };
+                // A dead mux can only be missed.
+                let until = *dead_until.lock().unwrap();
+                if let Some(until) = until.filter(|_| !matches!(event, BackendEvent::Lost { .. })) {
+                    sleep_until(until).await;
+                }
+                if to.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        events
     }
 
     async fn connect(&self, id: MuxId, port: u16) -> Result<BoxChannel, TransportError> {
