@@ -4,6 +4,8 @@
 //! Everybody runs a short day; `cargo test --test it soak:: -- --ignored --nocapture` the long
 //! one.
 
+#![allow(clippy::print_stdout)] // its samples are the report
+
 use crate::support::lab::invariants::Rule;
 use crate::support::lab::{Lab, alive_tasks, alone};
 use enlist::ids::{JobId, Udid};

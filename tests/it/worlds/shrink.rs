@@ -5,7 +5,7 @@ use super::file::World;
 use super::run;
 use crate::support::lab::Between;
 use crate::support::lab::invariants::Rule;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The smallest world found that breaks one of the rules this one breaks.
 pub(super) fn shrink(world: &World, planted: Option<&Between>) -> World {
@@ -35,7 +35,7 @@ fn smaller(world: &World) -> Vec<World> {
         // The last one: the identity of the others depends on their place.
         (0..world.device.len()).rev().for_each(|n| with(&|w| drop_device(w, n)));
     }
-    (0..world.act.len()).for_each(|n| with(&|w| drop(w.act.remove(n))));
+    (0..world.act.len()).for_each(|n| with(&|w| _ = w.act.remove(n)));
     for n in 0..world.device.len() {
         let faults = world.device[n].get("faults").and_then(Value::as_array).map_or(0, Vec::len);
         for fault in 0..faults {
@@ -49,7 +49,7 @@ fn smaller(world: &World) -> Vec<World> {
             });
         }
         for key in world.device[n].keys().filter(|key| *key != "faults") {
-            with(&|w| drop::<Option<Value>>(Map::remove(&mut w.device[n], key)));
+            with(&|w| _ = w.device[n].remove(key));
         }
     }
     with(&|w| w.latency = enlist::sim::Latency::default());

@@ -3,6 +3,7 @@
 //! starts it.
 
 #![allow(clippy::disallowed_methods)] // a real process with its own environment
+#![allow(clippy::print_stdout)] // what the other process reported
 
 use super::disk::SMALL_DISK;
 use std::io::Write;
