@@ -181,7 +181,8 @@ pub const PENDING_PROFILE: Duration = Duration::from_secs(480);
 pub const PENDING_GRACE: Duration = Duration::from_secs(5);
 
 /// After a reply was lost during a silent install: the device goes on by itself
-/// (4.5), so look this long before pushing again.
+/// (4.5), so look this long before pushing again. Counted from the first look after the loss:
+/// a station that was restarted knows nothing of how far the device had come.
 pub const LOST_INSTALL_SETTLE: Duration = Duration::from_secs(45);
 
 /// Pauses between automatic retries (R13: 5, 10, 20, 40, 60 s).

@@ -3,7 +3,7 @@
 use super::arguments::{AgeArgs, DeviceArg, Global, PolicyArgs};
 use super::output::Output;
 use super::screen::{self, Show};
-use super::{compose, enroll};
+use super::{compose, enroll, helpers};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, RunOptions, SetupAssistant, Wanted};
 use crate::clock::Clock;
@@ -88,8 +88,9 @@ pub(super) async fn run(
 ) -> Result<Exit, OperationError> {
     let config = compose::configuration(global, environment)?;
     let base = Policy { dry_run: args.dry_run, ..Policy::default() };
-    let policy = enroll::policy(&config.enroll, &args.policy, base)?;
+    let mut policy = enroll::policy(&config.enroll, &args.policy, base)?;
     let operations = compose::operations(global, environment).await?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
     let mut wishes = args.flags().over(config.prepare.clone()).wishes();
     if args.file.is_some() {
         // The profile enrolls it: no other address is to do that a second time.
@@ -118,6 +119,7 @@ pub(super) async fn run(
                 output.note(format!("warning: {warning}"));
             }
             let sibling = enroll::sibling(&args.policy, &config.enroll);
+            operations.helpers_fit(&policy.helpers, &export.profile)?;
             let siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
             // Only while Setup Assistant runs can a device be prepared, and then it is silent.
             let setup_assistant = SetupAssistant::Push;

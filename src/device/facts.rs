@@ -207,6 +207,20 @@ impl Facts {
         }
     }
 
+    /// Refuses to go on with another device than was asked for. One that does not tell who it
+    /// is passes.
+    ///
+    /// # Errors
+    /// [`DeviceError::OtherDevice`].
+    pub fn expect_device(&self, asked_for: &Udid) -> Result<(), DeviceError> {
+        match &self.udid {
+            Some(found) if !asked_for.is_meant_by(found.as_str()) => {
+                Err(DeviceError::OtherDevice { found: found.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// True if the device says that it is not activated. "BrickState is true unless
     /// Activated/FactoryActivated" (3.5).
     pub fn is_unactivated(&self) -> bool {

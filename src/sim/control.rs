@@ -98,6 +98,11 @@ pub enum Command {
         /// The device.
         udid: Udid,
     },
+    /// Erase the device, as its person can; it comes back in Setup Assistant.
+    Erase {
+        /// The device.
+        udid: Udid,
+    },
     /// Make the device trust nobody.
     ForgetPairing {
         /// The device.
@@ -184,6 +189,10 @@ impl Fleet {
             Command::Cancel { udid } => self.deal(&udid, AcceptAnswer::Cancel),
             Command::FinishSetup { udid } => {
                 self.device(&udid)?.with(|s| s.finish_setup());
+                done
+            }
+            Command::Erase { udid } => {
+                self.device(&udid)?.with(|s| s.erase());
                 done
             }
             Command::ForgetPairing { udid } => {

@@ -94,6 +94,8 @@ impl From<crate::device::DeviceError> for Break {
 /// A job being run.
 pub(super) struct Run {
     pub(super) job: Job,
+    /// Time as this run measures it: the wall clock when it began, and what has passed since.
+    steady: Clock,
     /// The profiles it may use; the one in use is the job's.
     pub(super) choice: Choice,
     /// True while polling for an unlock: steps that fail the same way again are not told.
@@ -125,6 +127,7 @@ pub async fn run(mut job: Job) -> Verdict {
     // Which of them was pushed before a crash decides what is looked for after it.
     job.profile = choice.in_hand(&job.memory);
     let mut run = Run {
+        steady: job.clock.steady(),
         job,
         choice,
         quiet: false,
@@ -417,7 +420,7 @@ impl Run {
 
     /// Commits an event and remembers it.
     pub(super) async fn emit(&mut self, kind: EventKind) -> Result<(), Break> {
-        let at = self.job.clock.now();
+        let at = self.now();
         self.looked &= !matches!(kind, EventKind::PushStarted { .. } | EventKind::HelperPushStarted { .. });
         let (sink, id, event) = (self.job.sink.clone(), self.job.id, kind.clone());
         let done = Box::pin(async move {
@@ -441,9 +444,14 @@ impl Run {
         Ok(())
     }
 
+    /// Now, for everything that is waited for. The wall clock may be set while a person acts.
+    pub(super) fn now(&self) -> Timestamp {
+        self.steady.now()
+    }
+
     /// The moment `wait` from now.
     pub(super) fn after_now(&self, wait: Duration) -> Timestamp {
-        let now = self.job.clock.now();
+        let now = self.now();
         SignedDuration::try_from(wait).ok().and_then(|w| now.checked_add(w).ok()).unwrap_or(now)
     }
 }
@@ -454,6 +462,7 @@ fn must_last(kind: &EventKind) -> bool {
     matches!(
         kind,
         EventKind::PushStarted { .. }
+            | EventKind::HelperPushStarted { .. }
             | EventKind::EraseStarted
             | EventKind::StepStarted { step: StepId::Configure }
             | EventKind::JobEnded(_)

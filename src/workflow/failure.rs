@@ -43,6 +43,8 @@ impl Failure {
             DeviceError::Transport(error) => of_transport(error),
             // 6.4: "enumerates while lockdown is refused". A reset would not unlock it.
             DeviceError::LockdownRefused => Self::AwaitUnlock { state: Outcome::WaitingForUnlock },
+            // What the mux had numbered otherwise is sorted out when it tells of the new numbers.
+            DeviceError::OtherDevice { .. } => Self::Reconnect { reason: error.to_string() },
             DeviceError::NotNormal { .. } => Self::Final(Outcome::Restoring.into()),
             DeviceError::ServiceLocked { .. } => Self::AwaitUnlock { state: Outcome::NeverUnlocked },
             DeviceError::ServiceProhibited { .. } => Self::Final(Outcome::NotActivated.into()),

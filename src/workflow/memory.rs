@@ -15,6 +15,9 @@ pub struct Push {
     pub silent: bool,
     /// When and how the device answered; `None` if the answer was lost.
     pub answer: Option<(Timestamp, PushAnswer)>,
+    /// When the device was first looked at again although no answer had come: from then on it
+    /// is known to be lost.
+    pub lost: Option<Timestamp>,
 }
 
 impl Push {
@@ -82,13 +85,19 @@ impl Memory {
             EventKind::AttemptStarted { .. } => {
                 self.attempts += 1;
                 self.escalated = false;
+                let helper = self.helpers.last_mut().map(|(_, push)| push);
+                for push in self.pushes.last_mut().into_iter().chain(helper) {
+                    if push.answer.is_none() {
+                        push.lost.get_or_insert(at);
+                    }
+                }
             }
             EventKind::StepFinished { step: StepId::Escalate, result, .. } => {
                 self.escalated = *result == StepResult::Done;
                 self.silence_refused |= *result == StepResult::Warning;
             }
             EventKind::PushStarted { .. } => {
-                self.pushes.push(Push { at, silent: self.escalated, answer: None });
+                self.pushes.push(Push { at, silent: self.escalated, answer: None, lost: None });
             }
             EventKind::EraseStarted => self.erase = Some(Erase { at, answer: None, forgot_us: false }),
             EventKind::EraseAnswered { accepted } => {
@@ -111,7 +120,7 @@ impl Memory {
                 }
             }
             EventKind::HelperPushStarted { helper } => {
-                self.helpers.push((helper.clone(), Push { at, silent: self.escalated, answer: None }));
+                self.helpers.push((helper.clone(), Push { at, silent: self.escalated, answer: None, lost: None }));
             }
             EventKind::HelperPushAnswered { answer, .. } => {
                 if let Some((_, push)) = self.helpers.last_mut() {
@@ -168,5 +177,27 @@ impl Memory {
     pub fn unanswered(&self) -> bool {
         let lost = |push: Option<&Push>| push.is_some_and(|push| push.answer.is_none());
         lost(self.pushes.last()) || lost(self.helpers.last().map(|(_, push)| push))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_lost_from_the_first_look_on() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let mut memory = Memory::default();
+        memory.take(at(1), &EventKind::AttemptStarted { number: 1 });
+        memory.take(at(2), &EventKind::PushStarted { number: 1 });
+        assert_eq!(memory.pushes[0].lost, None);
+        for second in [40, 50] {
+            memory.take(at(second), &EventKind::AttemptStarted { number: 2 });
+            assert_eq!(memory.pushes[0].lost, Some(at(40)));
+        }
+        memory.take(at(60), &EventKind::PushStarted { number: 2 });
+        memory.take(at(61), &EventKind::PushAnswered { number: 2, answer: PushAnswer::Acknowledged });
+        memory.take(at(62), &EventKind::AttemptStarted { number: 3 });
+        assert_eq!(memory.pushes[1].lost, None, "it was answered");
     }
 }

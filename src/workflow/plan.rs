@@ -184,7 +184,7 @@ pub(super) fn is_silent(situation: &Situation<'_>) -> bool {
 }
 
 /// What has to be done before the profile may be pushed, if anything.
-fn first(situation: &Situation<'_>) -> Option<Plan> {
+pub(super) fn first(situation: &Situation<'_>) -> Option<Plan> {
     let helper = helpers::next(situation);
     let Some(name) = device_name::due(situation) else { return helper };
     let (steps, then) = match helper {
@@ -224,7 +224,7 @@ fn may_arrive_until(push: &Push, facts: &Facts, policy: &Policy) -> Option<Times
         // "A lost connection does not cancel the install: reconnect and look" (4.5). Only a
         // silent install goes on by itself; a queued one is replaced by the next push.
         None if facts.setup == SetupState::Finished && !push.silent => None,
-        None => after(push.at, LOST_INSTALL_SETTLE),
+        None => after(push.lost.unwrap_or(push.at), LOST_INSTALL_SETTLE),
     }
 }
 

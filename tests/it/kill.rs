@@ -112,7 +112,7 @@ fn is_success(job: &Value) -> bool {
     ["enrolled", "already-enrolled"].contains(&job["outcome"].as_str().unwrap())
 }
 
-fn journal_problems(bench: &Bench) -> Vec<String> {
+pub(crate) fn journal_problems(bench: &Bench) -> Vec<String> {
     let path = bench.state_dir().join("journal.sqlite3");
     if !path.exists() {
         return Vec::new();
@@ -121,7 +121,7 @@ fn journal_problems(bench: &Bench) -> Vec<String> {
 }
 
 /// Counted in the file itself, apart from the program's own check.
-fn each_job_ended_once(bench: &Bench, jobs: usize) {
+pub(crate) fn each_job_ended_once(bench: &Bench, jobs: usize) {
     let jobs = i64::try_from(jobs).unwrap();
     let path = bench.state_dir().join("journal.sqlite3");
     let journal = rusqlite::Connection::open(path).unwrap();

@@ -18,6 +18,7 @@ mod endings;
 mod erase;
 mod export;
 mod helpers;
+mod faults;
 mod hostile;
 mod kill;
 #[path = "../support/large_files.rs"]
@@ -34,6 +35,7 @@ mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
 mod supervision;
+mod soak;
 mod support;
 mod udev;
 #[cfg(target_os = "linux")]
@@ -47,4 +49,5 @@ mod usb_mux;
 #[cfg(target_os = "linux")]
 mod usb_way;
 mod virtual_time;
+mod worlds;
 mod written_down;

@@ -35,6 +35,38 @@ async fn a_profile_accepted_in_the_last_second_counts() {
     assert_eq!(world.counters().pushes_received, 1);
 }
 
+/// The wall clock is set, as by a time server that is reached late: a wait is as long as it was.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_neither_ends_nor_prolongs_a_wait() {
+    for hours in [-1, 1] {
+        for (after, outcome) in
+            [(After::In(300 * SECOND), "enrolled"), (After::Never, "person-did-not-accept")]
+        {
+            let world = World::of(vec![accepting_after(after)]);
+            let clock = world.clock.clone();
+            let time_server = tokio::spawn(async move {
+                sleep(20 * SECOND).await;
+                clock.set_by(hours * 3_600_000);
+            });
+            let ran = world.run().await;
+            time_server.await.unwrap();
+            assert_eq!(ran.outcome(), outcome, "{hours} h");
+            assert!(ran.took < 500 * SECOND, "{hours} h: {:?}", ran.took);
+            assert_eq!(world.counters().pushes_received, 1, "{hours} h");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_station_restarted_in_a_silent_install_waits_for_it() {
+    let install_takes = Span(70 * SECOND);
+    let world = World::of(vec![Settings { install_takes, ..Persona::InSetup.settings() }]);
+    world.run_until(sleep(40 * SECOND)).await;
+    let ran = world.run().await;
+    assert_eq!((ran.outcome(), ran.bay().pushes), ("enrolled", 1));
+    assert_eq!(world.counters().installs, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_expired_profile_is_pushed_again_as_often_as_the_policy_says() {
     let mut world = World::of(vec![accepting_after(After::Never)]);

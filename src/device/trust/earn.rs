@@ -155,6 +155,7 @@ impl Trust {
         let open = lockdown.values(None).await?;
         let mut facts = Facts::default();
         facts.take_default_domain(&open);
+        facts.expect_device(link.udid())?;
         observer.met(&facts).await;
         let floor = tls_floor(&facts);
         let patience = Patience::new(limits.person);

@@ -150,6 +150,7 @@ mod tests {
                 at: "2026-11-21T08:00:00Z".parse().unwrap(),
                 silent: false,
                 answer: None,
+                lost: None,
             });
         }
         plan(&Situation {

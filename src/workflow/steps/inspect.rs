@@ -46,6 +46,7 @@ pub(super) async fn run(
 ) -> Result<(Inspection, StepResult, Option<String>), Break> {
     let Earned { mut session, mut facts, .. } = earned;
     facts.read_session(&mut session).await?;
+    facts.expect_device(session.link().udid())?;
     facts.compare_clock(run.job.clock.now());
     let mut mcinstall = match session.mcinstall().await {
         Ok(mcinstall) => mcinstall,

@@ -37,10 +37,13 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
     let mut inspection = run.step(StepId::Inspect, async |run| inspect::run(run, trusted).await).await?;
     run.inspected();
     run.emit(EventKind::Identified(inspect::label(&inspection.facts))).await?;
-    if let Some(preparation) = run.job.policy.prepare.clone()
-        && let Some(verdict) = configure::attempt(run, &mut inspection, &preparation).await?
-    {
-        return Ok(Flow::End(verdict));
+    if let Some(preparation) = run.job.policy.prepare.clone() {
+        if let Some(verdict) = before_it_is_configured(run, &mut inspection).await? {
+            return Ok(Flow::End(verdict));
+        }
+        if let Some(verdict) = configure::attempt(run, &mut inspection, &preparation).await? {
+            return Ok(Flow::End(verdict));
+        }
     }
     if let Some(chosen) = run.choice.better(&situation(run, &inspection)) {
         take(run, chosen).await?;
@@ -83,6 +86,22 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
     }
 }
 
+/// The Wi-Fi profile comes before the cloud configuration (R72), and only Setup Assistant takes
+/// that. `Some` ends the job.
+async fn before_it_is_configured(
+    run: &mut Run,
+    inspection: &mut Inspection,
+) -> Result<Option<Verdict>, Break> {
+    while inspection.facts.setup == SetupState::Running && !run.job.policy.dry_run {
+        match plan::first(&situation(run, inspection)) {
+            Some(Plan::First { before, .. }) => carry_out(run, inspection, &before).await?,
+            Some(Plan::End(verdict)) => return Ok(Some(*verdict)),
+            _ => break,
+        }
+    }
+    Ok(None)
+}
+
 /// What comes before the enrollment profile; each leaves the plan less to do.
 async fn carry_out(run: &mut Run, inspection: &mut Inspection, before: &Before) -> Result<(), Break> {
     match before {
@@ -110,7 +129,7 @@ fn situation<'a>(run: &'a Run, inspection: &'a Inspection) -> Situation<'a> {
         policy: &run.job.policy,
         memory: &run.job.memory,
         supervises: supervises(run, inspection),
-        now: run.job.clock.now(),
+        now: run.now(),
     }
 }
 

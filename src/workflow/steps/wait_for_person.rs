@@ -58,7 +58,7 @@ pub(super) async fn until_listed(
         if inspection.lists(profile).await? {
             return Ok(true);
         }
-        if run.job.clock.now() >= grace_after(until) {
+        if run.now() >= grace_after(until) {
             return Ok(false);
         }
         if poked.elapsed() >= SESSION_POKE {
