@@ -2,9 +2,14 @@
 //!
 //! The field names are a contract that scripts outside the tree rely on (design section 5).
 
+mod batch;
 mod profile;
 mod sarif;
 
+pub use batch::{
+    BatchEntryView, BatchProgress, BatchState, BatchView, EntryState, ReportCheckView, ReportFinding,
+    ReportFormat, ReportView, Unexpected,
+};
 pub use profile::{AgeView, FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
 pub use sarif::Sarif;
 
