@@ -7,6 +7,7 @@ use crate::limits::{self, CONFIG_BYTES};
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
 use crate::wire::profile::SignerPin;
+use crate::wire::toml_text;
 use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -153,10 +154,10 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Content {
+        let config: Self = toml_text::parse(text).map_err(|fault| ConfigError::Content {
             path: path.into(),
-            place: error.span().map(|span| line_and_column(text, span.start)),
-            message: with_suggestion(error.message()),
+            place: fault.place,
+            message: fault.message,
         })?;
         config.enroll.policy(Policy::default())?;
         Ok(config)
@@ -268,43 +269,6 @@ pub fn mux_address(environment: &Environment, config: &Config) -> Result<MuxAddr
 /// True if a person said where the mux listens, instead of leaving it to the default.
 pub fn mux_address_is_given(environment: &Environment, config: &Config) -> bool {
     environment.mux_address.is_some() || config.mux.socket.is_some()
-}
-
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
-    (line, column)
-}
-
-/// Serde lists the keys it expected; name the nearest one.
-fn with_suggestion(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let first_line = message.lines().next().unwrap_or(message);
-    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown")) else {
-        return first_line.to_owned();
-    };
-    let nearest = quoted.map(|known| (distance(unknown, known), known)).min();
-    match nearest {
-        Some((distance, known)) if distance <= known.len().max(3) / 2 => {
-            format!("unknown key '{unknown}'; did you mean '{known}'?")
-        }
-        _ => first_line.to_owned(),
-    }
-}
-
-/// Edits between two words (Levenshtein), for suggestions only.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let edit = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], edit);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -75,6 +75,15 @@ pub const HISTORY_ROWS: u32 = 1000;
 /// so that one that is too long still has its lines checked (3.7).
 pub const CSV_BYTES: u64 = 15_000_000;
 
+/// Largest manifest of a batch, in bytes: [`MANIFEST_ROWS`] lines with every column filled.
+pub const MANIFEST_BYTES: usize = 32 << 20;
+
+/// Most devices of one batch: a batch day has hundreds, a school district tens of thousands.
+pub const MANIFEST_ROWS: usize = 100_000;
+
+/// Wrong lines of a manifest that are told one by one.
+pub const MANIFEST_FAULTS: usize = 10;
+
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES: usize = 1 << 20;
 

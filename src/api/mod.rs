@@ -9,6 +9,7 @@ pub mod export;
 pub mod live;
 pub mod macs;
 mod operations;
+pub mod report;
 pub mod view;
 
 pub use crate::station::RunEnd;

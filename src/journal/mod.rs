@@ -7,6 +7,7 @@
 //! schema, or another kind of event, is a further script in `schema.rs` and a file of the new
 //! version in `fixtures/journal/`.
 
+mod book;
 mod check;
 mod error;
 mod fold;
@@ -17,6 +18,7 @@ mod schema;
 mod tests;
 mod writer;
 
+pub use book::{BatchRow, Book, Counts, EntryRow, Expected, HookRun, NewBatch, Stop};
 pub use check::check;
 pub use error::{JournalError, JournalErrorKind};
 pub use query::{HistoryFilter, JobRow, JournalReader, Summary};

@@ -170,7 +170,16 @@ fn project(conn: &Connection, event: &Event, standing: &Standing) -> rusqlite::R
             end_attempts(conn, job, &at)?;
             end_job(conn, job, verdict, &at)
         }
+        EventKind::Assigned { batch: Some(batch), line, blueprint, .. } => conn
+            .execute(
+                "INSERT INTO batch_jobs (job, batch, line, blueprint) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (job) DO UPDATE SET batch = ?2, line = ?3, blueprint = ?4",
+                params![job, batch.0, line, blueprint],
+            )
+            .map(drop),
         EventKind::JobStarted(_)
+        | EventKind::Assigned { .. }
+        | EventKind::Held { .. }
         | EventKind::Planned { .. }
         | EventKind::ProfileChosen { .. }
         | EventKind::Waiting { .. }

@@ -13,6 +13,7 @@ mod flaps;
 pub mod learn;
 pub mod library;
 pub mod macs;
+pub mod pace;
 mod registry;
 mod sink;
 mod stays;
