@@ -87,6 +87,27 @@ pub fn open_batch(journal: &Path, request: &OpenBatch, clock: &Clock) -> Result<
     }
 }
 
+/// As [`open_batch`], but if the open batch has this very manifest it goes on: what a station
+/// that is started again wants.
+///
+/// # Errors
+/// As [`open_batch`].
+pub fn go_on_or_open(
+    journal: &Path,
+    request: &OpenBatch,
+    clock: &Clock,
+) -> Result<BatchView, OperationError> {
+    let manifest = hex(&openssl::sha::sha256(&request.manifest));
+    let open = match Book::read(journal)? {
+        Some(book) => book.open_batch()?.filter(|batch| batch.manifest == manifest),
+        None => None,
+    };
+    match open {
+        Some(batch) => show_batch(journal, Some(batch.id.0), clock),
+        None => open_batch(journal, request, clock),
+    }
+}
+
 /// A batch is refused whose export would end before the last device (3.4, L46).
 fn refuse_to_outlive(
     book: &Book,

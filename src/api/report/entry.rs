@@ -141,7 +141,7 @@ impl Chain {
 }
 
 /// A text that no spreadsheet takes for a formula: names come from strangers.
-fn tame(text: String) -> String {
+pub(in crate::api) fn tame(text: String) -> String {
     let text = printable(&text);
     match text.starts_with(['=', '+', '-', '@']) {
         true => format!("'{text}"),

@@ -9,6 +9,7 @@ mod html;
 mod tests;
 mod verify;
 
+pub(super) use entry::tame;
 pub use entry::{COLUMNS, Entry, entries, seal};
 pub use verify::verify;
 
@@ -60,16 +61,22 @@ impl Summary {
 }
 
 fn csv(entries: &[Entry]) -> String {
+    let heading: Vec<_> = COLUMNS.iter().copied().chain(["prev", "hash"]).map(str::to_owned).collect();
+    let row = |entry: &Entry| -> Vec<String> {
+        let chain = [entry.prev(), entry.hash()].map(str::to_owned);
+        entry.texts().iter().cloned().chain(chain).collect()
+    };
+    table(std::iter::once(heading).chain(entries.iter().map(row)))
+}
+
+/// A table for spreadsheets.
+pub(super) fn table(rows: impl Iterator<Item = impl IntoIterator<Item = String>>) -> String {
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-    let heading = COLUMNS.iter().copied().chain(["prev", "hash"]);
-    let written = writer.write_record(heading).and_then(|()| {
-        entries.iter().try_for_each(|entry| {
-            let fields = entry.texts().iter().map(String::as_str);
-            writer.write_record(fields.chain([entry.prev(), entry.hash()]))
-        })
-    });
-    // Writing to memory cannot fail, and what is written is text.
-    debug_assert!(written.is_ok());
+    for row in rows {
+        // Writing to memory cannot fail, and all rows are of one length.
+        let written = writer.write_record(row);
+        debug_assert!(written.is_ok());
+    }
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 

@@ -120,6 +120,7 @@ const BESIDE: &[Layer] = &[
             "wire::profile",
             "wire::toml_text",
             "transport::usbmuxd",
+            "workflow::outcome",
             "workflow::policy",
         ],
     ),
