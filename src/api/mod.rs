@@ -10,11 +10,13 @@ pub mod live;
 pub mod macs;
 mod operations;
 mod run;
+pub mod report;
 pub mod view;
 
-pub use crate::station::RunEnd;
 pub use crate::station::age::AgeAnswers;
 pub use crate::wire::device_log::ENROLLING as LOG_PROCESSES;
+pub use crate::station::hooks::Hook;
+pub use crate::station::{Orders, RunEnd};
 pub use crate::wire::printable::system_words;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
 pub use crate::wire::profile::made::WifiNetwork;
@@ -25,7 +27,11 @@ pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
+pub use operations::batches::{
+    EntryQuery, OpenBatch, allow_device, batch_entries, close_batch, go_on_or_open, list_batches, open_batch,
+    report, resume_batch, show_batch, verify_report,
+};
 pub use operations::{
     Consent, Export, HistoryQuery, LearnOptions, LearnStep, Library, LogLines, Operations, Parts, RunOptions,
-    Stored, Wanted, history, library_in, lint_profile, lint_rules, show_helpers, show_profile,
+    Stored, Wanted, history, history_csv, library_in, lint_profile, lint_rules, show_helpers, show_profile,
 };

@@ -1,9 +1,11 @@
 //! What can be done with devices, profiles and the journal.
 
+pub(super) mod batches;
 mod bays;
 mod exports;
 mod follow;
 mod helpers;
+mod history;
 mod library_folder;
 mod removal;
 mod tasks;
@@ -12,14 +14,15 @@ pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;
 pub(super) use exports::exit_of;
 pub use helpers::show_helpers;
+pub use history::{HistoryQuery, history, history_csv};
 pub use library_folder::{Library, Stored, library_in};
 pub use removal::Consent;
 
 use super::export::Identity;
 use super::run::{self, FilesMet};
 use super::view::{
-    AgeView, DeviceInfo, DeviceView, FindingView, InstalledOn, InstalledView, JobView, LintView,
-    ListedDevice, ProfileView, RuleView,
+    AgeView, DeviceInfo, DeviceView, FindingView, InstalledOn, InstalledView, LintView, ListedDevice,
+    ProfileView, RuleView,
 };
 use super::{Live, OperationError};
 use crate::clock::Clock;
@@ -27,13 +30,13 @@ use crate::device::DeviceLink;
 use crate::device::facts::Facts;
 use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
-use crate::journal::{HistoryFilter, JournalReader, Sighting};
+use crate::journal::Sighting;
 use crate::station::age::AgeAnswers;
 use crate::station::desk::PickError;
 use crate::station::library::Signers;
 use crate::station::library::candidate::{Judging, Memories};
 use crate::station::library::shelf::{Catalogue, Shelf};
-use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
+use crate::station::{BayNames, Board, Desk, Orders, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{self, LintContext};
@@ -89,6 +92,8 @@ pub struct RunOptions {
     pub shelf: Option<Shelf>,
     /// The owner's decisions.
     pub policy: Policy,
+    /// What else is wanted of devices: blueprints, hooks.
+    pub orders: Orders,
     /// End when every job is over.
     pub once: bool,
 }
@@ -106,6 +111,11 @@ impl Operations {
     pub fn new(parts: Parts) -> Self {
         let desk = Desk::new(parts.backend.clone(), parts.trust.clone(), parts.bays.clone());
         Self { parts, desk, board: Arc::default(), met: Mutex::default() }
+    }
+
+    /// The journal's file, for what is done with batches.
+    pub fn journal_file(&self) -> &Path {
+        &self.parts.journal
     }
 
     /// What the way to the devices is, for messages.
@@ -359,6 +369,7 @@ impl Operations {
             profile: options.profile,
             shelf: options.shelf,
             policy: options.policy,
+            orders: options.orders,
             clock: self.parts.clock.clone(),
         });
         let end = station.run(selection, options.once, shutdown).await;
@@ -403,44 +414,6 @@ impl Operations {
         let limits = TrustLimits { person: person_within, may_pair: true };
         self.desk.pair(link, limits, &Teller { tell }).await
     }
-}
-
-/// Which jobs to show.
-#[derive(Debug, Clone)]
-pub struct HistoryQuery {
-    /// Only of this device, as typed.
-    pub udid: Option<String>,
-    /// Only ended so.
-    pub outcome: Option<Outcome>,
-    /// Only open ones.
-    pub open_only: bool,
-    /// At most so many, newest first.
-    pub limit: u32,
-    /// Simulated ones too.
-    pub include_simulated: bool,
-}
-
-/// Reads the journal; no device and no station needed. A station that never ran has no
-/// history, which is no error.
-///
-/// # Errors
-/// The journal cannot be read.
-pub fn history(journal: &Path, query: &HistoryQuery, clock: &Clock) -> Result<Vec<JobView>, OperationError> {
-    if !journal.exists() {
-        return Ok(Vec::new());
-    }
-    let filter = HistoryFilter {
-        outcome: query.outcome,
-        open_only: query.open_only,
-        limit: if query.udid.is_some() { u32::MAX } else { query.limit },
-        include_simulated: query.include_simulated,
-        ..HistoryFilter::default()
-    };
-    let rows = JournalReader::open(journal)?.history(&filter)?;
-    let meant = |udid: &crate::ids::Udid| query.udid.as_deref().is_none_or(|text| udid.is_meant_by(text));
-    let now = clock.now();
-    let chosen = rows.iter().filter(|row| meant(&row.udid)).take(query.limit as usize);
-    Ok(chosen.map(|row| JobView::new(row, now)).collect())
 }
 
 /// Reads a profile file to show it, whatever it is for. `journal` is asked what is remembered.

@@ -2,14 +2,14 @@
 
 use super::OperationError;
 use crate::clock::Clock;
-use crate::journal::{Journal, Sighting};
+use crate::journal::{Journal, JournalError, Sighting};
 use crate::station::Board;
 use crate::station::library::shelf::{self, Catalogue};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-/// The journal of a run, which shows each event on the board; none for a dry run.
+/// The journal of a run, which shows each event on the board, and waits for space on a full disk; none for a dry run.
 pub(super) fn journal(
     path: &Path,
     clock: &Clock,
@@ -19,9 +19,18 @@ pub(super) fn journal(
     if dry_run {
         return Ok(None);
     }
-    let board = board.clone();
-    let observer = Arc::new(move |event: &crate::workflow::event::Event| board.take(event));
-    Ok(Some(Journal::open(path, clock.clone(), observer)?))
+    let (shown, told) = (board.clone(), board.clone());
+    let observer = Arc::new(move |event: &crate::workflow::event::Event| shown.take(event));
+    let trouble = Arc::new(move |error: Option<&JournalError>| told.journal(error.map(unwritable)));
+    Ok(Some(Journal::open_patient(path, clock.clone(), observer, trouble)?))
+}
+
+fn unwritable(error: &JournalError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+    format!(
+        "The journal cannot be written{cause}: nothing new is pushed until the disk has space again; \
+         it then goes on by itself."
+    )
 }
 
 /// Which files a run uses, for its journal.

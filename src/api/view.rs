@@ -2,10 +2,15 @@
 //!
 //! The field names are a contract that scripts outside the tree rely on (design section 5).
 
+mod batch;
 mod library;
 mod profile;
 mod sarif;
 
+pub use batch::{
+    BatchEntryView, BatchProgress, BatchState, BatchView, EntryState, ReportCheckView, ReportFinding,
+    ReportFormat, ReportView, Unexpected,
+};
 pub use library::{LibraryProfileView, PlaceView};
 pub use profile::{
     AgeView, FindingView, HelperView, LintView, PayloadView, ProfileView, RuleView, SignatureView,

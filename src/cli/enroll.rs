@@ -23,7 +23,12 @@ pub(super) async fn run(
     policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
     let answers = args.age.answers(&config.enroll);
     let lasting = policy.longest_job();
-    let export = operations.export(&args.file, &answers, lasting)?;
+    let mut orders = compose::orders(&config, None, args.blueprint.clone())?;
+    let given = args.file.as_ref().or(config.profile.as_ref());
+    let export = match given.map(|file| operations.export(file, &answers, lasting)) {
+        Some(export) => export?,
+        None => compose::only_blueprints(&mut orders).ok_or_else(no_profile)?,
+    };
     let sibling = sibling(&args.policy, &config.enroll);
     policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
     operations.helpers_fit(&policy.helpers, &export.profile)?;
@@ -47,8 +52,16 @@ pub(super) async fn run(
         false => Wanted::One(args.device.udid.clone()),
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };
-    let options = RunOptions { wanted, profile, shelf: None, policy, once: true };
+    let options = RunOptions { wanted, profile, shelf: None, policy, orders, once: true };
     screen::run(&operations, options, show, output).await
+}
+
+pub(super) fn no_profile() -> OperationError {
+    OperationError::new(
+        Exit::Usage,
+        "There is no profile to push.",
+        "Give the file your MDM exported: `enlist serve FILE`, or profile = \"FILE\" in the configuration.",
+    )
 }
 
 /// The other export of the same enrollment, by flag or by configuration.

@@ -5,7 +5,7 @@ use super::output::Output;
 use super::screen::{self, Show};
 use super::{compose, enroll, helpers};
 use crate::api::view::Exit;
-use crate::api::{OperationError, Policy, RunOptions, SetupAssistant, Wanted};
+use crate::api::{OperationError, Orders, Policy, RunOptions, SetupAssistant, Wanted};
 use crate::clock::Clock;
 use crate::config::{Environment, PrepareConfig};
 use clap::Args;
@@ -125,7 +125,7 @@ pub(super) async fn run(
             let setup_assistant = SetupAssistant::Push;
             let policy = Policy { siblings, setup_assistant, prepare: Some(preparation), ..policy };
             let policy = export.policy(policy, &answers);
-            RunOptions { wanted, profile: export.profile, shelf: None, policy, once: true }
+            RunOptions { wanted, profile: export.profile, shelf: None, policy, orders: Orders::default(), once: true }
         }
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };

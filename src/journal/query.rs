@@ -231,7 +231,7 @@ fn events(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<Event>> {
     statement.query_map([job.0], read)?.collect()
 }
 
-fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+pub(super) fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let at = |name: &str| row.as_ref().column_index(name);
     let created_at = parsed(row, at("created_at")?, time)?;
     let ended_at = optional(row, at("ended_at")?, time)?;

@@ -11,6 +11,7 @@ pub mod installation_proxy;
 pub mod intune_csv;
 pub mod lockdown;
 pub mod mac_profiles;
+pub mod manifest;
 pub mod mcinstall;
 pub mod mcinstall_error;
 pub mod mux_packet;
@@ -21,6 +22,7 @@ pub mod printable;
 pub mod profile;
 pub mod property_list;
 pub mod service_config;
+pub mod toml_text;
 pub mod usbmuxd;
 
 /// Budget of a plist that came from a device.

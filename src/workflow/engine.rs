@@ -5,6 +5,7 @@
 //! after a replug, a broken connection, or a crash of the station is the same thing: the
 //! next attempt.
 
+use super::assign::Assigner;
 use super::choice::Choice;
 use super::erasure;
 use super::event::{EventKind, StepId, StepResult};
@@ -64,6 +65,8 @@ pub struct Job {
     pub links: watch::Receiver<Presence>,
     /// Where events go.
     pub sink: Arc<dyn EventSink>,
+    /// Who lets the device in and says what is done with it; `None`: it is done as the job says.
+    pub assigner: Option<Arc<dyn Assigner>>,
     /// What an earlier run of this job did.
     pub memory: Memory,
 }
@@ -100,6 +103,8 @@ pub(super) struct Run {
     pub(super) choice: Choice,
     /// True while polling for an unlock: steps that fail the same way again are not told.
     quiet: bool,
+    /// What its blueprint said, in words; `None` until it was asked.
+    pub(super) assigned: Option<String>,
     /// Broken connections since the device was last inspected whole.
     pub(super) reconnects: usize,
     /// The device was inspected after the last push began.
@@ -130,6 +135,7 @@ pub async fn run(mut job: Job) -> Verdict {
         steady: job.clock.steady(),
         job,
         choice,
+        assigned: None,
         quiet: false,
         reconnects: 0,
         looked: false,
@@ -142,6 +148,7 @@ pub async fn run(mut job: Job) -> Verdict {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
     };
+    run.count_unseen().await;
     // It looks at no attachment any more; whoever hands out a newer one can tell.
     run.job.links = watch::channel(Presence::Unplugged).1;
     match run.emit(EventKind::JobEnded(verdict.clone())).await {
@@ -183,6 +190,17 @@ impl Run {
             if let Some(verdict) = self.after(failure, &link).await? {
                 return Ok(verdict);
             }
+        }
+    }
+
+    /// A job that ends before its device was looked at counts for its batch all the same.
+    async fn count_unseen(&mut self) {
+        let unseen = self.assigned.is_none() && !self.job.memory.assigned;
+        if let Some(assigner) = self.job.assigner.clone().filter(|_| unseen && !self.job.policy.dry_run)
+            && let Some(assignment) = assigner.unseen().await
+        {
+            // If the journal has trouble, the end of the job tells.
+            let _ = self.emit(assignment.event()).await;
         }
     }
 

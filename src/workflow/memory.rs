@@ -57,6 +57,8 @@ pub struct Memory {
     pub rungs: Vec<Rung>,
     /// SHA-256 of the file in use, hex, if it is not the one the job started with.
     pub chosen: Option<String>,
+    /// It was let in by its batch, and given its blueprint.
+    pub assigned: bool,
     /// The profile was read back: whatever happens now, the device is enrolled.
     pub verified: bool,
     /// When the SCEP server was first seen to answer invalidly (R153).
@@ -128,6 +130,7 @@ impl Memory {
                 }
             }
             EventKind::ProfileChosen { sha256, .. } => self.chosen = Some(sha256.clone()),
+            EventKind::Assigned { .. } => self.assigned = true,
             EventKind::Retrying { chain, .. } => {
                 self.retries += 1;
                 if second_chance::is_it(chain) {

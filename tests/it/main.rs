@@ -11,6 +11,8 @@ mod answer_lost;
 mod architecture;
 mod bad_input;
 mod bad_world;
+mod batch;
+mod blueprints;
 mod canaries;
 mod choice;
 mod clients;
@@ -19,6 +21,8 @@ mod erase;
 mod export;
 mod helpers;
 mod faults;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod hostile;
 mod kill;
 #[path = "../support/large_files.rs"]

@@ -1,7 +1,7 @@
 //! Jobs that do something else with a device than enroll it: erase it, prepare it.
 
 use super::{Operations, RunOptions, Wanted};
-use crate::api::OperationError;
+use crate::api::{OperationError, Orders};
 use crate::api::view::Exit;
 use crate::device::trust::SupervisionError;
 use crate::transport::https::{self, HttpsError};
@@ -54,7 +54,7 @@ impl Operations {
     ) -> Result<RunOptions, OperationError> {
         let profile = stands_for("prepare", &preparation.title(), preparation.wanted.digest())?;
         let policy = Policy { task: Task::Prepare, prepare: Some(preparation), ..policy };
-        Ok(RunOptions { wanted, profile, shelf: None, policy, once: true })
+        Ok(RunOptions { wanted, profile, shelf: None, policy, orders: Orders::default(), once: true })
     }
 
     /// A run that erases one device; `serial` is the consent, typed by a person. A dry run
@@ -80,6 +80,7 @@ impl Operations {
             profile,
             shelf: None,
             policy,
+            orders: Orders::default(),
             once: true,
         })
     }

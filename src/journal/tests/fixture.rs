@@ -33,14 +33,23 @@ fn of_version_2() -> [EventKind; 3] {
 }
 
 /// The kinds of event that version 3 added.
-fn of_version_3() -> [EventKind; 5] {
+fn of_version_3() -> [EventKind; 7] {
     let helper = HelperName {
         kind: HelperKind::Wifi,
         identifier: "enlist.helper.wifi.a3d3f5ee5d0c4b3d".into(),
         uuid: "3333CCCC-0000-8000-8000-000000000000".into(),
         name: "Wi-Fi Bench".into(),
     };
+    let at = "2026-03-02T09:00:00Z".parse().unwrap();
     [
+        EventKind::Assigned {
+            blueprint: Some("kiosk".into()),
+            batch: None,
+            line: None,
+            tags: vec!["floor-2".into()],
+            reason: "its class is iPad".into(),
+        },
+        EventKind::Held { sentence: "The batch is stopped.".into(), next: "Resume it.".into(), until: at },
         EventKind::HelperPushStarted { helper: helper.clone() },
         EventKind::HelperPushAnswered { helper: helper.clone(), answer: PushAnswer::Acknowledged },
         EventKind::WaitingForHelper { helper, until: "2026-03-02T08:10:00Z".parse().unwrap() },

@@ -135,6 +135,8 @@ fn configuration_keys() -> Vec<String> {
             "wifi" => "WifiConfig",
             "supervision" => "SupervisionConfig",
             "prepare" => "PrepareConfig",
+            "batch" => "BatchConfig",
+            "hooks" => "HookConfig",
             _ => {
                 keys.push(key);
                 continue;

@@ -6,7 +6,7 @@ use enlist::ids::Udid;
 use enlist::journal::{Journal, JournalReader};
 use enlist::sim::{Counters, DeviceSpec, Fleet, FleetOptions, Latency, Persona, Settings};
 use enlist::station::library::shelf::Shelf;
-use enlist::station::{BayNames, BayState, Board, News, Selection, Station};
+use enlist::station::{BayNames, BayState, Board, News, Orders, Selection, Station};
 use enlist::transport::Backend;
 use enlist::wire::profile::{Profile, Purpose, TrustAnchors};
 use enlist::workflow::policy::Policy;
@@ -27,6 +27,7 @@ pub(crate) struct World {
     /// Where jobs get their profile instead of the example.
     pub(crate) shelf: Option<Shelf>,
     pub(crate) bays: Arc<BayNames>,
+    pub(crate) orders: Orders,
     folder: tempfile::TempDir,
 }
 
@@ -76,6 +77,7 @@ impl World {
             policy: Policy::default(),
             shelf: None,
             bays: Arc::default(),
+            orders: Orders::default(),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -123,6 +125,7 @@ impl World {
             profile: example_profile(),
             shelf: self.shelf.clone(),
             policy: self.policy.clone(),
+            orders: self.orders.clone(),
             clock: self.clock.clone(),
         });
         let seen = follow(&board);
