@@ -91,6 +91,10 @@ pub const JOURNAL_QUEUE: usize = 1024;
 /// Published station changes a slow screen may lag behind before it must resynchronise.
 pub const SNAPSHOT_BACKLOG: usize = 4096;
 
+/// Updates the event feed keeps for screens that come back: with 128 devices in work a few
+/// minutes, so that a laptop's short sleep needs no new snapshot.
+pub const FEED_BACKLOG: usize = 4096;
+
 /// Connections a mux server holds at once: 512 devices with two service connections
 /// each and as many listeners.
 pub const MUX_CLIENTS: usize = 2048;

@@ -56,6 +56,15 @@ impl Live {
         }
     }
 
+    /// Until when the export is good, if something tells.
+    pub fn export_ends(&self) -> Option<Timestamp> {
+        match self.shelf.as_ref().map(|shelf| shelf.borrow().clone()) {
+            Some(OnShelf::Nothing(_)) => None,
+            Some(OnShelf::Profile { ends, .. }) => ends,
+            None => self.export_ends,
+        }
+    }
+
     /// Every bay now.
     pub fn bays(&self) -> Vec<BayView> {
         let now = self.clock.now();

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod error;
 pub mod export;
+pub mod feed;
 pub mod live;
 pub mod macs;
 mod operations;
@@ -22,6 +23,6 @@ pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::{
-    Export, HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Stored, Wanted,
-    add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_profile,
+    About, Checks, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, LogLines, Operations, Parts,
+    RunOptions, Running, Stored, Wanted, add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_profile,
 };

@@ -4,10 +4,12 @@ mod bays;
 mod exports;
 mod follow;
 mod library_folder;
+mod running;
 
 pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;
 pub use library_folder::{Stored, add_profile, library_in, list_profiles, remove_profile};
+pub use running::{About, Checks, JobsQuery, Running};
 
 use super::export::Identity;
 use super::view::{

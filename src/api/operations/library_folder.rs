@@ -14,9 +14,10 @@ use crate::wire::profile::Purpose;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// A file of a library, for `enlist profile list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Stored {
     /// File.
     pub file: String,
