@@ -2,7 +2,7 @@
 //! that any number of screens can follow and take up where they left off.
 
 use super::live::{Live, Update};
-use super::view::station::MuxView;
+use super::view::station::TroubleView;
 use super::view::BayView;
 use crate::limits::FEED_BACKLOG;
 use crate::workflow::outcome::Outcome;
@@ -15,9 +15,9 @@ use tokio::sync::watch;
 pub struct FeedEvent {
     /// Its number; grows by one.
     pub number: u64,
-    /// `bay` or `mux`.
+    /// `bay`, `mux` or `journal`.
     pub name: &'static str,
-    /// A [`BayView`] or a [`MuxView`], as JSON.
+    /// A [`BayView`] or a [`TroubleView`], as JSON.
     pub json: String,
 }
 
@@ -62,7 +62,6 @@ struct State {
     newest: u64,
     ring: VecDeque<Arc<FeedEvent>>,
     lines: BTreeMap<String, BayView>,
-    trouble: Option<String>,
     /// Pushes counted, and whether its end was, by job. Ended jobs leave with their line.
     counted: HashMap<i64, (u32, bool)>,
     counts: Counts,
@@ -80,8 +79,10 @@ impl Feed {
             while let Some(update) = follower.next().await {
                 match update {
                     Update::Bay(bay) => taking.bay(*bay),
-                    Update::MuxLost(reason) => taking.mux(Some(reason)),
-                    Update::MuxReady => taking.mux(None),
+                    Update::MuxLost(reason) => taking.trouble("mux", Some(reason)),
+                    Update::MuxReady => taking.trouble("mux", None),
+                    Update::JournalLost(reason) => taking.trouble("journal", Some(reason)),
+                    Update::JournalReady => taking.trouble("journal", None),
                     Update::Resync => taking.restart(&live),
                 }
             }
@@ -112,13 +113,12 @@ impl Feed {
         }
     }
 
-    /// Every line as it is after update `number`, which comes first; and the trouble with the
-    /// mux.
-    pub fn snapshot(&self) -> (u64, Vec<BayView>, Option<String>) {
+    /// Every line as it is after the update whose number comes first.
+    pub fn snapshot(&self) -> (u64, Vec<BayView>) {
         let state = self.lock();
         let mut lines: Vec<_> = state.lines.values().cloned().collect();
         lines.sort_by_cached_key(|line| (line.device.bay.sort_key(), line.key()));
-        (state.newest, lines, state.trouble.clone())
+        (state.newest, lines)
     }
 
     /// How often something happened.
@@ -133,7 +133,6 @@ impl Feed {
             state.count(&bay);
             state.put(bay);
         }
-        state.trouble = live.mux_trouble();
         // One number without an event: whoever follows is behind the backlog.
         state.ring.clear();
         state.newest += 1;
@@ -147,10 +146,8 @@ impl Feed {
         state.put(bay);
     }
 
-    fn mux(&self, trouble: Option<String>) {
-        let mut state = self.lock();
-        self.publish(&mut state, "mux", serde_json::to_string(&MuxView { trouble: trouble.clone() }));
-        state.trouble = trouble;
+    fn trouble(&self, with: &'static str, trouble: Option<String>) {
+        self.publish(&mut self.lock(), with, serde_json::to_string(&TroubleView { trouble }));
     }
 
     fn publish(&self, state: &mut State, name: &'static str, json: serde_json::Result<String>) {
@@ -252,7 +249,7 @@ mod tests {
     fn a_follower_takes_up_where_it_left_off_or_is_told_that_it_cannot() {
         let feed = feed();
         for n in 0..3 {
-            feed.mux(Some(format!("{n}")));
+            feed.trouble("mux", Some(format!("{n}")));
         }
         let Since::Events(events) = feed.since(1) else { panic!() };
         assert_eq!(events.iter().map(|e| e.number).collect::<Vec<_>>(), [2, 3]);
@@ -260,7 +257,7 @@ mod tests {
         assert_eq!(feed.since(3), Since::Events(Vec::new()));
         assert_eq!(feed.since(4), Since::TooOld, "a number of another life");
         for _ in 0..FEED_BACKLOG {
-            feed.mux(None);
+            feed.trouble("mux", None);
         }
         assert_eq!(feed.since(2), Since::TooOld);
         assert!(matches!(feed.since(3), Since::Events(e) if e.len() == FEED_BACKLOG));

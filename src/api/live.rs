@@ -19,6 +19,10 @@ pub enum Update {
     MuxLost(String),
     /// The way to the devices is there.
     MuxReady,
+    /// The journal cannot be written, for this reason: nothing new is begun.
+    JournalLost(String),
+    /// The journal is written again; what waited for it goes on.
+    JournalReady,
     /// The follower lagged and must read [`Live::bays`] again.
     Resync,
 }
@@ -56,15 +60,6 @@ impl Live {
         }
     }
 
-    /// Until when the export is good, if something tells.
-    pub fn export_ends(&self) -> Option<Timestamp> {
-        match self.shelf.as_ref().map(|shelf| shelf.borrow().clone()) {
-            Some(OnShelf::Nothing(_)) => None,
-            Some(OnShelf::Profile { ends, .. }) => ends,
-            None => self.export_ends,
-        }
-    }
-
     /// Every bay now.
     pub fn bays(&self) -> Vec<BayView> {
         let now = self.clock.now();
@@ -74,6 +69,20 @@ impl Live {
     /// Why there is no way to the devices, if so.
     pub fn mux_trouble(&self) -> Option<String> {
         self.board.mux_trouble()
+    }
+
+    /// Why the journal cannot be written, if so: the station then begins nothing new.
+    pub fn journal_trouble(&self) -> Option<String> {
+        self.board.journal_trouble()
+    }
+
+    /// When the export that new jobs get ends, if anything tells.
+    pub fn export_ends(&self) -> Option<Timestamp> {
+        match self.shelf.as_ref().map(|shelf| shelf.borrow().clone()) {
+            Some(OnShelf::Profile { ends, .. }) => ends,
+            Some(OnShelf::Nothing(_)) => None,
+            None => self.export_ends,
+        }
     }
 
     /// Seconds until a deadline; zero once it passed.
@@ -114,6 +123,8 @@ impl Follower {
             News::Bay(bay) => Update::Bay(Box::new(BayView::new(&bay, self.clock.now()))),
             News::MuxLost(reason) => Update::MuxLost(reason),
             News::MuxReady => Update::MuxReady,
+            News::JournalLost(reason) => Update::JournalLost(reason),
+            News::JournalReady => Update::JournalReady,
         }
     }
 }

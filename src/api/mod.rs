@@ -22,6 +22,10 @@ pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
+pub use operations::batches::{
+    EntryQuery, OpenBatch, allow_device, batch_entries, close_batch, list_batches, open_batch, report,
+    resume_batch, show_batch, verify_report,
+};
 pub use operations::{
     About, Checks, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, LogLines, Operations, Parts,
     RunOptions, Running, Stored, Wanted, add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_profile,

@@ -1,5 +1,6 @@
 //! What can be done with devices, profiles and the journal.
 
+pub(super) mod batches;
 mod bays;
 mod exports;
 mod follow;

@@ -2,12 +2,17 @@
 //!
 //! The field names are a contract that scripts outside the tree rely on (design section 5).
 
+mod batch;
 pub mod job;
 mod profile;
 mod sarif;
 mod schema;
 pub mod station;
 
+pub use batch::{
+    BatchEntryView, BatchProgress, BatchState, BatchView, EntryState, ReportCheckView, ReportFinding,
+    ReportFormat, ReportView, Unexpected,
+};
 pub use profile::{AgeView, FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
 pub use sarif::Sarif;
 

@@ -145,6 +145,10 @@ pub enum News {
     MuxLost(String),
     /// The way to the devices is there.
     MuxReady,
+    /// The journal cannot be written, for this reason: nothing new is begun.
+    JournalLost(String),
+    /// The journal is written again.
+    JournalReady,
 }
 
 /// The board.
@@ -167,6 +171,7 @@ struct State {
     bays: BTreeMap<Key, BayState>,
     jobs: HashMap<JobId, Udid>,
     mux_trouble: Option<String>,
+    journal_trouble: Option<String>,
 }
 
 impl Default for Board {
@@ -186,6 +191,20 @@ impl Board {
     /// Why there is no way to the devices, if so.
     pub fn mux_trouble(&self) -> Option<String> {
         self.lock().mux_trouble.clone()
+    }
+
+    /// Why the journal cannot be written, if so.
+    pub fn journal_trouble(&self) -> Option<String> {
+        self.lock().journal_trouble.clone()
+    }
+
+    /// The journal cannot be written, or can again.
+    pub fn journal(&self, trouble: Option<String>) {
+        let mut state = self.lock();
+        if state.journal_trouble != trouble {
+            state.journal_trouble.clone_from(&trouble);
+            self.tell(trouble.map_or(News::JournalReady, News::JournalLost));
+        }
     }
 
     /// Follows changes from now on. One who lags too far is told so and reads

@@ -14,7 +14,7 @@ use crate::workflow::methods::CARD;
 use crate::workflow::outcome::Outcome;
 use jiff::Timestamp;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -108,6 +108,7 @@ impl Running {
             simulated: inner.about.simulated,
             backend: inner.backend.clone(),
             mux_trouble: inner.live.mux_trouble(),
+            journal_trouble: inner.live.journal_trouble(),
             profile: inner.about.profile.clone(),
             export: inner.live.export_countdown(),
             kiosk,
@@ -117,14 +118,18 @@ impl Running {
 
     /// Everything now, and the number of the update that it is after.
     pub fn snapshot(&self, kiosk: bool) -> (u64, SnapshotView) {
-        let (number, bays, mux_trouble) = self.inner.feed.snapshot();
-        let station = StationView { mux_trouble, ..self.station(kiosk) };
-        (number, SnapshotView { station, bays, ports: self.inner.ports.clone() })
+        let (number, bays) = self.inner.feed.snapshot();
+        (number, SnapshotView { station: self.station(kiosk), bays, ports: self.inner.ports.clone() })
     }
 
     /// Lines of the board.
     pub fn bays(&self) -> Vec<BayView> {
         self.inner.feed.snapshot().1
+    }
+
+    /// The journal's file and the clock, for what needs nothing else of a station.
+    pub fn memory(&self) -> (&Path, &Clock) {
+        (&self.inner.journal, &self.inner.clock)
     }
 
     /// The line that is in a bay: what is attached, else what was there last.
@@ -177,7 +182,7 @@ impl Running {
         }
         let folder = exports.parent().filter(|parent| !parent.as_os_str().is_empty());
         let file = exports.file_name().unwrap_or_default().to_string_lossy();
-        let mut listed = list_profiles(folder.unwrap_or(std::path::Path::new(".")), signers, clock)?;
+        let mut listed = list_profiles(folder.unwrap_or(Path::new(".")), signers, clock)?;
         listed.retain(|stored| stored.file == file);
         listed.iter_mut().for_each(|stored| stored.chosen = stored.problem.is_none());
         Ok(listed)
@@ -191,9 +196,9 @@ impl Running {
         (self.inner.about.checks)().await
     }
 
-    /// Until when the export is good, in seconds of the Unix epoch.
-    pub fn export_ends(&self) -> Option<i64> {
-        self.inner.live.export_ends().map(Timestamp::as_second)
+    /// Until when the export is good, if something tells.
+    pub fn export_ends(&self) -> Option<Timestamp> {
+        self.inner.live.export_ends()
     }
 
     /// When it was started.

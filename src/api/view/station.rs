@@ -22,6 +22,8 @@ pub struct StationView {
     pub backend: String,
     /// Why there is no way to the devices, if so.
     pub mux_trouble: Option<String>,
+    /// Why the journal cannot be written, if so: nothing new is begun then.
+    pub journal_trouble: Option<String>,
     /// Display name of the profile it began with.
     pub profile: Option<String>,
     /// How long the export is good.
@@ -43,9 +45,9 @@ pub struct SnapshotView {
     pub ports: Vec<PortView>,
 }
 
-/// The way to the devices.
+/// How the way to the devices stands, or the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct MuxView {
-    /// Why there is none, if so.
+pub struct TroubleView {
+    /// What is wrong, if something is.
     pub trouble: Option<String>,
 }
