@@ -4,6 +4,7 @@
 
 use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
+use crate::secret::Secret;
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
 use crate::wire::profile::SignerPin;
@@ -30,6 +31,8 @@ pub struct Config {
     pub mux: MuxConfig,
     /// How enrollments go.
     pub enroll: EnrollConfig,
+    /// API and page.
+    pub api: ApiConfig,
     /// Names of bays, by the port they are.
     pub bays: BTreeMap<PortName, BayName>,
 }
@@ -57,6 +60,24 @@ pub enum MuxWay {
     Usbmuxd,
     /// Our own mux, over libusb.
     Usb,
+}
+
+/// Section `[api]`: how `enlist serve` serves API and page.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Address, or `off`; `--listen` and `ENLIST_LISTEN` outrank it.
+    pub listen: Option<String>,
+    /// File with the token; `ENLIST_API_TOKEN` outranks it.
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the certificate chain.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with its key.
+    pub tls_key: Option<PathBuf>,
+    /// Further names of this computer, as browsers ask for it.
+    pub hosts: Vec<String>,
+    /// Screens may look only.
+    pub kiosk: bool,
 }
 
 /// Section `[enroll]`. Times are whole seconds.
@@ -211,6 +232,10 @@ pub struct Environment {
     pub state_dir: Option<PathBuf>,
     /// `ENLIST_CONFIG`: the configuration file.
     pub config: Option<PathBuf>,
+    /// `ENLIST_LISTEN`: where API and page are served.
+    pub listen: Option<String>,
+    /// `ENLIST_API_TOKEN`: what whoever asks the API must show.
+    pub api_token: Option<Secret<String>>,
     /// `ENLIST_LOG`: filter of the log, such as `debug` or `enlist::transport=trace`.
     pub log: Option<String>,
     /// `NO_COLOR` is set: no colour, even on a terminal.
@@ -229,6 +254,8 @@ impl Environment {
             mux_address: text("USBMUXD_SOCKET_ADDRESS"),
             state_dir: path("ENLIST_STATE_DIR"),
             config: path("ENLIST_CONFIG"),
+            listen: text("ENLIST_LISTEN"),
+            api_token: text("ENLIST_API_TOKEN").map(Secret::new),
             log: text("ENLIST_LOG"),
             no_color: text("NO_COLOR").is_some(),
             xdg_state: path("XDG_STATE_HOME"),

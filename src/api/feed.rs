@@ -2,8 +2,8 @@
 //! that any number of screens can follow and take up where they left off.
 
 use super::live::{Live, Update};
-use super::view::station::TroubleView;
 use super::view::BayView;
+use super::view::station::TroubleView;
 use crate::limits::FEED_BACKLOG;
 use crate::workflow::outcome::Outcome;
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -28,5 +28,6 @@ pub use operations::batches::{
 };
 pub use operations::{
     About, Checks, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, LogLines, Operations, Parts,
-    RunOptions, Running, Stored, Wanted, add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_profile,
+    RunOptions, Running, Stored, Wanted, add_profile, history, library_in, lint_profile, lint_rules,
+    list_profiles, remove_profile, show_profile,
 };

@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand; wording and rendering live here.
 //!
-//! May import: `api`, `config`, base. `compose.rs`, `serve.rs` and `sim.rs` are the
+//! May import: `api`, `config`, base. `compose.rs`, `serve.rs`, `serve_web.rs` and `sim.rs` are the
 //! composition roots and may import everything.
 
 mod advise;
@@ -25,6 +25,7 @@ mod pair;
 mod profile;
 mod screen;
 mod serve;
+mod serve_web;
 pub mod sim;
 mod table;
 

@@ -3,7 +3,7 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::screen::{self, Show};
-use super::{compose, enroll};
+use super::{compose, enroll, serve_web};
 use crate::api::view::Exit;
 use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted, library_in};
 use crate::clock::Clock;
@@ -78,10 +78,23 @@ pub(super) async fn run(
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
+    let live = operations.live().of_export(policy.export_ends, shelf.clone());
+    let exports = given.cloned();
+    let profile = export.profile.display_name().unwrap_or(export.profile.identifier()).to_owned();
+    let about = serve_web::about(fleet.is_some(), profile, exports, global, environment);
+    let listen = serve_web::options(args, &config, environment)?;
+    let server = match listen {
+        Some(options) => Some(serve_web::start(options, operations.running(live, about), output).await?),
+        None => None,
+    };
     let profile = export.profile;
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
     let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, once: args.once };
-    screen::run(&operations, options, show, output).await
+    let ended = screen::run(&operations, options, show, output).await;
+    if let Some(server) = server {
+        server.end().await;
+    }
+    ended
 }
 
 fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {

@@ -74,7 +74,8 @@ impl Operations {
     /// What servers show of the run that this process is about to begin.
     pub fn running(&self, live: Live, about: About) -> Running {
         let names = self.parts.bays.all().into_iter();
-        let ports = names.map(|(port, bay, by)| PortView::new(port.as_str(), bay.bay(), by.name(), Vec::new()));
+        let ports =
+            names.map(|(port, bay, by)| PortView::new(port.as_str(), bay.bay(), by.name(), Vec::new()));
         let mut ports: Vec<_> = ports.collect();
         ports.sort_by_cached_key(|port| (port.bay.sort_key(), port.port.clone()));
         let inner = Inner {

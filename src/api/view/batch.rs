@@ -171,7 +171,7 @@ pub struct BatchEntryView {
 }
 
 /// Form of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReportFormat {
     /// A table for spreadsheets.

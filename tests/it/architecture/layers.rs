@@ -100,6 +100,7 @@ const LAYERS: &[Layer] = &[
             "station",
         ],
     ),
+    layer("web", &["ids", "limits", "clock", "secret", "wire::printable", "api"]),
     layer("cli", &["ids", "limits", "clock", "secret", "config", "api"]),
     layer("sim", &["ids", "limits", "clock", "secret", "wire", "proto", "transport"]),
 ];
@@ -110,11 +111,20 @@ const BESIDE: &[Layer] = &[
     layer("main", &[]),
     layer(
         "config",
-        &["ids", "limits", "wire::printable", "wire::profile", "transport::usbmuxd", "workflow::policy"],
+        &[
+            "ids",
+            "limits",
+            "secret",
+            "wire::printable",
+            "wire::profile",
+            "transport::usbmuxd",
+            "workflow::policy",
+        ],
     ),
     // The composition roots.
     layer("cli::compose", ANYTHING),
     layer("cli::serve", ANYTHING),
+    layer("cli::serve_web", ANYTHING),
     layer("cli::sim", ANYTHING),
 ];
 
@@ -181,11 +191,14 @@ fn the_table_stands_in_the_order_of_the_map() {
 
 /// Who alone may name these crates.
 const CRATES: &[(&str, &[&str])] = &[
+    ("axum", &["web"]),
     ("clap", &["cli"]),
+    ("hyper", &["web"]),
     ("idevice", &["device"]),
     ("rusb", &["transport"]),
     ("rusqlite", &["journal"]),
     ("terminal_size", &["cli"]),
+    ("utoipa", &["api", "web"]),
     ("tracing_subscriber", &["cli"]),
     ("fastrand", &["sim"]),
 ];
