@@ -14,6 +14,12 @@ const FILES: &[(&str, &str, &str)] = &[
     ("style.css", STYLE, include_str!("page/style.css")),
     ("icon.svg", PICTURE, include_str!("page/icon.svg")),
     ("app.js", SCRIPT, include_str!("page/app.js")),
+    ("batches.js", SCRIPT, include_str!("page/batches.js")),
+    ("bays.js", SCRIPT, include_str!("page/bays.js")),
+    ("dom.js", SCRIPT, include_str!("page/dom.js")),
+    ("feed.js", SCRIPT, include_str!("page/feed.js")),
+    ("jobs.js", SCRIPT, include_str!("page/jobs.js")),
+    ("panels.js", SCRIPT, include_str!("page/panels.js")),
 ];
 
 /// The page.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-/// A line that says nothing, so that either end notices when the other is gone.
+/// An event that says nothing, so that either end notices when the other is gone.
 const ALIVE: Duration = Duration::from_secs(10);
 
 /// Changes of so short a time are sent together: ten screens cost a tenth then, and nobody
@@ -36,7 +36,7 @@ const COME_BACK: u32 = 1000;
 /// First `snapshot` with everything; then `bay`, `mux` and `journal` as they change. Every
 /// event has an id; who sends the last one as `Last-Event-ID` gets what came after it, or
 /// `resync` with everything again if that is too long ago. A follower that lags too far gets
-/// `resync` too. `end` is the last event of a station that is being stopped. The data of
+/// `resync` too. `alive` comes every ten seconds without news. `end` is the last event of a station that is being stopped. The data of
 /// `snapshot` and `resync` is a SnapshotView, that of `bay` a BayView, that of the others a
 /// TroubleView. A line without `attached` whose job ended leaves its bay when another comes.
 #[utoipa::path(
@@ -103,7 +103,7 @@ async fn tell(web: &Web, last: Option<&str>, sender: mpsc::Sender<Bytes>) {
             changed = timeout(ALIVE, newest.changed()) => match changed {
                 Ok(Ok(())) => sleep(TOGETHER).await,
                 Ok(Err(_)) => return,
-                Err(_) => text.push_str(":\n\n"),
+                Err(_) => text.push_str("event: alive\ndata: {}\n\n"),
             },
             () = sender.closed() => return,
             () = stopped(&mut stop) => {

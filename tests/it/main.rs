@@ -17,6 +17,7 @@ mod clients;
 mod endings;
 mod export;
 mod hostile;
+mod http;
 mod kill;
 mod library;
 mod lint;

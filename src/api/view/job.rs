@@ -133,7 +133,7 @@ fn sentence(kind: &EventKind) -> String {
         }
         EventKind::Planned { steps, reason } => {
             let steps: Vec<_> = steps.iter().map(|step| step.name()).collect();
-            format!("Plan: {}. {}", steps.join(", "), printable(reason))
+            format!("Plan: {}. {}.", steps.join(", "), printable(reason).trim_end_matches('.'))
         }
         EventKind::ProfileChosen { identifier, reason, .. } => {
             format!("The profile {} is used from here on: {}", printable(identifier), printable(reason))
