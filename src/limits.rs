@@ -75,8 +75,24 @@ pub const HISTORY_ROWS: u32 = 1000;
 /// so that one that is too long still has its lines checked (3.7).
 pub const CSV_BYTES: u64 = 15_000_000;
 
+/// Largest manifest of a batch, in bytes: [`MANIFEST_ROWS`] lines with every column filled.
+pub const MANIFEST_BYTES: usize = 32 << 20;
+
+/// Most devices of one batch: a batch day has hundreds, a school district tens of thousands.
+pub const MANIFEST_ROWS: usize = 100_000;
+
+/// Wrong lines of a manifest that are told one by one.
+pub const MANIFEST_FAULTS: usize = 10;
+
+/// Largest report that is checked, in bytes: [`MANIFEST_ROWS`] entries as a page, which holds
+/// them twice.
+pub const REPORT_BYTES: u64 = 512 << 20;
+
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES: usize = 1 << 20;
+
+/// What a hook printed, as far as the journal keeps it, in bytes: the end, where errors stand.
+pub const HOOK_OUTPUT_BYTES: usize = 4 << 10;
 
 // ---- queues --------------------------------------------------------------------
 
@@ -94,6 +110,19 @@ pub const SNAPSHOT_BACKLOG: usize = 4096;
 /// Updates the event feed keeps for screens that come back: with 128 devices in work a few
 /// minutes, so that a laptop's short sleep needs no new snapshot.
 pub const FEED_BACKLOG: usize = 4096;
+
+/// Devices of one host controller that are worked with at once: more than USB can address, so
+/// that nothing is held back until something goes badly.
+pub const MOST_AT_ONCE: usize = 256;
+
+/// The fewest, however badly it goes: with one a single slow device would hold up a bench.
+pub const LEAST_AT_ONCE: usize = 2;
+
+/// Hooks that run at once: each is a process.
+pub const HOOKS_AT_ONCE: usize = 8;
+
+/// Devices whose hooks may wait; further ones are left out and the log says so.
+pub const HOOKS_WAITING: usize = 1024;
 
 /// Connections a mux server holds at once: 512 devices with two service connections
 /// each and as many listeners.
@@ -188,6 +217,13 @@ pub const MUX_BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// `sqlite3` shell; stations keep each other out with a lock of their own.
 pub const JOURNAL_BUSY: Duration = Duration::from_secs(5);
 
+/// Pause before a journal that could not be written is tried again: a full disk is full for
+/// minutes, and its owner should see at once that space helped.
+pub const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// Time that hooks of the last jobs have when a run is over.
+pub const HOOKS_GRACE: Duration = Duration::from_secs(60);
+
 /// Time a cancelled run gives its jobs to write down where they stand.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -242,6 +278,15 @@ pub const UNSERVED_PATIENCE: Duration = Duration::from_secs(30);
 /// A rung shows by this time whether it brought such a device back: our own mux tries it again
 /// within ten seconds, and usbmuxd lists a device within five.
 pub const UNSERVED_PROOF: Duration = Duration::from_secs(20);
+
+/// Pause between two looks whether the owner has decided about a device that is held.
+pub const HELD_POLL: Duration = Duration::from_secs(1);
+
+/// A device waits this long for its owner's decision: a batch day.
+pub const MOST_HELD: Duration = Duration::from_secs(12 * 3600);
+
+/// Equal faults in a row that stop a batch, unless told otherwise: five are no coincidence.
+pub const STOP_AFTER: u32 = 5;
 
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);

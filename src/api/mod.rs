@@ -10,10 +10,12 @@ pub mod feed;
 pub mod live;
 pub mod macs;
 mod operations;
+pub mod report;
 pub mod view;
 
-pub use crate::station::RunEnd;
 pub use crate::station::age::AgeAnswers;
+pub use crate::station::hooks::Hook;
+pub use crate::station::{Orders, RunEnd};
 pub use crate::wire::printable::system_words;
 pub use crate::wire::profile::Purpose;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
@@ -23,11 +25,11 @@ pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::batches::{
-    EntryQuery, OpenBatch, allow_device, batch_entries, close_batch, list_batches, open_batch, report,
-    resume_batch, show_batch, verify_report,
+    EntryQuery, OpenBatch, allow_device, batch_entries, close_batch, go_on_or_open, list_batches, open_batch,
+    report, resume_batch, show_batch, verify_report,
 };
 pub use operations::{
     About, Checks, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, LogLines, Operations, Parts,
-    RunOptions, Running, Stored, Wanted, add_profile, history, library_in, lint_profile, lint_rules,
-    list_profiles, remove_profile, show_profile,
+    RunOptions, Running, Stored, Wanted, add_profile, history, history_csv, library_in, lint_profile,
+    lint_rules, list_profiles, remove_profile, show_profile,
 };

@@ -23,12 +23,12 @@ use crate::device::DeviceLink;
 use crate::device::facts::Facts;
 use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
-use crate::journal::{HistoryFilter, Journal, JournalReader};
+use crate::journal::{HistoryFilter, Journal, JournalError, JournalReader};
 use crate::station::age::{Age, Beside, file_date};
 use crate::station::desk::PickError;
 use crate::station::library::Signers;
 use crate::station::library::shelf::Shelf;
-use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
+use crate::station::{BayNames, Board, Desk, Orders, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{self, LintContext};
@@ -84,6 +84,8 @@ pub struct RunOptions {
     pub shelf: Option<Shelf>,
     /// The owner's decisions.
     pub policy: Policy,
+    /// What else is wanted of devices: blueprints, hooks.
+    pub orders: Orders,
     /// End when every job is over.
     pub once: bool,
 }
@@ -100,6 +102,11 @@ impl Operations {
     pub fn new(parts: Parts) -> Self {
         let desk = Desk::new(parts.backend.clone(), parts.trust.clone(), parts.bays.clone());
         Self { parts, desk, board: Arc::default() }
+    }
+
+    /// The journal's file, for what is done with batches.
+    pub fn journal_file(&self) -> &Path {
+        &self.parts.journal
     }
 
     /// What the way to the devices is, for messages.
@@ -400,6 +407,7 @@ impl Operations {
             profile: options.profile,
             shelf: options.shelf,
             policy: options.policy,
+            orders: options.orders,
             clock: self.parts.clock.clone(),
         });
         let end = station.run(selection, options.once, shutdown).await;
@@ -412,7 +420,10 @@ impl Operations {
     fn open_journal(&self) -> Result<Journal, OperationError> {
         let board = self.board.clone();
         let observer = Arc::new(move |event: &crate::workflow::event::Event| board.take(event));
-        Ok(Journal::open(self.parts.journal.clone(), self.parts.clock.clone(), observer)?)
+        let board = self.board.clone();
+        let trouble = Arc::new(move |error: Option<&JournalError>| board.journal(error.map(unwritable)));
+        let (path, clock) = (self.parts.journal.clone(), self.parts.clock.clone());
+        Ok(Journal::open_patient(path, clock, observer, trouble)?)
     }
 
     async fn select(&self, wanted: &Wanted) -> Result<Selection, OperationError> {
@@ -476,6 +487,63 @@ pub fn history(journal: &Path, query: &HistoryQuery, clock: &Clock) -> Result<Ve
     let now = clock.now();
     let chosen = rows.iter().filter(|row| meant(&row.udid)).take(query.limit as usize);
     Ok(chosen.map(|row| JobView::new(row, now)).collect())
+}
+
+/// Jobs as a table for spreadsheets.
+pub fn history_csv(jobs: &[JobView]) -> String {
+    let heading = [
+        "job",
+        "udid",
+        "serial",
+        "imei",
+        "name",
+        "product_type",
+        "os_version",
+        "bay",
+        "outcome",
+        "class",
+        "sentence",
+        "next",
+        "attempts",
+        "pushes",
+        "started",
+        "ended",
+        "ms",
+        "profile_identifier",
+        "profile_uuid",
+        "profile_sha256",
+        "simulated",
+    ];
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let row = |job: &JobView| {
+        let device = &job.device;
+        let row = [
+            device.job.map(|job| job.to_string()).unwrap_or_default(),
+            device.udid.as_ref().map(ToString::to_string).unwrap_or_default(),
+            text(&device.serial),
+            text(&device.imei),
+            text(&device.name),
+            text(&device.product_type),
+            text(&device.os_version),
+            device.bay.to_string(),
+            device.outcome.name().to_owned(),
+            device.class.name().to_owned(),
+            device.sentence.clone(),
+            text(&device.next),
+            device.attempts.to_string(),
+            device.pushes.to_string(),
+            job.started.to_string(),
+            job.ended.map(|at| at.to_string()).unwrap_or_default(),
+            device.ms.to_string(),
+            job.profile_identifier.clone(),
+            job.profile_uuid.clone(),
+            job.profile_sha256.clone(),
+            (if device.simulated { "yes" } else { "no" }).to_owned(),
+        ];
+        row.map(super::report::tame)
+    };
+    let heading = heading.map(str::to_owned);
+    super::report::table(std::iter::once(heading).chain(jobs.iter().map(row)))
 }
 
 /// Reads a profile file to show it, whatever it is for.
@@ -552,6 +620,14 @@ fn count_of_profiles(count: usize) -> String {
         1 => "One configuration profile is installed.".into(),
         n => format!("{n} configuration profiles are installed."),
     }
+}
+
+fn unwritable(error: &JournalError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+    format!(
+        "The journal cannot be written{cause}: nothing new is pushed until the disk has space again; \
+         it then goes on by itself."
+    )
 }
 
 fn spent(begun: Instant) -> u64 {

@@ -5,7 +5,7 @@ use super::compose::Held;
 use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::sim::SimArgs;
-use crate::api::view::RuleView;
+use crate::api::view::{EntryState, ReportFormat, RuleView, Unexpected};
 use crate::api::{AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, lint_rules};
 use crate::config::MuxWay;
 use crate::ids::BayName;
@@ -86,6 +86,11 @@ pub(super) enum Command {
     /// Write lists of devices for Intune, and check them
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Open, follow and close batches of devices
+    #[command(subcommand)]
+    Batch(BatchCommand),
+    /// Write the report of a batch, or check one that was written
+    Report(ReportArgs),
     /// Show what was done
     History(HistoryArgs),
     /// Check this computer and say how to fix what is wrong
@@ -283,8 +288,13 @@ fn reason(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Args)]
 pub(super) struct EnrollArgs {
-    /// The exported direct-enrollment profile (.mobileconfig)
-    pub(super) file: PathBuf,
+    /// The exported direct-enrollment profile (.mobileconfig); may be left out where the
+    /// blueprint or the configuration names one
+    #[arg(required_unless_present = "blueprint")]
+    pub(super) file: Option<PathBuf>,
+    /// The blueprint that says what is done; its folder is in the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(super) blueprint: Option<String>,
     #[command(flatten)]
     pub(super) device: DeviceArg,
     /// Every device attached now
@@ -311,6 +321,12 @@ pub(super) struct ServeArgs {
     /// End when every job is over
     #[arg(long)]
     pub(super) once: bool,
+    /// Open a batch with this manifest first, as `enlist batch open` does
+    #[arg(long, value_name = "MANIFEST")]
+    pub(super) batch: Option<PathBuf>,
+    /// Folder of blueprints; outranks the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(super) blueprints: Option<PathBuf>,
     /// Enroll N simulated devices instead of real ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(super) simulate: Option<u16>,
@@ -357,6 +373,101 @@ pub(super) struct LearnArgs {
     pub(super) count: Option<u16>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum BatchCommand {
+    /// Open a batch: the devices of a manifest, a CSV file with serial number or IMEI, and
+    /// name, tag, blueprint
+    Open(BatchOpenArgs),
+    /// Tell how far a batch is
+    Status {
+        #[command(flatten)]
+        batch: BatchArg,
+        /// Every device, or those that are missing, running, done or failed
+        #[arg(long, value_name = "STATE", num_args = 0..=1, default_missing_value = "all", value_parser = entry_state)]
+        devices: Option<Entries>,
+    },
+    /// List batches, newest first
+    List,
+    /// Let a batch go on that was stopped
+    Resume(BatchArg),
+    /// Let a device in that the manifest does not name: serial number, IMEI or UDID
+    Allow {
+        /// The device
+        device: String,
+        #[command(flatten)]
+        batch: BatchArg,
+    },
+    /// Close a batch and seal its report
+    Close(BatchArg),
+    /// Write its report: the same as `enlist report`
+    Report(ReportArgs),
+}
+
+/// Which batch.
+#[derive(Debug, Args)]
+pub(super) struct BatchArg {
+    /// Number of the batch; otherwise the newest
+    #[arg(long = "batch", value_name = "N")]
+    pub(super) id: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BatchOpenArgs {
+    /// The manifest
+    pub(super) manifest: PathBuf,
+    /// What the batch is called; otherwise as the file
+    #[arg(long, value_name = "TEXT")]
+    pub(super) name: Option<String>,
+    /// What becomes of devices that the manifest does not name [default: refuse]
+    #[arg(long, value_name = "refuse|ask|allow", value_parser = unexpected)]
+    pub(super) unexpected: Option<Unexpected>,
+    /// Stop after so many equal faults in a row; 0: never [default: 5]
+    #[arg(long, value_name = "N")]
+    pub(super) stop_after: Option<u32>,
+    /// The export that will be pushed, where the configuration names none: a batch that would
+    /// outlive it is refused
+    #[arg(long, value_name = "FILE")]
+    pub(super) profile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) age: AgeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(flatten)]
+    pub(super) batch: BatchArg,
+    /// Form of the report [default: by the ending of the file, else csv]
+    #[arg(long, value_name = "csv|json|html", value_parser = report_format)]
+    pub(super) format: Option<ReportFormat>,
+    /// File to write; otherwise standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Check a report that was written: was anything changed, left out or moved?
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "output", "id"])]
+    pub(super) verify: Option<PathBuf>,
+}
+
+/// Which entries of a batch are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entries(pub(super) Option<EntryState>);
+
+fn entry_state(text: &str) -> Result<Entries, String> {
+    let states = [EntryState::Missing, EntryState::Running, EntryState::Done, EntryState::Failed];
+    match states.into_iter().find(|state| state.name() == text) {
+        Some(state) => Ok(Entries(Some(state))),
+        None if text == "all" => Ok(Entries(None)),
+        None => Err("expected missing, running, done or failed".into()),
+    }
+}
+
+fn unexpected(text: &str) -> Result<Unexpected, String> {
+    Unexpected::named(text).ok_or_else(|| "expected refuse, ask or allow".into())
+}
+
+fn report_format(text: &str) -> Result<ReportFormat, String> {
+    ReportFormat::named(text).ok_or_else(|| "expected csv, json or html".into())
+}
+
 #[derive(Debug, Args)]
 pub(super) struct HistoryArgs {
     #[command(flatten)]
@@ -373,6 +484,9 @@ pub(super) struct HistoryArgs {
     /// Leave simulated devices out
     #[arg(long)]
     pub(super) real: bool,
+    /// Write a table for spreadsheets
+    #[arg(long)]
+    pub(super) csv: bool,
 }
 
 fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {

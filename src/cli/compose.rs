@@ -7,20 +7,23 @@ pub(super) use way::{Held, Way};
 use super::arguments::Global;
 use crate::api::macs::{MacOperations, MacParts};
 use crate::api::view::{Check, Exit};
-use crate::api::{OperationError, Operations, Parts};
+use crate::api::{AgeAnswers, Export, Hook, OperationError, Operations, Orders, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment, MuxWay};
 use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Trust};
-use crate::station::library::Signers;
-use crate::station::library::store;
+use crate::station::age::{Age, Beside, file_date};
+use crate::station::blueprints::{self, Blueprints};
+use crate::station::library::{self, Signers, store};
 use crate::station::{BayNames, doctor, learn};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
 use crate::wire::printable::sentence;
 use crate::wire::profile::TrustAnchors;
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The configuration in use.
 pub(super) fn configuration(global: &Global, environment: &Environment) -> Result<Config, OperationError> {
@@ -123,6 +126,58 @@ pub(super) fn operations_over(
     config: &Config,
 ) -> Result<Operations, OperationError> {
     Keeping::open(state_dir)?.operations(backend, config)
+}
+
+/// Blueprints and hooks, as the configuration has them; `blueprints` outranks its folder.
+pub(super) fn orders(
+    config: &Config,
+    blueprints: Option<&PathBuf>,
+    wanted: Option<String>,
+) -> Result<Orders, OperationError> {
+    let mut orders = Orders { blueprint: wanted, ..Orders::default() };
+    for hook in &config.hooks {
+        let (on, within) = (hook.outcomes()?, Duration::from_secs(hook.within));
+        orders.hooks.push(Hook { on, command: hook.command.clone(), within });
+    }
+    if let Some(folder) = blueprints.or(config.blueprints.as_ref()) {
+        let first = Blueprints::load(folder, &signers(config), Clock::System.now())?;
+        if let Some(wanted) = orders.blueprint.as_ref().filter(|w| !first.all.iter().any(|b| b.name == **w)) {
+            let names: Vec<_> = first.all.iter().map(|b| b.name.as_str()).collect();
+            let said = format!("There is no blueprint '{wanted}' in {}.", folder.display());
+            return Err(OperationError::new(Exit::Usage, said, format!("There are: {}.", names.join(", "))));
+        }
+        let followed = blueprints::follow(folder.clone(), first, signers(config), Clock::System);
+        orders.blueprints = Some(followed);
+    } else if orders.blueprint.is_some() {
+        let next = "Name it in the configuration: blueprints = \"DIR\".";
+        return Err(OperationError::new(Exit::Usage, "There is no folder of blueprints.", next));
+    }
+    Ok(orders)
+}
+
+/// When the export ends that a station would push, by this file or by the configuration.
+pub(super) fn end_of_export(
+    given: Option<&PathBuf>,
+    config: &Config,
+    answers: &AgeAnswers,
+) -> Result<Option<Timestamp>, OperationError> {
+    // Of a folder the station takes what is newest then.
+    let Some(path) = given.or(config.profile.as_ref()).filter(|path| !path.is_dir()) else { return Ok(None) };
+    let bytes = library::bytes(path)?;
+    let beside = Beside { exported_at: answers.exported_at, file_date: file_date(path), first_used: None };
+    let age = Age::of(&bytes, beside, &anchors(config)?, Clock::System.now());
+    Ok(age.map(|age| age.ends))
+}
+
+/// The profile that a station has which was given none: that of a blueprint.
+pub(super) fn only_blueprints(orders: &mut Orders) -> Option<Export> {
+    let blueprints = orders.blueprints.as_ref()?.borrow().clone();
+    let wanted = orders.blueprint.as_deref();
+    let mut meant = blueprints.all.iter().filter(|b| wanted.is_none_or(|wanted| b.name == wanted));
+    let export = meant.find_map(|blueprint| blueprints.files(&blueprint.name).export)?;
+    orders.only_blueprints = true;
+    // Its age counts when a device gets it: each blueprint has its own.
+    Some(Export { profile: export.profile, age: None, refusal: None })
 }
 
 /// Operations on Macs.

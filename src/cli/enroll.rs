@@ -21,7 +21,12 @@ pub(super) async fn run(
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
     let answers = args.age.answers();
-    let export = operations.export(&args.file, &answers, policy.longest_job())?;
+    let mut orders = compose::orders(&config, None, args.blueprint.clone())?;
+    let given = args.file.as_ref().or(config.profile.as_ref());
+    let export = match given.map(|file| operations.export(file, &answers, policy.longest_job())) {
+        Some(export) => export?,
+        None => compose::only_blueprints(&mut orders).ok_or_else(no_profile)?,
+    };
     policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &export.profile)?;
     let policy = export.policy(policy, &answers);
     if let Some(warning) = export.warning(Clock::System.now()) {
@@ -43,8 +48,16 @@ pub(super) async fn run(
         false => Wanted::One(args.device.udid.clone()),
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };
-    let options = RunOptions { wanted, profile, shelf: None, policy, once: true };
+    let options = RunOptions { wanted, profile, shelf: None, policy, orders, once: true };
     screen::run(&operations, options, show, output).await
+}
+
+pub(super) fn no_profile() -> OperationError {
+    OperationError::new(
+        Exit::Usage,
+        "There is no profile to push.",
+        "Give the file your MDM exported: `enlist serve FILE`, or profile = \"FILE\" in the configuration.",
+    )
 }
 
 /// The other export of the same enrollment, by flag or by configuration.

@@ -24,6 +24,10 @@ pub(super) fn run(
         include_simulated: !args.real,
     };
     let jobs = crate::api::history(&journal, &query, &Clock::System)?;
+    if args.csv {
+        output.raw(&crate::api::history_csv(&jobs));
+        return Ok(Exit::Done);
+    }
     for job in &jobs {
         if output.json {
             output.object(job);

@@ -5,6 +5,7 @@
 
 mod advise;
 mod arguments;
+mod batch;
 mod bays;
 mod compose;
 mod config;
@@ -23,6 +24,7 @@ mod mac;
 mod output;
 mod pair;
 mod profile;
+mod report;
 mod screen;
 mod serve;
 mod serve_web;
@@ -77,6 +79,8 @@ pub fn main() -> u8 {
 async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exit, OperationError> {
     let global = &cli.global;
     match cli.command {
+        Command::Batch(command) => batch::run(&command, global, environment, output),
+        Command::Report(args) => report::run(&args, global, environment, output),
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
         Command::Advise(args) => advise::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),

@@ -3,17 +3,24 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::screen::{self, Show};
-use super::{compose, enroll, serve_web};
+use super::{batch, compose, enroll, serve_web};
 use crate::api::view::Exit;
-use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted, library_in};
+use crate::api::{
+    Export, Live, OperationError, Operations, Policy, RunOptions, Wanted, go_on_or_open, library_in,
+};
 use crate::clock::Clock;
-use crate::config::{Config, Environment};
+use crate::config::Environment;
 use crate::sim::{Fleet, FleetOptions, SimError};
 use crate::wire::printable::system_words;
+use std::collections::HashSet;
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// What simulated devices are enrolled with when no file is given.
 const EXAMPLE: &[u8] = include_bytes!("../../fixtures/profiles/example-scep.mobileconfig");
+
+/// A simulated technician is quick.
+const TECHNICIAN_TAKES: Duration = Duration::from_millis(50);
 
 /// A day at the bench: technicians are slow sometimes, so push again (R45), and a cable
 /// that slipped may be found hours later.
@@ -56,6 +63,7 @@ pub(super) async fn run(
     let given = args.file.as_ref().or(config.profile.as_ref());
     let given = given.or((fleet.is_none() && library.is_dir()).then_some(&library));
     let mut shelf = None;
+    let mut orders = compose::orders(&config, args.blueprints.as_ref(), None)?;
     let export = match (given, &fleet) {
         (Some(folder), _) if folder.is_dir() => {
             let (export, why, followed) =
@@ -70,31 +78,61 @@ pub(super) async fn run(
             // It belongs to no MDM, so it has no age.
             Export { profile, age: None, refusal: None }
         }
-        (None, None) => return Err(no_profile(&config)),
+        (None, None) => compose::only_blueprints(&mut orders).ok_or_else(enroll::no_profile)?,
     };
     policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &export.profile)?;
     let policy = export.policy(policy, &answers);
+    // An address that is taken is told before anything is begun.
+    let live = operations.live().of_export(policy.export_ends, shelf.clone());
+    let profile = export.profile.display_name().unwrap_or(export.profile.identifier()).to_owned();
+    let about = serve_web::about(fleet.is_some(), profile, given.cloned(), global, environment);
+    let server = match serve_web::options(args, &config, environment)? {
+        Some(options) => Some(serve_web::start(options, operations.running(live, about)).await?),
+        None => None,
+    };
+    if let Some(manifest) = &args.batch {
+        let request = batch::of_manifest(manifest, &config, policy.export_ends, &answers)?;
+        let opened = go_on_or_open(operations.journal_file(), &request, &Clock::System)?;
+        output.note(format!("batch {} \"{}\": {}", opened.id, opened.name, opened.sentence));
+    }
+    if let Some(fleet) = fleet.as_ref().filter(|fleet| fleet.waiting() > 0) {
+        tokio::spawn(technician(fleet.clone(), operations.live()));
+    }
     greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
-    let live = operations.live().of_export(policy.export_ends, shelf.clone());
-    let exports = given.cloned();
-    let profile = export.profile.display_name().unwrap_or(export.profile.identifier()).to_owned();
-    let about = serve_web::about(fleet.is_some(), profile, exports, global, environment);
-    let listen = serve_web::options(args, &config, environment)?;
-    let server = match listen {
-        Some(options) => Some(serve_web::start(options, operations.running(live, about), output).await?),
-        None => None,
-    };
+    if let Some(server) = &server {
+        serve_web::greet(server, output);
+    }
     let profile = export.profile;
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
-    let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, once: args.once };
+    let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, orders, once: args.once };
     let ended = screen::run(&operations, options, show, output).await;
     if let Some(server) = server {
         server.end().await;
     }
     ended
+}
+
+/// The simulated technician, who looks at the station's screen: takes out what is done, and
+/// plugs the next one in.
+async fn technician(fleet: Fleet, live: Live) {
+    let mut follower = live.follow();
+    let mut seen = HashSet::new();
+    while fleet.waiting() > 0 {
+        let done = live.bays().into_iter().filter(|bay| bay.ended && bay.attached);
+        for udid in done.filter_map(|bay| bay.device.udid).filter(|udid| seen.insert(udid.clone())) {
+            let fleet = fleet.clone();
+            tokio::spawn(async move {
+                sleep(TECHNICIAN_TAKES).await;
+                let _ = fleet.swap(&udid);
+            });
+        }
+        if follower.next().await.is_none() {
+            return;
+        }
+    }
 }
 
 fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {
@@ -115,15 +153,6 @@ fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {
     fleet.map(Some).map_err(|e: SimError| {
         OperationError::new(Exit::Usage, format!("{e}."), "Correct it; README shows a scenario.")
     })
-}
-
-fn no_profile(config: &Config) -> OperationError {
-    debug_assert!(config.profile.is_none());
-    OperationError::new(
-        Exit::Usage,
-        "There is no profile to push.",
-        "Give the file your MDM exported: `enlist serve FILE`, or profile = \"FILE\" in the configuration.",
-    )
 }
 
 fn greet(operations: &Operations, fleet: Option<&Fleet>, export: &Export, output: &Output) {

@@ -85,12 +85,8 @@ fn token(config: &Config, environment: &Environment) -> Result<Option<Secret<Str
     })
 }
 
-/// Serves until Ctrl-C, and says where.
-pub(super) async fn start(
-    options: Options,
-    running: Running,
-    output: &Output,
-) -> Result<Server, OperationError> {
+/// Serves until Ctrl-C.
+pub(super) async fn start(options: Options, running: Running) -> Result<Server, OperationError> {
     let server = Server::start(options, running).await?;
     let stopper = server.stopper();
     let interrupted = screen::interrupted();
@@ -99,6 +95,11 @@ pub(super) async fn start(
         interrupted.await;
         stopper.stop();
     });
+    Ok(server)
+}
+
+/// Says where.
+pub(super) fn greet(server: &Server, output: &Output) {
     if let Some(taken) = server.instead_of() {
         let said = "is in use by another program, so another port is taken; --listen chooses one";
         output.note(format!("warning: {taken} {said}"));
@@ -107,7 +108,6 @@ pub(super) async fn start(
         true => output.note(format!("page and API: {}", server.url())),
         false => output.line(format!("page  {}", output.toned(Tone::Strong, server.url()))),
     }
-    Ok(server)
 }
 
 impl From<WebError> for OperationError {

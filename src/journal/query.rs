@@ -253,7 +253,7 @@ fn events(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<Event>> {
     statement.query_map([job.0], read)?.collect()
 }
 
-fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+pub(super) fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let at = |name: &str| row.as_ref().column_index(name);
     let created_at = parsed(row, at("created_at")?, time)?;
     let ended_at = optional(row, at("ended_at")?, time)?;
@@ -288,7 +288,7 @@ fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     })
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|error: jiff::Error| error.to_string())
 }
 
@@ -301,7 +301,7 @@ fn optional_named<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite
     optional(row, column, named)
 }
 
-fn parsed<T>(
+pub(super) fn parsed<T>(
     row: &Row<'_>,
     column: usize,
     parse: impl FnOnce(&str) -> Result<T, String>,

@@ -108,7 +108,7 @@ impl BayState {
             let running = !matches!(event.kind, EventKind::JobEnded(_) | EventKind::Retrying { .. });
             self.standing = if running { of_mac().unwrap_or(standing) } else { standing };
             self.until = match &event.kind {
-                EventKind::Waiting { until, .. } => Some(*until),
+                EventKind::Waiting { until, .. } | EventKind::Held { until, .. } => Some(*until),
                 _ => None,
             };
         }
@@ -124,6 +124,7 @@ fn standing_after(kind: &EventKind) -> Option<Verdict> {
             Verdict::from(state).saying(sentence).because(chain.clone())
         }
         EventKind::Recovering { rung } => recovering(*rung),
+        EventKind::Held { sentence, next, .. } => Verdict::from(state).saying(sentence).then(next),
         EventKind::Quarantined { bay } => Verdict::quarantined(bay),
         _ => state.into(),
     })

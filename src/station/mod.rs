@@ -5,15 +5,20 @@
 //! [`desk`] does single things with single devices.
 
 pub mod age;
+pub mod batches;
 pub mod bays;
+pub mod blueprints;
 pub mod board;
 pub mod desk;
 pub mod doctor;
 mod flaps;
+pub mod hooks;
 pub mod learn;
 pub mod library;
 pub mod macs;
+pub mod pace;
 mod registry;
+mod scheduler;
 mod sink;
 mod stays;
 pub mod unserved;
@@ -27,22 +32,28 @@ use crate::device::trust::Trust;
 use crate::device::{DeviceLink, Presence};
 use crate::ids::{JobId, MuxId, PortPath, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
-use crate::limits::{RUNG_NOTICE, RUNG_TAKES, SHUTDOWN_GRACE};
+use crate::limits::{HOOKS_GRACE, RUNG_NOTICE, RUNG_TAKES, SHUTDOWN_GRACE};
 use crate::transport::{Attachment, Backend, BackendEvent, Rung, RungError, Unserved};
 use crate::wire::printable::sentence;
 use crate::wire::profile::Profile;
+use crate::workflow::assign::Assigner;
 use crate::workflow::choice;
 use crate::workflow::engine::{self, EventSink, Job};
 use crate::workflow::event::{EventKind, NewJob};
 use crate::workflow::memory::Memory;
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use crate::workflow::policy::Policy;
+use batches::JobAssigner;
+use blueprints::Followed;
+use hooks::{Hook, Hooks};
 use library::shelf::{OnShelf, Shelf};
 use registry::{Arrival, Links, Registry};
+use scheduler::Scheduler;
 use sink::{DrySink, JournalSink};
 use stays::{Due, Stays};
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -96,8 +107,23 @@ pub struct Station {
     pub shelf: Option<Shelf>,
     /// The owner's decisions.
     pub policy: Policy,
+    /// What else its owner wants done with devices.
+    pub orders: Orders,
     /// Wall time.
     pub clock: Clock,
+}
+
+/// What the owner wants done with devices, beside the one profile.
+#[derive(Debug, Clone, Default)]
+pub struct Orders {
+    /// Blueprints, followed.
+    pub blueprints: Option<Followed>,
+    /// The blueprint for every device that no manifest gives another.
+    pub blueprint: Option<String>,
+    /// Devices that no blueprint fits are refused: the profile is only a blueprint's.
+    pub only_blueprints: bool,
+    /// Commands to run after jobs.
+    pub hooks: Vec<Hook>,
 }
 
 impl Station {
@@ -119,6 +145,9 @@ impl Station {
             // A run about certain devices leaves others alone; a dry run leaves all alone.
             recovers: matches!(selection, Selection::All) && !once && !self.policy.dry_run,
             stays: Stays::default(),
+            scheduler: Arc::default(),
+            hooks: Hooks::new(&self.orders.hooks, self.journal_path(), self.clock.clone()),
+            watches: JoinSet::new(),
             rungs: JoinSet::new(),
             patience: Instant::now() + NO_DEVICE,
         };
@@ -133,6 +162,12 @@ impl Station {
         };
         // Dropped jobs close their connections; their journal shows them open.
         let _ = timeout(SHUTDOWN_GRACE, run.jobs.shutdown()).await;
+        let grace = if end == RunEnd::Interrupted { SHUTDOWN_GRACE } else { HOOKS_GRACE };
+        let _ = timeout(grace, async {
+            run.hooks.finish().await;
+            while run.watches.join_next().await.is_some() {}
+        })
+        .await;
         end
     }
 
@@ -148,12 +183,37 @@ impl Station {
         }
     }
 
+    fn journal_path(&self) -> Option<PathBuf> {
+        self.journal.as_ref().map(|journal| journal.path().to_owned())
+    }
+
+    /// Who decides about a job's device, once it is known.
+    fn assigner(&self, profile: &Arc<Profile>, policy: &Policy, once: bool) -> Option<Arc<dyn Assigner>> {
+        let journal = self.journal_path();
+        let orders = &self.orders;
+        if journal.is_none() && orders.blueprints.is_none() {
+            return None;
+        }
+        Some(Arc::new(JobAssigner {
+            journal,
+            blueprints: orders.blueprints.clone(),
+            wanted: orders.blueprint.clone(),
+            only_blueprints: orders.only_blueprints,
+            profile: profile.clone(),
+            policy: policy.clone(),
+            once,
+            clock: self.clock.clone(),
+        }))
+    }
+
     /// One device's job from whatever the journal knows of it to its end.
     async fn enroll(
         &self,
         link: DeviceLink,
         superseded: Vec<JobId>,
         links: watch::Receiver<Presence>,
+        scheduler: Arc<Scheduler>,
+        once: bool,
     ) -> Verdict {
         let (profile, policy) = self.supply(&link).await;
         let (id, memory) = match self.open_job(&link, &profile, &policy, superseded).await {
@@ -170,12 +230,13 @@ impl Station {
         }
         let job = Job {
             id,
+            assigner: self.assigner(&profile, &policy, once),
             profile,
             policy,
             trust: self.trust.clone(),
             clock: self.clock.clone(),
+            sink: scheduler.sink(self.sink(), link.attachment(), links.clone()),
             links,
-            sink: self.sink(),
             memory,
         };
         engine::run(job).await
@@ -297,6 +358,10 @@ struct Run {
     /// Devices that no mux serves are reset.
     recovers: bool,
     stays: Stays,
+    scheduler: Arc<Scheduler>,
+    hooks: Hooks,
+    /// Looks whether a batch has to stop.
+    watches: JoinSet<()>,
     rungs: JoinSet<(PortPath, Result<(), RungError>)>,
     patience: Instant,
 }
@@ -431,7 +496,9 @@ impl Run {
     fn start(&mut self, link: DeviceLink, links: Links) {
         let (station, udid) = (self.station.clone(), link.udid().clone());
         let superseded = self.leftovers.remove(&udid).unwrap_or_default();
-        let task = self.jobs.spawn(async move { station.enroll(link, superseded, links).await });
+        let (scheduler, once) = (self.scheduler.clone(), self.once);
+        let job = async move { station.enroll(link, superseded, links, scheduler, once).await };
+        let task = self.jobs.spawn(job);
         self.names.insert(task.id(), udid);
     }
 
@@ -450,11 +517,31 @@ impl Run {
         // Most ends are on the board by their event; what no journal could take is not.
         let board = &self.station.board;
         if !board.bays().iter().any(|b| b.udid.as_ref() == Some(&udid) && b.ended.is_some()) {
-            board.stands(&udid, verdict, self.station.clock.now());
+            board.stands(&udid, verdict.clone(), self.station.clock.now());
         }
+        if let Some(bay) = board.bays().iter().find(|b| b.udid.as_ref() == Some(&udid)) {
+            self.hooks.ended(bay, &verdict);
+        }
+        self.watch_batch();
         if let Some((link, links)) = again {
             self.start(link, links);
         }
+    }
+}
+
+impl Run {
+    /// Stops the open batch if too many devices in a row failed alike.
+    fn watch_batch(&mut self) {
+        while self.watches.try_join_next().is_some() {}
+        let (Some(journal), now) = (self.station.journal_path(), self.station.clock.now()) else { return };
+        self.watches.spawn(async move {
+            let looked = tokio::task::spawn_blocking(move || batches::stop_if_due(&journal, now)).await;
+            match looked {
+                Ok(Ok(Some(reason))) => tracing::warn!(%reason),
+                Ok(Err(error)) => tracing::warn!(%error, "the batch was not looked at"),
+                _ => {}
+            }
+        });
     }
 }
 

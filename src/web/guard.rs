@@ -109,6 +109,11 @@ fn admit(web: &Web, request: &Request) -> Result<(), Denied> {
     };
     let (headers, uri) = (request.headers(), request.uri());
     target(uri)?;
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > super::routes::most_bytes(uri.path()) as u64) {
+        return Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE).into());
+    }
     let host = host(headers, connection)?;
     origin(headers, connection, host)?;
     let is_page = !guarded(uri.path());

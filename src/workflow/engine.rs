@@ -5,6 +5,7 @@
 //! after a replug, a broken connection, or a crash of the station is the same thing: the
 //! next attempt.
 
+use super::assign::Assigner;
 use super::choice::Choice;
 use super::event::{EventKind, StepId, StepResult};
 use super::failure::Failure;
@@ -63,6 +64,8 @@ pub struct Job {
     pub links: watch::Receiver<Presence>,
     /// Where events go.
     pub sink: Arc<dyn EventSink>,
+    /// Who lets the device in and says what is done with it; `None`: it is done as the job says.
+    pub assigner: Option<Arc<dyn Assigner>>,
     /// What an earlier run of this job did.
     pub memory: Memory,
 }
@@ -97,6 +100,8 @@ pub(super) struct Run {
     pub(super) choice: Choice,
     /// True while polling for an unlock: steps that fail the same way again are not told.
     quiet: bool,
+    /// What its blueprint said, in words; `None` until it was asked.
+    pub(super) assigned: Option<String>,
     /// Broken connections since the device was last inspected whole.
     pub(super) reconnects: usize,
     /// The device was inspected after the last push began.
@@ -124,6 +129,7 @@ pub async fn run(mut job: Job) -> Verdict {
     let mut run = Run {
         job,
         choice,
+        assigned: None,
         quiet: false,
         reconnects: 0,
         looked: false,

@@ -2,7 +2,7 @@
 
 use super::outcome::{Outcome, Verdict};
 use crate::device::Rung;
-use crate::ids::{Bay, JobId, Udid};
+use crate::ids::{BatchId, Bay, JobId, Udid};
 use crate::wire::mcinstall_error::ErrorChain;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -162,6 +162,33 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "ErrorChain::is_empty")]
         chain: ErrorChain,
     },
+    /// What the job does was decided by a blueprint, by a batch, or by both.
+    Assigned {
+        /// The blueprint; `None` if it goes as the station usually does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blueprint: Option<String>,
+        /// The batch it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<BatchId>,
+        /// Its line in the batch's manifest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u32>,
+        /// Tags.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<String>,
+        /// Why so, in words.
+        reason: String,
+    },
+    /// Before anything is pushed the job waits for the owner's decision, at the latest until
+    /// `until`.
+    Held {
+        /// What for, in one sentence.
+        sentence: String,
+        /// What to do.
+        next: String,
+        /// Deadline.
+        until: Timestamp,
+    },
     /// A person must act, at the latest by `until`.
     Waiting {
         /// A `waiting-…` outcome, or `verifying` while a lost answer may still come true.
@@ -233,6 +260,8 @@ impl EventKind {
             Self::Identified(_) => "identified",
             Self::Planned { .. } => "planned",
             Self::ProfileChosen { .. } => "profile-chosen",
+            Self::Assigned { .. } => "assigned",
+            Self::Held { .. } => "held",
             Self::Waiting { .. } => "waiting",
             Self::PushStarted { .. } => "push-started",
             Self::PushAnswered { .. } => "push-answered",
@@ -249,7 +278,7 @@ impl EventKind {
     /// What the bay shows after this event; `None` if it changes nothing there.
     pub fn state(&self) -> Option<Outcome> {
         match self {
-            Self::JobStarted(_) | Self::Reattached { .. } => Some(Outcome::Attached),
+            Self::JobStarted(_) | Self::Reattached { .. } | Self::Held { .. } => Some(Outcome::Attached),
             Self::StepStarted { step: StepId::Install } | Self::PushStarted { .. } => Some(Outcome::Pushing),
             Self::StepStarted { step: StepId::Verify } => Some(Outcome::Verifying),
             Self::StepStarted { step: StepId::FollowPolicies } => Some(Outcome::Enrolled),

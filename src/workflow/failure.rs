@@ -67,6 +67,13 @@ impl Failure {
             DeviceError::ServiceAbsent { .. } | DeviceError::DeviceKey { .. } | DeviceError::Record(_) => {
                 Self::Final(device_trouble(error))
             }
+            DeviceError::File { source, .. } if is_full(source) => Self::RetryLater {
+                verdict: Verdict::failed(
+                    Class::Configuration,
+                    sentence(error),
+                    "Make space on the disk of the station's state folder, then plug the device in again.",
+                ),
+            },
             DeviceError::File { .. } | DeviceError::Identity { .. } => Self::Final(Verdict::failed(
                 Class::Configuration,
                 format!("{error}."),
@@ -112,6 +119,12 @@ impl Failure {
             ),
         })
     }
+}
+
+/// Space comes back, rights do not.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn device_trouble(error: &DeviceError) -> Verdict {

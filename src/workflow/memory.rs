@@ -26,6 +26,8 @@ pub struct Memory {
     pub rungs: Vec<Rung>,
     /// SHA-256 of the file in use, hex, if it is not the one the job started with.
     pub chosen: Option<String>,
+    /// It was let in by its batch, and given its blueprint.
+    pub assigned: bool,
     /// The profile was read back: whatever happens now, the device is enrolled.
     pub verified: bool,
 }
@@ -51,6 +53,7 @@ impl Memory {
                 }
             }
             EventKind::ProfileChosen { sha256, .. } => self.chosen = Some(sha256.clone()),
+            EventKind::Assigned { .. } => self.assigned = true,
             EventKind::Retrying { .. } => self.retries += 1,
             EventKind::Recovering { rung } => self.rungs.push(*rung),
             EventKind::StepFinished { step: StepId::Verify, result: StepResult::Done, .. } => {

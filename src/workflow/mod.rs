@@ -4,6 +4,8 @@
 //! HTTP, USB or printing; its only output is events. Start at [`engine`], then [`plan`],
 //! then the steps.
 
+pub mod assign;
+pub mod blueprint;
 pub mod choice;
 pub mod engine;
 pub mod event;

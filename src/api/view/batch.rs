@@ -192,6 +192,11 @@ impl ReportFormat {
         }
     }
 
+    /// By its machine name.
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::Csv, Self::Json, Self::Html].into_iter().find(|format| format.name() == text)
+    }
+
     /// For an HTTP answer.
     pub fn content_type(self) -> &'static str {
         match self {

@@ -95,7 +95,7 @@ impl MomentView {
             _ => (None, None),
         };
         let until = match &event.kind {
-            EventKind::Waiting { until, .. } => Some(*until),
+            EventKind::Waiting { until, .. } | EventKind::Held { until, .. } => Some(*until),
             _ => None,
         };
         Self {
@@ -159,6 +159,11 @@ fn sentence(kind: &EventKind) -> String {
             let detail = detail.as_deref().map(|d| format!(" {}", printable(d))).unwrap_or_default();
             format!("Step {}: {}.{detail}", step.name(), result.name())
         }
+        EventKind::Assigned { reason, .. } => printable(reason),
+        EventKind::Held { sentence, next, .. } => format!("{} {}", printable(sentence), printable(next)),
         EventKind::JobEnded(verdict) => printable(&verdict.sentence),
+        // A kind without words of its own is told by its name.
+        #[allow(unreachable_patterns)]
+        other => format!("{}.", other.name()),
     }
 }

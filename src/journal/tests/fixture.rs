@@ -32,8 +32,18 @@ fn of_version_2() -> [EventKind; 3] {
 }
 
 /// The kinds of event that version 3 added.
-fn of_version_3() -> [EventKind; 0] {
-    []
+fn of_version_3() -> [EventKind; 2] {
+    let at = "2026-03-02T09:00:00Z".parse().unwrap();
+    [
+        EventKind::Assigned {
+            blueprint: Some("kiosk".into()),
+            batch: None,
+            line: None,
+            tags: vec!["floor-2".into()],
+            reason: "its class is iPad".into(),
+        },
+        EventKind::Held { sentence: "The batch is stopped.".into(), next: "Resume it.".into(), until: at },
+    ]
 }
 
 /// Writes the fixture of the present version anew. Those of earlier versions are what old
@@ -68,7 +78,7 @@ async fn a_journal_of_version_3_is_opened_and_read() {
         write_the_fixture();
     }
     let added: Vec<_> = of_version_2().into_iter().chain(of_version_3()).collect();
-    is_opened_and_read(3, "quarantined", &added).await;
+    is_opened_and_read(3, "attached", &added).await;
 }
 
 /// `state` is that of the open job, `added` its last events.

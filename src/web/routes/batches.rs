@@ -11,6 +11,7 @@ use crate::api::{
     open_batch, resume_batch, show_batch,
 };
 use crate::clock::Clock;
+use crate::limits::{MANIFEST_BYTES, STOP_AFTER};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -21,9 +22,6 @@ use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
-
-/// Largest manifest, in bytes: a hundred thousand lines.
-const MANIFEST_BYTES: usize = 16 << 20;
 
 /// Longest name of a batch, in characters.
 const NAME: usize = 100;
@@ -53,7 +51,7 @@ pub(in crate::web) struct OpenParams {
 }
 
 fn usual_stop() -> u32 {
-    5
+    STOP_AFTER
 }
 
 /// Which entries.

@@ -8,6 +8,7 @@ pub(super) mod station;
 use super::problem::Problem;
 use super::state::Web;
 use super::{assets, events, guard, metrics, openapi};
+use crate::limits::MANIFEST_BYTES;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query};
 use axum::http::StatusCode;
@@ -19,6 +20,9 @@ use std::sync::Arc;
 
 /// Where a browser shows the token.
 pub(super) const SESSION: &str = "/api/v1/session";
+
+/// Where manifests go.
+const BATCHES: &str = "/api/v1/batches";
 
 /// Largest body of a request, in bytes, but for manifests.
 const BODY_BYTES: usize = 64 << 10;
@@ -43,7 +47,7 @@ pub(super) fn router(web: Arc<Web>) -> Router {
         .route("/api/v1/events", get(events::follow))
         .route("/api/v1/jobs", get(jobs::list))
         .route("/api/v1/jobs/{id}", get(jobs::one))
-        .route("/api/v1/batches", get(batches::list).merge(change(batches::uploads())))
+        .route(BATCHES, get(batches::list).merge(change(batches::uploads())))
         .route("/api/v1/batches/{id}", get(batches::one))
         .route("/api/v1/batches/{id}/entries", get(batches::entries))
         .route("/api/v1/batches/{id}/report", get(batches::report))
@@ -54,6 +58,11 @@ pub(super) fn router(web: Arc<Web>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(web.clone());
     router.layer(middleware::from_fn_with_state(web, guard::guard))
+}
+
+/// How large the body of a request to this path may be.
+pub(super) fn most_bytes(path: &str) -> usize {
+    if path == BATCHES { MANIFEST_BYTES } else { BODY_BYTES }
 }
 
 /// A query of a type, or a problem that names what is wrong with it.

@@ -1,5 +1,6 @@
 //! The steps of an attempt, in order.
 
+mod assign;
 mod follow_policies;
 mod inspect;
 mod install_profile;
@@ -24,6 +25,9 @@ pub(super) async fn attempt(run: &mut Run, link: &DeviceLink) -> Result<Flow, Br
     let mut inspection = run.step(StepId::Inspect, async |run| inspect::run(run, trusted).await).await?;
     run.inspected();
     run.emit(EventKind::Identified(inspect::label(&inspection.facts))).await?;
+    if let Some(flow) = assign::run(run, &inspection, link).await? {
+        return Ok(flow);
+    }
     if let Some(chosen) = run.choice.better(&situation(run, &inspection)) {
         take(run, chosen).await?;
     }
@@ -124,7 +128,9 @@ fn dry(plan: &Plan, run: &Run, inspection: &Inspection) -> Verdict {
     let steps: Vec<_> = plan.steps().iter().map(|s| s.name()).collect();
     let told = inspection.told.as_ref().map(|told| format!(" {told}")).unwrap_or_default();
     let export = run.choice.named(&run.job.profile);
-    let sentence = format!("Would do: {} ({}{export}).{told}", steps.join(", "), plan.reason());
+    let why = run.assigned.as_deref().filter(|why| !why.is_empty()).map(|why| format!(" {why}"));
+    let why = why.unwrap_or_default();
+    let sentence = format!("Would do: {} ({}{export}).{why}{told}", steps.join(", "), plan.reason());
     Verdict::from(Outcome::Planned).saying(sentence)
 }
 

@@ -39,6 +39,8 @@ const LAYERS: &[Layer] = &[
             "wire::mcinstall_error",
             "wire::printable",
             "wire::profile",
+            // Blueprints are TOML.
+            "wire::toml_text",
             "device",
         ],
     ),
@@ -65,6 +67,7 @@ const LAYERS: &[Layer] = &[
             "wire::mcinstall::InstalledProfile",
             "wire::printable",
             "wire::profile",
+            "wire::toml_text",
             // What every backend has, not one of them.
             "transport::Attachment",
             "transport::Backend",
@@ -117,7 +120,9 @@ const BESIDE: &[Layer] = &[
             "secret",
             "wire::printable",
             "wire::profile",
+            "wire::toml_text",
             "transport::usbmuxd",
+            "workflow::outcome",
             "workflow::policy",
         ],
     ),

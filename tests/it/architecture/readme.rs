@@ -131,6 +131,8 @@ fn configuration_keys() -> Vec<String> {
         let section = match key.as_str() {
             "mux" => "MuxConfig",
             "enroll" => "EnrollConfig",
+            "batch" => "BatchConfig",
+            "hooks" => "HookConfig",
             _ => {
                 keys.push(key);
                 continue;

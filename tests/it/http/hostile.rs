@@ -152,7 +152,7 @@ fn too_many_connections_are_turned_away_until_some_are_gone() {
     drop(followers);
     poll("a free place", || {
         let mut follower = super::Follower::start(&site, None);
-        follower.stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        follower.stream.get_ref().set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         follower.next().map(|told| assert_eq!(told.name, "snapshot"))
     });
 }

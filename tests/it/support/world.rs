@@ -5,7 +5,7 @@ use enlist::device::trust::{RecordStore, StationIdentity, Trust};
 use enlist::ids::Udid;
 use enlist::journal::{Journal, JournalReader};
 use enlist::sim::{Counters, DeviceSpec, Fleet, FleetOptions, Latency, Persona, Settings};
-use enlist::station::{BayNames, BayState, Board, News, Selection, Station};
+use enlist::station::{BayNames, BayState, Board, News, Orders, Selection, Station};
 use enlist::transport::Backend;
 use enlist::wire::profile::{Profile, Purpose, TrustAnchors};
 use enlist::workflow::policy::Policy;
@@ -24,6 +24,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) policy: Policy,
     pub(crate) bays: Arc<BayNames>,
+    pub(crate) orders: Orders,
     folder: tempfile::TempDir,
 }
 
@@ -72,6 +73,7 @@ impl World {
             clock,
             policy: Policy::default(),
             bays: Arc::default(),
+            orders: Orders::default(),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -119,6 +121,7 @@ impl World {
             profile: example_profile(),
             shelf: None,
             policy: self.policy.clone(),
+            orders: self.orders.clone(),
             clock: self.clock.clone(),
         });
         let seen = follow(&board);
