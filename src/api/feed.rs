@@ -6,7 +6,7 @@ use super::view::BayView;
 use super::view::station::TroubleView;
 use crate::limits::FEED_BACKLOG;
 use crate::workflow::outcome::Outcome;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -49,6 +49,9 @@ pub struct Counts {
 /// minutes, a slipped cable hours.
 pub const JOB_SECONDS: [u64; 8] = [1, 5, 15, 60, 180, 480, 1800, 7200];
 
+/// Jobs of which is known what was counted: more than a board ever shows.
+const COUNTED: usize = 10_000;
+
 /// The feed. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Feed {
@@ -62,8 +65,8 @@ struct State {
     newest: u64,
     ring: VecDeque<Arc<FeedEvent>>,
     lines: BTreeMap<String, BayView>,
-    /// Pushes counted, and whether its end was, by job. Ended jobs leave with their line.
-    counted: HashMap<i64, (u32, bool)>,
+    /// Pushes counted, and whether its end was, by job; the newest [`COUNTED`].
+    counted: BTreeMap<i64, (u32, bool)>,
     counts: Counts,
 }
 
@@ -178,14 +181,7 @@ impl State {
             return;
         }
         let stays = |other: &BayView| other.attached || other.is_open() || other.device.bay != bay.device.bay;
-        let counted = &mut self.counted;
-        self.lines.retain(|other, line| {
-            let keep = *other == key || stays(line);
-            if !keep && let Some(job) = line.device.job {
-                counted.remove(&job);
-            }
-            keep
-        });
+        self.lines.retain(|other, line| *other == key || stays(line));
         self.lines.insert(key, bay);
     }
 
@@ -196,6 +192,9 @@ impl State {
         *pushes = bay.device.pushes.max(*pushes);
         if bay.ended && !std::mem::replace(ended, true) {
             self.counts.end(bay.device.outcome, bay.device.ms);
+        }
+        if self.counted.len() > COUNTED {
+            self.counted.pop_first();
         }
     }
 }

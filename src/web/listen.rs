@@ -106,6 +106,7 @@ impl Server {
         let access = Access::new(options.token, tls.is_some());
         let web = Arc::new(Web::new(running, access, options.kiosk, stopped.clone()));
         let mut names = options.hosts;
+        names.retain(|name| !name.is_empty());
         if let Some((_, of_certificate)) = &tls {
             names.extend(of_certificate.iter().cloned());
         }

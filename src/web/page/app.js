@@ -127,7 +127,11 @@ $("sound").addEventListener("click", () => {
 
 listen((what, more) => {
   if (what === "link") link = more;
-  if (what === "token") return gate();
+  if (what === "token") {
+    link = "waiting";
+    header();
+    return gate();
+  }
   if (what === "bay") {
     const { line, before } = more;
     const now = tone(line, line.ended);

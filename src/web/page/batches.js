@@ -179,8 +179,8 @@ function row(entry) {
   const { device } = entry;
   const mark = device && entry.state === "failed" ? tone(device, true) : STATES[entry.state];
   return el("tr", { "data-state": entry.state },
-    el("td", { class: "mono" }, entry.serial ?? entry.imei ?? ""), el("td", {}, entry.name ?? (device ? name(device) : "")), el("td", {}, entry.tag ?? ""),
+    el("td", { class: "mono short" }, entry.serial ?? entry.imei ?? ""), el("td", {}, entry.name ?? (device ? name(device) : "")), el("td", {}, entry.tag ?? ""),
     el("td", {}, state(mark === "good" ? "good" : STATES[entry.state], entry.line === null ? `${words(entry.state)}, not on the list` : words(entry.state))),
-    el("td", {}, device?.bay ?? ""), el("td", {}, device ? device.sentence : ""),
-    el("td", {}, device?.job ? el("a", { href: `#/jobs/${device.job}` }, `Job ${device.job}`) : ""));
+    el("td", { class: "short" }, device?.bay ?? ""), el("td", { class: "long" }, device ? device.sentence : ""),
+    el("td", { class: "short" }, device?.job ? el("a", { href: `#/jobs/${device.job}` }, `Job ${device.job}`) : ""));
 }

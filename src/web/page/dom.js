@@ -37,7 +37,7 @@ export function say(element, text) {
 
 /** `waiting-for-person` in words. */
 export function words(name) {
-  const text = name.replaceAll("-", " ");
+  const text = name.replaceAll("-", " ").replace(/\b(mdm|dfu)\b/, (short) => short.toUpperCase());
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

@@ -25,10 +25,10 @@ export function history(main, query) {
       following = next;
       more.hidden = !next;
       const rows = data.map((job) => el("tr", {},
-        el("td", {}, el("a", { href: `#/jobs/${job.job}` }, `Job ${job.job}`)),
+        el("td", { class: "short" }, el("a", { href: `#/jobs/${job.job}` }, `Job ${job.job}`)),
         el("td", {}, state(tone(job, !job.open), words(job.outcome))),
-        el("td", {}, name(job), " ", simulated(job)), el("td", { class: "mono" }, job.serial ?? ""), el("td", {}, job.bay),
-        el("td", {}, when(job.started)), el("td", {}, span(job.ms)), el("td", {}, job.sentence)));
+        el("td", {}, name(job), " ", simulated(job)), el("td", { class: "mono short" }, job.serial ?? ""), el("td", { class: "short" }, job.bay),
+        el("td", { class: "short" }, when(job.started)), el("td", { class: "short" }, span(job.ms)), el("td", { class: "long" }, job.sentence)));
       if (adding) body.append(...rows);
       else put(body, ...rows);
       empty.hidden = body.childElementCount > 0;
