@@ -334,8 +334,8 @@ mod tests {
         assert!(is("10.0.0.9:1", "10.0.0.9:1") && !is("localhost", "10.0.0.9:1"));
         assert!(is("10.0.0.9", "[::ffff:10.0.0.9]:1"), "the same address in new clothes");
         let local = connection("127.0.0.1:1", false);
-        assert!(self::host(&headers(&[]), &local).is_err());
-        assert!(self::host(&headers(&[("host", "localhost"), ("host", "localhost")]), &local).is_err());
+        assert!(host(&headers(&[]), &local).is_err());
+        assert!(host(&headers(&[("host", "localhost"), ("host", "localhost")]), &local).is_err());
     }
 
     #[test]

@@ -17,10 +17,12 @@ function usage(pid) {
 const folder = scratch();
 const chromium = await browser();
 // Devices that come when the pages are there: Trust takes its time, then all move at once.
-const scenario = `seed = 5\n[[device]]\npersona = "ready"\ntrust_after = "45s"\naccept_after = "4s"\nperson_jitter = "8s"\ncount = ${DEVICES}\n`;
+const scenario = `seed = 5\n[[device]]\npersona = "ready"\ntrust_after = "70s"\naccept_after = "4s"\nperson_jitter = "8s"\ncount = ${DEVICES}\n`;
 const station = await Station.start(folder, ["--person-within", "300", "--scenario", write(folder, "s.toml", scenario)]);
-const pages = await Promise.all(Array.from({ length: PAGES }, async () => {
-  const { page } = await open(chromium.launched, station.url);
+const pages = [];
+while (pages.length < PAGES) {
+  // A browser opens six connections to a server: each page is a browser of its own.
+  const { page } = await open(await chromium.launched.createBrowserContext(), station.url);
   await live(page);
   await page.evaluate(() => {
     window.seen = [];
@@ -30,8 +32,8 @@ const pages = await Promise.all(Array.from({ length: PAGES }, async () => {
     });
     watch.observe(document.getElementById("main"), { subtree: true, attributes: true, attributeFilter: ["data-outcome"] });
   });
-  return page;
-}));
+  pages.push(page);
+}
 await poll("the end", async () => (await station.jobs()).every((job) => !job.open), 300000);
 await new Promise((done) => setTimeout(done, 1000));
 

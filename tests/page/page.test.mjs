@@ -17,7 +17,6 @@ persona = "locked-forever"
 [[device]]
 persona = "in-setup"
 install_takes = "0s"
-name = "<img src=x onerror=alert(1)>"
 [[device]]
 persona = "in-setup"
 install_takes = "10m"
@@ -43,6 +42,10 @@ persona = "enrollment-forbidden"
 persona = "restore-mode"
 [[device]]
 persona = "server-down"
+[[device]]
+persona = "in-setup"
+install_takes = "0s"
+name = "<img src=x onerror=alert(1)>"
 `;
 
 let chromium;
@@ -65,7 +68,7 @@ test("every state has its colour, its word and its shape", async () => {
   await readme(page, "page.png");
   await page.setViewport({ width: 1920, height: 1080 });
   const tiles = await page.$$(".tile");
-  assert.equal(tiles.length, 16);
+  assert.equal(tiles.length, 17);
   const tones = new Set();
   for (const tile of tiles) {
     const seen = await tile.evaluate((element) => ({
@@ -85,8 +88,8 @@ test("every state has its colour, its word and its shape", async () => {
   const clock = await page.$eval('.tile[data-outcome="waiting-for-person"] .clock', (element) => element.textContent);
   assert.match(clock, /^[0-7]:\d\d$/);
   assert.equal(await page.$eval("#simulated", (element) => element.checkVisibility() && element.textContent), "SIMULATED");
-  const named = await page.$eval('.tile[data-outcome="enrolled"] .who b', (element) => element.textContent);
-  assert.equal(named, "<img src=x onerror=alert(1)>", "a device's text is text");
+  const names = await page.$$eval(".tile .who b", (all) => all.map((element) => element.textContent));
+  assert.ok(names.includes("<img src=x onerror=alert(1)>"), "a device's text is text");
   assert.ok(weight() > 20000 && weight() <= 200000, `${weight()} bytes: ${JSON.stringify([...loaded])}`);
   console.log(`the page weighs ${weight()} bytes in ${loaded.size} files`);
   await well();

@@ -128,7 +128,7 @@ export async function open(launched, url, { width = 1600, height = 1000, theme =
     window.violations = [];
     document.addEventListener("securitypolicyviolation", (event) => window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
   }, theme);
-  await page.goto(`${url}/`);
+  await page.goto(`${url}/`, { timeout: PATIENCE });
   const well = async () => {
     const violations = await page.evaluate(() => window.violations);
     assert.deepEqual([...wrong, ...violations], []);

@@ -68,6 +68,7 @@ function header() {
 }
 
 async function gate() {
+  if (main.querySelector(".gate")) return;
   leave();
   leave = () => {};
   const token = el("input", { type: "password", autocomplete: "current-password", required: true });
@@ -120,6 +121,7 @@ function play(mark) {
 $("sound").addEventListener("click", () => {
   if (context) context.close();
   context = context ? null : new AudioContext();
+  station.heard = Boolean(context);
   $("sound").setAttribute("aria-pressed", String(Boolean(context)));
   say($("sound"), context ? "Sound on" : "Sound off");
   play("good");

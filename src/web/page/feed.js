@@ -3,8 +3,11 @@
 /** Silence this long means that the connection is gone: the station says something every 10 s. */
 const SILENCE = 26000;
 const AGAIN = 2000;
+/** A browser opens six connections to a station: tabs that nobody sees leave theirs to others. */
+const UNSEEN = 5000;
 
-export const station = { info: null, lines: new Map(), ports: [], ahead: 0, live: false };
+/** `heard`: somebody listens for tones, so the stream stays while the tab is hidden. */
+export const station = { info: null, lines: new Map(), ports: [], ahead: 0, live: false, heard: false };
 const heard = new Set();
 
 /** Calls `listener(what, line)` for `all`, `bay`, `station`, `link`. */
@@ -64,6 +67,7 @@ function trouble(field) {
 let source = null;
 let quiet = 0;
 let ended = false;
+let leaving = 0;
 
 function live(state) {
   station.live = state === "live";
@@ -93,7 +97,23 @@ async function probe() {
   quiet = setTimeout(probe, AGAIN);
 }
 
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(leaving);
+  if (!document.hidden) {
+    if (!source) start();
+    return;
+  }
+  leaving = setTimeout(() => {
+    if (station.heard) return;
+    clearTimeout(quiet);
+    source?.close();
+    source = null;
+  }, UNSEEN);
+});
+
 export function start() {
+  source?.close();
+  clearTimeout(quiet);
   source = new EventSource("/api/v1/events");
   const on = (name, act) => source.addEventListener(name, (event) => { sound(); act(event); });
   on("snapshot", all);
