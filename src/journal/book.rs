@@ -7,7 +7,7 @@ use super::error::JournalError;
 use super::project::text_of;
 use super::query::{job_row, parsed, time};
 use super::{JobRow, schema};
-use crate::ids::{BatchId, JobId};
+use crate::ids::{BatchId, JobId, Udid};
 use crate::workflow::outcome::Outcome;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
@@ -335,6 +335,18 @@ impl Book {
             Ok(None)
         };
         run().map_err(JournalError::read)
+    }
+
+    /// Serial number and IMEI that a device told in an earlier job.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn known(&self, udid: &Udid) -> Result<(Option<String>, Option<String>), JournalError> {
+        let sql = "SELECT upper(serial), imei FROM jobs
+                   WHERE udid = ?1 AND (serial IS NOT NULL OR imei IS NOT NULL) ORDER BY id DESC LIMIT 1";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let known = self.conn.query_row(sql, [udid.as_str()], read).optional();
+        Ok(known.map_err(JournalError::read)?.unwrap_or_default())
     }
 
     /// True if somebody let one of these names into the batch.

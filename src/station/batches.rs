@@ -11,7 +11,7 @@ use faults::stop_for;
 use super::age;
 use super::blueprints::Followed;
 use crate::clock::Clock;
-use crate::ids::BatchId;
+use crate::ids::{BatchId, Udid};
 use crate::journal::{BatchRow, Book, Expected, JournalError};
 use crate::wire::printable::{printable, sentence};
 use crate::wire::profile::Profile;
@@ -41,6 +41,7 @@ pub(super) fn stop_if_due(journal: &Path, now: Timestamp) -> Result<Option<Strin
 
 /// What a job asks about its device.
 pub(super) struct JobAssigner {
+    pub(super) udid: Udid,
     /// Where the batch is; `None` in a dry run, which has none.
     pub(super) journal: Option<PathBuf>,
     pub(super) blueprints: Option<Followed>,
@@ -77,6 +78,24 @@ impl Assigner for JobAssigner {
             return decision;
         }
         self.go(place, candidate)
+    }
+
+    async fn unseen(&self) -> Option<Assignment> {
+        let (journal, udid) = (self.journal.clone()?, self.udid.clone());
+        let look = move || -> Result<Option<(BatchId, Option<u32>)>, JournalError> {
+            let Some(book) = Book::read(&journal)? else { return Ok(None) };
+            let Some(batch) = book.open_batch()? else { return Ok(None) };
+            // An earlier job may have heard who it is.
+            let (serial, imei) = book.known(&udid)?;
+            let expected = book.expected(batch.id, serial.as_deref(), imei.as_deref().as_slice())?;
+            Ok(Some((batch.id, expected.map(|expected| expected.line))))
+        };
+        let (batch, line) = tokio::task::spawn_blocking(look).await.ok()?.ok()??;
+        let reason = match line {
+            Some(line) => format!("line {line} of the manifest of batch {batch}"),
+            None => "its job ended before it told its serial number".to_owned(),
+        };
+        Some(self.assignment(Some(batch), line, reason))
     }
 }
 

@@ -188,13 +188,20 @@ impl Station {
     }
 
     /// Who decides about a job's device, once it is known.
-    fn assigner(&self, profile: &Arc<Profile>, policy: &Policy, once: bool) -> Option<Arc<dyn Assigner>> {
+    fn assigner(
+        &self,
+        udid: &Udid,
+        profile: &Arc<Profile>,
+        policy: &Policy,
+        once: bool,
+    ) -> Option<Arc<dyn Assigner>> {
         let journal = self.journal_path();
         let orders = &self.orders;
         if journal.is_none() && orders.blueprints.is_none() {
             return None;
         }
         Some(Arc::new(JobAssigner {
+            udid: udid.clone(),
             journal,
             blueprints: orders.blueprints.clone(),
             wanted: orders.blueprint.clone(),
@@ -230,7 +237,7 @@ impl Station {
         }
         let job = Job {
             id,
-            assigner: self.assigner(&profile, &policy, once),
+            assigner: self.assigner(link.udid(), &profile, &policy, once),
             profile,
             policy,
             trust: self.trust.clone(),

@@ -121,6 +121,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<ManifestRow>, ManifestError> {
         .flexible(true)
         .trim(Trim::All)
         .from_reader(body);
+    let mut lines = Lines { body, counted: 0, line: 1 };
     let mut reading = Reading::default();
     let mut columns = None;
     let mut record = ByteRecord::new();
@@ -131,8 +132,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<ManifestRow>, ManifestError> {
             // A slice gives no error of reading, and lines may have any number of fields.
             Err(_) => return Err(ManifestError::Empty),
         }
-        let line = record.position().map_or(0, csv::Position::line) + skipped;
-        let line = u32::try_from(line).unwrap_or(u32::MAX);
+        let line = lines.of(record.position().map_or(0, csv::Position::byte)) + skipped;
         if record.iter().all(<[u8]>::is_empty) {
             continue;
         }
@@ -147,13 +147,34 @@ pub fn read(bytes: &[u8]) -> Result<Vec<ManifestRow>, ManifestError> {
     reading.finish()
 }
 
+/// Counts lines. The csv crate's own count is one short where lines end with CR and LF.
+struct Lines<'a> {
+    body: &'a [u8],
+    counted: usize,
+    line: u32,
+}
+
+impl Lines<'_> {
+    /// The line of the first byte from `place` on that ends none; places only grow.
+    fn of(&mut self, place: u64) -> u32 {
+        let place = usize::try_from(place).unwrap_or(usize::MAX).max(self.counted);
+        let rest = self.body.get(place..).unwrap_or_default();
+        let begin = place + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = self.body.get(self.counted..begin).unwrap_or_default();
+        let ends = passed.iter().filter(|byte| **byte == b'\n').count();
+        self.line = self.line.saturating_add(u32::try_from(ends).unwrap_or(u32::MAX));
+        self.counted = begin;
+        self.line
+    }
+}
+
 fn fault(line: u32, reason: String) -> ManifestError {
     ManifestError::Faults { faults: vec![ManifestFault { line, reason }], more: 0 }
 }
 
 /// What stands between columns, the text without a line that only says so, and how many lines
 /// that was.
-fn delimiter(bytes: &[u8]) -> (u8, &[u8], u64) {
+fn delimiter(bytes: &[u8]) -> (u8, &[u8], u32) {
     let end = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
     let first = bytes.get(..end).unwrap_or_default().trim_ascii();
     if let Some([delimiter]) = first.strip_prefix(b"sep=") {

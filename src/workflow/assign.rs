@@ -1,6 +1,7 @@
 //! Who a device is to the owner: once it is known, its batch lets it in and its blueprint says
 //! what is done with it. The engine asks; the station answers.
 
+use super::event::EventKind;
 use super::outcome::Verdict;
 use super::policy::Policy;
 use crate::device::facts::Facts;
@@ -41,6 +42,19 @@ pub struct Assignment {
     pub reason: String,
 }
 
+impl Assignment {
+    /// What the journal keeps of it.
+    pub fn event(&self) -> EventKind {
+        EventKind::Assigned {
+            blueprint: self.blueprint.clone(),
+            batch: self.batch,
+            line: self.line,
+            tags: self.tags.clone(),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
 /// What becomes of a device.
 #[derive(Debug, Clone)]
 pub enum Decision {
@@ -59,4 +73,8 @@ pub enum Decision {
 pub trait Assigner: Send + Sync {
     /// Decides about a device. Reads only.
     async fn assign(&self, candidate: &Candidate<'_>) -> Decision;
+
+    /// The batch that a job counts for which ends before its device told who it is; `None` if
+    /// there is none. A device tells its serial number to those it trusts (3.4).
+    async fn unseen(&self) -> Option<Assignment>;
 }

@@ -141,6 +141,7 @@ pub async fn run(mut job: Job) -> Verdict {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
     };
+    run.count_unseen().await;
     // It looks at no attachment any more; whoever hands out a newer one can tell.
     run.job.links = watch::channel(Presence::Unplugged).1;
     match run.emit(EventKind::JobEnded(verdict.clone())).await {
@@ -182,6 +183,17 @@ impl Run {
             if let Some(verdict) = self.after(failure, &link).await? {
                 return Ok(verdict);
             }
+        }
+    }
+
+    /// A job that ends before its device was looked at counts for its batch all the same.
+    async fn count_unseen(&mut self) {
+        let unseen = self.assigned.is_none() && !self.job.memory.assigned;
+        if let Some(assigner) = self.job.assigner.clone().filter(|_| unseen && !self.job.policy.dry_run)
+            && let Some(assignment) = assigner.unseen().await
+        {
+            // If the journal has trouble, the end of the job tells.
+            let _ = self.emit(assignment.event()).await;
         }
     }
 

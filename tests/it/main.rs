@@ -11,11 +11,15 @@ mod answer_lost;
 mod architecture;
 mod bad_input;
 mod bad_world;
+mod batch;
+mod blueprints;
 mod canaries;
 mod choice;
 mod clients;
 mod endings;
 mod export;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod hostile;
 mod http;
 mod kill;

@@ -23,6 +23,8 @@ fn what_spreadsheets_write_is_taken() {
         };
         assert_eq!(without_lines(read(same.as_bytes()).unwrap()), without_lines(rows.clone()), "{same:?}");
     }
+    let windows = read(b"serial\r\n\r\nC02ABCDEF123\r\nC02ABCDEF124\r\n").unwrap();
+    assert_eq!([windows[0].line, windows[1].line], [3, 4]);
     let named = read(b"sep=;\nserial;name\nC02ABCDEF123;x, y\n").unwrap();
     assert_eq!((named[0].line, named[0].name.as_deref()), (3, Some("x, y")));
 }

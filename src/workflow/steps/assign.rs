@@ -41,7 +41,7 @@ pub(super) async fn run(
             }
             Decision::Refuse(verdict, assignment) => {
                 if let Some(assignment) = assignment {
-                    tell(run, &assignment).await?;
+                    run.emit(assignment.event()).await?;
                 }
                 return Ok(Some(Flow::End(verdict)));
             }
@@ -64,7 +64,7 @@ pub(super) async fn run(
 
 /// The job goes on as assigned.
 async fn take(run: &mut Run, assignment: Assignment) -> Result<(), Break> {
-    tell(run, &assignment).await?;
+    run.emit(assignment.event()).await?;
     let Assignment { profile, policy, blueprint, reason, .. } = assignment;
     run.assigned = Some(match blueprint {
         Some(name) => format!("Blueprint '{name}': {reason}."),
@@ -83,9 +83,4 @@ async fn take(run: &mut Run, assignment: Assignment) -> Result<(), Break> {
     let (identifier, uuid) = (profile.identifier().to_owned(), profile.uuid().to_owned());
     let chain = Default::default();
     run.emit(EventKind::ProfileChosen { sha256, identifier, uuid, reason, chain }).await
-}
-
-async fn tell(run: &mut Run, assignment: &Assignment) -> Result<(), Break> {
-    let Assignment { blueprint, batch, line, tags, reason, .. } = assignment.clone();
-    run.emit(EventKind::Assigned { blueprint, batch, line, tags, reason }).await
 }

@@ -187,6 +187,11 @@ impl Running {
         assert!(asked.unwrap().success());
     }
 
+    /// Its process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
         let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
