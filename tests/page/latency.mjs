@@ -28,9 +28,11 @@ while (pages.length < PAGES) {
     window.seen = [];
     const watch = new MutationObserver((changes) => {
       const now = performance.timeOrigin + performance.now();
-      for (const { target } of changes) window.seen.push([target.dataset.udid, target.dataset.outcome, now]);
+      for (const { target, oldValue } of changes) {
+        if (target.dataset.outcome !== oldValue) window.seen.push([target.dataset.udid, target.dataset.outcome, now]);
+      }
     });
-    watch.observe(document.getElementById("main"), { subtree: true, attributes: true, attributeFilter: ["data-outcome"] });
+    watch.observe(document.getElementById("main"), { subtree: true, attributeFilter: ["data-outcome"], attributeOldValue: true });
   });
   pages.push(page);
 }

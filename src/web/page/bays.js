@@ -73,6 +73,10 @@ class Tile {
   }
 
   show({ bay, line, open }, shared) {
+    // An update is a new object: what is the same stands right already.
+    const others = open.map(name).join("|");
+    if (this.shown && this.line === line && this.shared === shared && this.open === others) return;
+    Object.assign(this, { shown: true, line, shared, open: others });
     const mark = toneOf(line);
     this.mark = mark;
     this.until = line?.attached || !line?.ended ? line?.until : null;

@@ -129,6 +129,7 @@ fn configuration_keys() -> Vec<String> {
     let mut keys = Vec::new();
     for key in fields("Config") {
         let section = match key.as_str() {
+            "api" => "ApiConfig",
             "mux" => "MuxConfig",
             "enroll" => "EnrollConfig",
             "batch" => "BatchConfig",
