@@ -261,7 +261,7 @@ impl Reading {
             return Err("it has neither a serial number nor an IMEI".to_owned());
         }
         self.once(line, row.serial.as_deref(), "serial number")?;
-        self.once(line, row.imei.as_deref().map(|imei| without_check_digit(imei)), "IMEI")?;
+        self.once(line, row.imei.as_deref().map(without_check_digit), "IMEI")?;
         Ok(row)
     }
 

@@ -1,5 +1,6 @@
 //! The journal's own tests, by what they are about.
 
+mod book;
 mod checking;
 mod fixture;
 mod opening;
