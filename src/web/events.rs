@@ -36,7 +36,8 @@ const COME_BACK: u32 = 1000;
 /// First `snapshot` with everything; then `bay`, `mux` and `journal` as they change. Every
 /// event has an id; who sends the last one as `Last-Event-ID` gets what came after it, or
 /// `resync` with everything again if that is too long ago. A follower that lags too far gets
-/// `resync` too. `alive` comes every ten seconds without news. `end` is the last event of a station that is being stopped. The data of
+/// `resync` too. `alive` comes every ten seconds without news. `end` is the last event of a
+/// station that is being stopped. The data of
 /// `snapshot` and `resync` is a SnapshotView, that of `bay` a BayView, that of the others a
 /// TroubleView. A line without `attached` whose job ended leaves its bay when another comes.
 #[utoipa::path(

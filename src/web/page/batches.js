@@ -9,7 +9,6 @@ const SOON = 400;
 const PAGE = 100;
 
 function bar(batch) {
-  const { progress } = batch;
   const parts = ["done", "failed", "running"].map((part) => el("span", { class: part }));
   const element = el("div", { class: "progress", role: "progressbar", "aria-label": `Batch ${batch.name}`, "aria-valuemin": "0", "aria-valuemax": "100" }, parts);
   const show = ({ progress: now, sentence }) => {
@@ -18,7 +17,7 @@ function bar(batch) {
     element.setAttribute("aria-valuetext", sentence);
   };
   show(batch);
-  return { element, show, progress };
+  return { element, show };
 }
 
 function rest(progress) {

@@ -7,7 +7,7 @@ const AGAIN = 2000;
 const UNSEEN = 5000;
 
 /** `heard`: somebody listens for tones, so the stream stays while the tab is hidden. */
-export const station = { info: null, lines: new Map(), ports: [], ahead: 0, live: false, heard: false };
+export const station = { info: null, lines: new Map(), ports: [], ahead: 0, heard: false };
 const heard = new Set();
 
 /** Calls `listener(what, line)` for `all`, `bay`, `station`, `link`. */
@@ -70,7 +70,6 @@ let ended = false;
 let leaving = 0;
 
 function live(state) {
-  station.live = state === "live";
   tell("link", ended ? "ended" : state);
 }
 
