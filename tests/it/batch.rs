@@ -6,6 +6,7 @@
 use super::support::binary::{Bench, Done, PATIENCE, Running, poll, text_of};
 use super::support::fleet::Simulator;
 use serde_json::{Value, json};
+use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
@@ -106,7 +107,8 @@ for row in rows[1:]:
 print(len(rows) - 1, prev)";
     let python = Command::new("python3").args(["-c", program]).arg(bench.path("report.csv")).output();
     let Ok(python) = python else {
-        println!("LEFT OUT: there is no python3 to follow the chain");
+        // Not with `eprintln`, which libtest keeps to itself.
+        let _ = writeln!(std::io::stderr(), "LEFT OUT: there is no python3 to follow the chain");
         return;
     };
     assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));

@@ -157,7 +157,7 @@ fn of_batch(batch: &BatchRow, rows: &[EntryRow], now: Timestamp) -> Vec<(&'stati
     };
     let named = rows.iter().filter(|row| row.expected.is_some()).count();
     let next = format!(
-        "{named} devices in the manifest with SHA-256 {}; others: {}.",
+        "{named} devices in the manifest with SHA-256 {}; devices that it does not name: {}.",
         batch.manifest, batch.unexpected
     );
     vec![

@@ -63,15 +63,18 @@ pub(super) fn page(entries: &[Entry]) -> String {
 
 fn head(batch: &Entry, entries: &[Entry]) -> String {
     let devices: Vec<&Entry> = devices(entries).collect();
-    let done = devices.iter().filter(|e| e.get("state") == "done").count();
+    let named = devices.iter().filter(|e| !e.get("line").is_empty());
+    let done = named.clone().filter(|e| e.get("state") == "done").count();
+    let (named, came) = (named.count(), devices.iter().filter(|e| e.get("line").is_empty()).count());
+    let others =
+        if came > 0 { format!(" {came} came that the manifest does not name.") } else { String::new() };
     let mut out = String::new();
     if devices.iter().any(|e| e.get("simulated") == "yes") {
         out.push_str("<p><span class=\"mark\">SIMULATED DEVICES</span></p>\n");
     }
     let _ = writeln!(
         out,
-        "<p><b>{done} of {} devices enrolled.</b> {}</p>",
-        devices.len(),
+        "<p><b>{done} of {named} devices enrolled.</b>{others} {}</p>",
         escaped(batch.get("sentence"))
     );
     let until = match batch.get("ended") {
@@ -161,7 +164,7 @@ fn over_time(entries: &[Entry]) -> String {
         }
     }
     let text =
-        |at: i64| Timestamp::from_second(at).map(|t| t.strftime("%H:%M").to_string()).unwrap_or_default();
+        |at: i64| Timestamp::from_second(at).map(|t| t.strftime("%H:%M:%S").to_string()).unwrap_or_default();
     let words =
         format!("{} devices came to an end between {} and {} UTC", ended.len(), text(first), text(last));
     format!(
