@@ -47,6 +47,8 @@ pub struct Config {
     pub supervision: SupervisionConfig,
     /// What devices are prepared with.
     pub prepare: PrepareConfig,
+    /// API and page.
+    pub api: ApiConfig,
     /// Names of bays, by the port they are.
     pub bays: BTreeMap<PortName, BayName>,
     /// Folder of blueprints.
@@ -176,6 +178,24 @@ pub enum MuxWay {
     Usbmuxd,
     /// Our own mux, over libusb.
     Usb,
+}
+
+/// Section `[api]`: how `enlist serve` serves API and page.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Address, or `off`; `--listen` and `ENLIST_LISTEN` outrank it.
+    pub listen: Option<String>,
+    /// File with the token; `ENLIST_API_TOKEN` outranks it.
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the certificate chain.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with its key.
+    pub tls_key: Option<PathBuf>,
+    /// Further names of this computer, as browsers ask for it.
+    pub hosts: Vec<String>,
+    /// Screens may look only.
+    pub kiosk: bool,
 }
 
 /// Section `[enroll]`. Times are whole seconds.
@@ -448,6 +468,10 @@ pub struct Environment {
     pub state_dir: Option<PathBuf>,
     /// `ENLIST_CONFIG`: the configuration file.
     pub config: Option<PathBuf>,
+    /// `ENLIST_LISTEN`: where API and page are served.
+    pub listen: Option<String>,
+    /// `ENLIST_API_TOKEN`: what whoever asks the API must show.
+    pub api_token: Option<Secret<String>>,
     /// `ENLIST_LOG`: filter of the log, such as `debug` or `enlist::transport=trace`.
     pub log: Option<String>,
     /// `NO_COLOR` is set: no colour, even on a terminal.
@@ -466,6 +490,8 @@ impl Environment {
             mux_address: text("USBMUXD_SOCKET_ADDRESS"),
             state_dir: path("ENLIST_STATE_DIR"),
             config: path("ENLIST_CONFIG"),
+            listen: text("ENLIST_LISTEN"),
+            api_token: text("ENLIST_API_TOKEN").map(Secret::new),
             log: text("ENLIST_LOG"),
             no_color: text("NO_COLOR").is_some(),
             xdg_state: path("XDG_STATE_HOME"),

@@ -18,10 +18,11 @@
 //! | [`journal`] | the memory: SQLite, one writer, commit before publish | decisions |
 //! | [`station`] | all devices at once; the board; the desk for single things | wire messages, rendering |
 //! | [`api`] | serialisable views and the operations that give them | device objects in its signatures |
+//! | [`web`] | HTTP: the API and the page of a running station | decisions about devices |
 //! | [`cli`] | one file a subcommand; owns the wording | calls into devices or the journal |
 //! | [`sim`] | the device side; imports `wire`, `proto`, `transport`, base only | being imported, but by the composition roots |
 //!
-//! `cli/compose.rs`, `cli/serve.rs` and `cli/sim.rs` are the composition roots: they alone pick a
+//! `cli/compose.rs`, `cli/serve.rs`, `cli/serve_web.rs` and `cli/sim.rs` are the composition roots: they alone pick a
 //! backend and wire everything together. [`config`] may be read by [`cli`] alone.
 //!
 //! # One plugged-in device, seven stops
@@ -86,5 +87,6 @@ pub mod secret;
 pub mod sim;
 pub mod station;
 pub mod transport;
+pub mod web;
 pub mod wire;
 pub mod workflow;

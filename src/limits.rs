@@ -107,6 +107,10 @@ pub const JOURNAL_QUEUE: usize = 1024;
 /// Published station changes a slow screen may lag behind before it must resynchronise.
 pub const SNAPSHOT_BACKLOG: usize = 4096;
 
+/// Updates the event feed keeps for screens that come back: with 128 devices in work a few
+/// minutes, so that a laptop's short sleep needs no new snapshot.
+pub const FEED_BACKLOG: usize = 4096;
+
 /// Devices of one host controller that are worked with at once: more than USB can address, so
 /// that nothing is held back until something goes badly.
 pub const MOST_AT_ONCE: usize = 256;

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod error;
 pub mod export;
+pub mod feed;
 pub mod live;
 pub mod macs;
 mod operations;
@@ -24,7 +25,7 @@ pub use crate::wire::profile::{Profile, Purpose};
 pub use crate::workflow::device_name::check as check_device_name;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
-pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
+pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant, UnknownAge};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::batches::{
@@ -32,6 +33,7 @@ pub use operations::batches::{
     report, resume_batch, show_batch, verify_report,
 };
 pub use operations::{
-    Consent, Export, HistoryQuery, LearnOptions, LearnStep, Library, LogLines, Operations, Parts, RunOptions,
-    Stored, Wanted, history, history_csv, library_in, lint_profile, lint_rules, show_helpers, show_profile,
+    About, Checks, Consent, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, Library, LogLines,
+    Operations, Parts, RunOptions, Running, Stored, Wanted, history, history_csv, library_in, lint_profile,
+    lint_rules, show_helpers, show_profile,
 };

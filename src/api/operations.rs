@@ -8,6 +8,7 @@ mod helpers;
 mod history;
 mod library_folder;
 mod removal;
+mod running;
 mod tasks;
 
 pub use bays::{LearnOptions, LearnStep};
@@ -17,6 +18,7 @@ pub use helpers::show_helpers;
 pub use history::{HistoryQuery, history, history_csv};
 pub use library_folder::{Library, Stored, library_in};
 pub use removal::Consent;
+pub use running::{About, Checks, JobsQuery, Running};
 
 use super::export::Identity;
 use super::run::{self, FilesMet};

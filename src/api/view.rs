@@ -3,9 +3,12 @@
 //! The field names are a contract that scripts outside the tree rely on (design section 5).
 
 mod batch;
+pub mod job;
 mod library;
 mod profile;
 mod sarif;
+mod schema;
+pub mod station;
 
 pub use batch::{
     BatchEntryView, BatchProgress, BatchState, BatchView, EntryState, ReportCheckView, ReportFinding,
@@ -32,6 +35,7 @@ use crate::workflow::methods::{self, R};
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How a command as a whole went, as its exit code says it (design section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +94,7 @@ impl Exit {
 }
 
 /// One error of a device's chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LinkView {
     /// ErrorDomain.
     pub domain: String,
@@ -101,7 +105,7 @@ pub struct LinkView {
 }
 
 /// A device and how it stands: the core of every device result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeviceView {
     /// UDID; `None` for a device that cannot tell it in the mode it is in.
     pub udid: Option<Udid>,
@@ -231,7 +235,7 @@ fn links(chain: &ErrorChain) -> Vec<LinkView> {
 }
 
 /// A bay of a run in progress.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BayView {
     /// The device and how it stands.
     #[serde(flatten)]
@@ -239,6 +243,7 @@ pub struct BayView {
     /// False while it is unplugged.
     pub attached: bool,
     /// Deadline of what is waited for.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// Its job is over.
     pub ended: bool,
@@ -276,7 +281,7 @@ impl BayView {
 }
 
 /// A USB port of `enlist bays`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PortView {
     /// The port as a configuration names it: the form that outlives a restart, if known.
     pub port: String,
@@ -467,7 +472,7 @@ pub struct InstalledOn {
 }
 
 /// A job of `enlist history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JobView {
     /// The device and how its job ended, or stands.
     #[serde(flatten)]
@@ -475,8 +480,10 @@ pub struct JobView {
     /// True while the job is open.
     pub open: bool,
     /// When it began.
+    #[schema(value_type = String, format = DateTime)]
     pub started: Timestamp,
     /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub ended: Option<Timestamp>,
     /// PayloadIdentifier of the profile.
     pub profile_identifier: String,

@@ -34,7 +34,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration
 4 no device, 5 refused by policy. Of several devices the worst counts.";
 
 /// What every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Global {
     /// Print one JSON object per line
     #[arg(long, global = true)]
@@ -383,6 +383,13 @@ pub(super) struct ServeArgs {
     /// Seed of the simulated devices
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
+    /// Where to serve page and API, such as 127.0.0.1:8080, or off [default: 127.0.0.1:7417]
+    /// [env: ENLIST_LISTEN]
+    #[arg(long, value_name = "ADDR|off")]
+    pub(super) listen: Option<String>,
+    /// Page and API may only be looked at
+    #[arg(long)]
+    pub(super) kiosk: bool,
     #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand; wording and rendering live here.
 //!
-//! May import: `api`, `config`, base. `compose.rs`, `serve.rs` and `sim.rs` are the
+//! May import: `api`, `config`, base. `compose.rs`, `serve.rs`, `serve_web.rs` and `sim.rs` are the
 //! composition roots and may import everything.
 
 mod advise;
@@ -30,6 +30,7 @@ mod profile;
 mod report;
 mod screen;
 mod serve;
+mod serve_web;
 pub mod sim;
 mod table;
 

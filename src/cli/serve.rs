@@ -3,7 +3,7 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::screen::{self, Show};
-use super::{batch, compose, enroll, helpers};
+use super::{batch, compose, enroll, helpers, serve_web};
 use crate::api::view::Exit;
 use crate::api::{
     Export, Live, OperationError, Operations, Policy, RunOptions, Wanted, go_on_or_open, library_in,
@@ -89,6 +89,15 @@ pub(super) async fn run(
     policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
     operations.helpers_fit(&policy.helpers, &export.profile)?;
     let policy = export.policy(policy, &answers);
+    // An address that is taken is told before anything is begun.
+    let live = operations.live().of_export(policy.export_ends, shelf.clone());
+    let profile = export.profile.display_name().unwrap_or(export.profile.identifier()).to_owned();
+    let unknown = config.enroll.unknown_age.unwrap_or_default();
+    let about = serve_web::about(fleet.is_some(), profile, given.cloned(), unknown, global, environment);
+    let server = match serve_web::options(args, &config, environment)? {
+        Some(options) => Some(serve_web::start(options, operations.running(live, about)).await?),
+        None => None,
+    };
     if let Some(manifest) = &args.batch {
         let request = batch::of_manifest(manifest, &config, policy.export_ends, &answers)?;
         let opened = go_on_or_open(operations.journal_file(), &request, &Clock::System)?;
@@ -101,10 +110,17 @@ pub(super) async fn run(
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
+    if let Some(server) = &server {
+        serve_web::greet(server, output);
+    }
     let profile = export.profile;
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
     let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, orders, once: args.once };
-    screen::run(&operations, options, show, output).await
+    let ended = screen::run(&operations, options, show, output).await;
+    if let Some(server) = server {
+        server.end().await;
+    }
+    ended
 }
 
 /// The simulated technician, who looks at the station's screen: takes out what is done, and

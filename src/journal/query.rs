@@ -46,6 +46,29 @@ pub struct HistoryFilter {
     pub include_simulated: bool,
     /// Only those that have not ended.
     pub open_only: bool,
+    /// Only this one.
+    pub job: Option<JobId>,
+    /// Only those with a smaller number: the next page.
+    pub before: Option<JobId>,
+    /// Only those with this text in what names the device, the bay or the profile.
+    pub text: Option<String>,
+}
+
+/// Everything a person may remember of a job; `instr` would mind upper and lower case.
+const NAMES_CONTAIN: &str = "j.udid || ' ' || ifnull(j.serial, '') || ' ' || ifnull(j.name, '') || ' ' \
+     || ifnull(j.imei, '') || ' ' || ifnull(j.product_type, '') || ' ' || j.bay || ' ' || j.profile_sha256 \
+     LIKE ? ESCAPE '!'";
+
+/// A pattern that matches `text` anywhere, whatever characters it has.
+fn like(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for char in text.chars() {
+        if matches!(char, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(char);
+    }
+    pattern + "%"
 }
 
 impl Default for HistoryFilter {
@@ -59,6 +82,9 @@ impl Default for HistoryFilter {
             limit: HISTORY_ROWS,
             include_simulated: true,
             open_only: false,
+            job: None,
+            before: None,
+            text: None,
         }
     }
 }
@@ -198,6 +224,9 @@ impl HistoryFilter {
             self.since.map(|at| ("j.created_at >= ?", Value::from(text_of(at)))),
             (!self.include_simulated).then_some(("j.simulated = ?", Value::from(false))),
             self.open_only.then_some(("(j.ended_at IS NULL) = ?", Value::from(true))),
+            self.job.map(|job| ("j.id = ?", Value::from(job.0))),
+            self.before.map(|job| ("j.id < ?", Value::from(job.0))),
+            self.text.as_deref().map(|text| (NAMES_CONTAIN, Value::from(like(text)))),
         ];
         let (texts, values): (Vec<_>, _) = conditions.into_iter().flatten().unzip();
         let clause = if texts.is_empty() { String::new() } else { format!("WHERE {}", texts.join(" AND ")) };

@@ -24,6 +24,7 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod hostile;
+mod http;
 mod kill;
 #[path = "../support/large_files.rs"]
 mod large_files;

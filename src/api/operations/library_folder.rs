@@ -18,12 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 /// Shortest piece of a SHA-256 that names a file, in digits.
 const SHA_DIGITS: usize = 6;
 
 /// A file of a library, for `enlist profile list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Stored {
     /// File.
     pub file: String,

@@ -3,9 +3,10 @@
 use super::DeviceView;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How a batch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchState {
     /// Devices of the manifest are enrolled as they come.
@@ -28,7 +29,7 @@ impl BatchState {
 }
 
 /// What becomes of a device that the manifest does not name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unexpected {
     /// Its job ends at once, and nothing is pushed.
@@ -57,7 +58,7 @@ impl Unexpected {
 }
 
 /// A batch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct BatchView {
     /// Its number in the journal, from 1.
     pub id: i64,
@@ -70,10 +71,13 @@ pub struct BatchView {
     /// What to do next, if anything.
     pub next: Option<String>,
     /// When it was opened.
+    #[schema(value_type = String, format = DateTime)]
     pub opened: Timestamp,
     /// When it was closed.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub closed: Option<Timestamp>,
     /// Since when it is stopped.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub stopped: Option<Timestamp>,
     /// What becomes of devices that the manifest does not name.
     pub unexpected: Unexpected,
@@ -86,7 +90,7 @@ pub struct BatchView {
 }
 
 /// How far a batch is. `done`, `failed`, `running` and `missing` add up to `expected`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct BatchProgress {
     /// Devices of the manifest.
     pub expected: u32,
@@ -105,13 +109,14 @@ pub struct BatchProgress {
     /// Devices an hour, measured while work went on; none until a few came to an end.
     pub per_hour: Option<f64>,
     /// When the rest will be through at this rate; none without a rate, or once nothing is left.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub eta: Option<Timestamp>,
     /// The same in seconds from now.
     pub eta_s: Option<u64>,
 }
 
 /// How a device of a batch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryState {
     /// Never seen.
@@ -137,7 +142,7 @@ impl EntryState {
 }
 
 /// A line of the manifest, or a device that none names, and how it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BatchEntryView {
     /// Line of the manifest; `None` for a device that it does not name.
     pub line: Option<u32>,
@@ -158,13 +163,15 @@ pub struct BatchEntryView {
     /// The device in its newest job; `None` while it is missing.
     pub device: Option<DeviceView>,
     /// When the newest job began.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started: Option<Timestamp>,
     /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub ended: Option<Timestamp>,
 }
 
 /// Form of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReportFormat {
     /// A table for spreadsheets.

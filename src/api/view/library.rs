@@ -5,9 +5,10 @@ use crate::journal::{LibraryPlace, LibraryRow};
 use crate::station::age::Age;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A profile as the journal knows it; by content, with every file name it had. No secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LibraryProfileView {
     /// SHA-256 of the file: what jobs call it.
     pub sha256: String,
@@ -32,14 +33,18 @@ pub struct LibraryProfileView {
     /// What told that, in words.
     pub told_by: Option<String>,
     /// The operator's word on the day of export.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub stated: Option<Timestamp>,
     /// Why it cannot be pushed, whatever its age.
     pub problem: Option<String>,
     /// First seen by this station.
+    #[schema(value_type = String, format = DateTime)]
     pub first_seen: Timestamp,
     /// Last seen.
+    #[schema(value_type = String, format = DateTime)]
     pub last_seen: Timestamp,
     /// Since when no file holds it any more; none while one does.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub gone: Option<Timestamp>,
     /// Where it was seen, newest first.
     pub places: Vec<PlaceView>,
@@ -48,17 +53,20 @@ pub struct LibraryProfileView {
 }
 
 /// A file name a profile has, or had.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PlaceView {
     /// Folder.
     pub folder: String,
     /// Name in it.
     pub file: String,
     /// First seen there.
+    #[schema(value_type = String, format = DateTime)]
     pub first_seen: Timestamp,
     /// Last seen there.
+    #[schema(value_type = String, format = DateTime)]
     pub last_seen: Timestamp,
     /// Missed there since.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub gone: Option<Timestamp>,
 }
 

@@ -7,6 +7,7 @@ use crate::wire::profile::{ChainVerdict, Profile, SignatureReport};
 use crate::workflow::helpers::HelperKind;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A profile file of `enlist profile show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,13 +55,15 @@ pub struct HelperView {
 }
 
 /// The age of an export (profiles-and-enrollment.md 3.4).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AgeView {
     /// `fresh`, `ageing`, `stale` or `from-the-future`.
     pub standing: &'static str,
     /// Exported at.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub exported: Option<Timestamp>,
     /// Good until.
+    #[schema(value_type = String, format = DateTime)]
     pub ends: Timestamp,
     /// False if it may be older.
     pub sure: bool,

@@ -103,6 +103,7 @@ const LAYERS: &[Layer] = &[
             "station",
         ],
     ),
+    layer("web", &["ids", "limits", "clock", "secret", "wire::printable", "api"]),
     layer("cli", &["ids", "limits", "clock", "secret", "config", "api"]),
     layer("sim", &["ids", "limits", "clock", "secret", "wire", "proto", "transport"]),
 ];
@@ -130,6 +131,7 @@ const BESIDE: &[Layer] = &[
     // The composition roots.
     layer("cli::compose", ANYTHING),
     layer("cli::serve", ANYTHING),
+    layer("cli::serve_web", ANYTHING),
     layer("cli::sim", ANYTHING),
 ];
 
@@ -196,12 +198,15 @@ fn the_table_stands_in_the_order_of_the_map() {
 
 /// Who alone may name these crates.
 const CRATES: &[(&str, &[&str])] = &[
+    ("axum", &["web"]),
     ("clap", &["cli"]),
+    ("hyper", &["web"]),
     ("idevice", &["device"]),
     ("notify", &["station"]),
     ("rusb", &["transport"]),
     ("rusqlite", &["journal"]),
     ("terminal_size", &["cli"]),
+    ("utoipa", &["api", "web"]),
     ("tracing_subscriber", &["cli"]),
     ("fastrand", &["sim"]),
 ];

@@ -130,6 +130,7 @@ fn configuration_keys() -> Vec<String> {
     let mut keys = Vec::new();
     for key in fields("Config") {
         let section = match key.as_str() {
+            "api" => "ApiConfig",
             "mux" => "MuxConfig",
             "enroll" => "EnrollConfig",
             "wifi" => "WifiConfig",
