@@ -10,14 +10,14 @@ pub mod feed;
 pub mod live;
 pub mod macs;
 mod operations;
-mod run;
 pub mod report;
+mod run;
 pub mod view;
 
 pub use crate::station::age::AgeAnswers;
-pub use crate::wire::device_log::ENROLLING as LOG_PROCESSES;
 pub use crate::station::hooks::Hook;
 pub use crate::station::{Orders, RunEnd};
+pub use crate::wire::device_log::ENROLLING as LOG_PROCESSES;
 pub use crate::wire::printable::system_words;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
 pub use crate::wire::profile::made::WifiNetwork;

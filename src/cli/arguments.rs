@@ -1,5 +1,9 @@
 //! What can be typed.
 
+mod batch;
+
+pub(super) use batch::{BatchCommand, BatchOpenArgs, Entries, ReportArgs};
+
 use super::advise::AdviseArgs;
 use super::compose::Held;
 use super::erase::EraseArgs;
@@ -7,7 +11,7 @@ use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::prepare::PrepareArgs;
 use super::sim::SimArgs;
-use crate::api::view::{EntryState, ReportFormat, RuleView, Unexpected};
+use crate::api::view::RuleView;
 use crate::api::{
     AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, check_device_name, lint_rules,
 };
@@ -415,101 +419,6 @@ pub(super) struct LearnArgs {
     /// End after so many ports; otherwise Ctrl-C ends
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) count: Option<u16>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum BatchCommand {
-    /// Open a batch: the devices of a manifest, a CSV file with serial number or IMEI, and
-    /// name, tag, blueprint
-    Open(BatchOpenArgs),
-    /// Tell how far a batch is
-    Status {
-        #[command(flatten)]
-        batch: BatchArg,
-        /// Every device, or those that are missing, running, done or failed
-        #[arg(long, value_name = "STATE", num_args = 0..=1, default_missing_value = "all", value_parser = entry_state)]
-        devices: Option<Entries>,
-    },
-    /// List batches, newest first
-    List,
-    /// Let a batch go on that was stopped
-    Resume(BatchArg),
-    /// Let a device in that the manifest does not name: serial number, IMEI or UDID
-    Allow {
-        /// The device
-        device: String,
-        #[command(flatten)]
-        batch: BatchArg,
-    },
-    /// Close a batch and seal its report
-    Close(BatchArg),
-    /// Write its report: the same as `enlist report`
-    Report(ReportArgs),
-}
-
-/// Which batch.
-#[derive(Debug, Args)]
-pub(super) struct BatchArg {
-    /// Number of the batch; otherwise the newest
-    #[arg(long = "batch", value_name = "N")]
-    pub(super) id: Option<i64>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct BatchOpenArgs {
-    /// The manifest
-    pub(super) manifest: PathBuf,
-    /// What the batch is called; otherwise as the file
-    #[arg(long, value_name = "TEXT")]
-    pub(super) name: Option<String>,
-    /// What becomes of devices that the manifest does not name [default: refuse]
-    #[arg(long, value_name = "refuse|ask|allow", value_parser = unexpected)]
-    pub(super) unexpected: Option<Unexpected>,
-    /// Stop after so many equal faults in a row; 0: never [default: 5]
-    #[arg(long, value_name = "N")]
-    pub(super) stop_after: Option<u32>,
-    /// The export that will be pushed, where the configuration names none: a batch that would
-    /// outlive it is refused
-    #[arg(long, value_name = "FILE")]
-    pub(super) profile: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) age: AgeArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ReportArgs {
-    #[command(flatten)]
-    pub(super) batch: BatchArg,
-    /// Form of the report [default: by the ending of the file, else csv]
-    #[arg(long, value_name = "csv|json|html", value_parser = report_format)]
-    pub(super) format: Option<ReportFormat>,
-    /// File to write; otherwise standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
-    /// Check a report that was written: was anything changed, left out or moved?
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "output", "id"])]
-    pub(super) verify: Option<PathBuf>,
-}
-
-/// Which entries of a batch are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entries(pub(super) Option<EntryState>);
-
-fn entry_state(text: &str) -> Result<Entries, String> {
-    let states = [EntryState::Missing, EntryState::Running, EntryState::Done, EntryState::Failed];
-    match states.into_iter().find(|state| state.name() == text) {
-        Some(state) => Ok(Entries(Some(state))),
-        None if text == "all" => Ok(Entries(None)),
-        None => Err("expected missing, running, done or failed".into()),
-    }
-}
-
-fn unexpected(text: &str) -> Result<Unexpected, String> {
-    Unexpected::named(text).ok_or_else(|| "expected refuse, ask or allow".into())
-}
-
-fn report_format(text: &str) -> Result<ReportFormat, String> {
-    ReportFormat::named(text).ok_or_else(|| "expected csv, json or html".into())
 }
 
 #[derive(Debug, Args)]

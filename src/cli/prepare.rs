@@ -125,7 +125,14 @@ pub(super) async fn run(
             let setup_assistant = SetupAssistant::Push;
             let policy = Policy { siblings, setup_assistant, prepare: Some(preparation), ..policy };
             let policy = export.policy(policy, &answers);
-            RunOptions { wanted, profile: export.profile, shelf: None, policy, orders: Orders::default(), once: true }
+            RunOptions {
+                wanted,
+                profile: export.profile,
+                shelf: None,
+                policy,
+                orders: Orders::default(),
+                once: true,
+            }
         }
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };

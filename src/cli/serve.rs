@@ -12,8 +12,8 @@ use crate::clock::Clock;
 use crate::config::Environment;
 use crate::sim::{Fleet, FleetOptions, SimError};
 use crate::wire::printable::system_words;
-use std::path::PathBuf;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::sleep;
 

@@ -90,6 +90,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Link<'a, S> {
         }
     }
 
+    /// True if the fault answers the request with an error: what cannot be taken back is not done.
+    pub(super) fn refuses(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Error)
+    }
+
     /// Answers the request, or does what the fault says; false if the conversation is over.
     /// `trouble` is the answer the fault `error` gives.
     pub(super) async fn answer(&mut self, answer: Value, trouble: impl FnOnce() -> Value) -> bool {

@@ -17,6 +17,7 @@ pub mod hooks;
 pub mod learn;
 pub mod library;
 pub mod macs;
+mod orders;
 mod owned;
 pub mod pace;
 mod registry;
@@ -28,6 +29,7 @@ pub mod unserved;
 pub use bays::BayNames;
 pub use board::{BayState, Board, News};
 pub use desk::Desk;
+pub use orders::Orders;
 
 use crate::clock::Clock;
 use crate::device::trust::Trust;
@@ -46,8 +48,7 @@ use crate::workflow::memory::Memory;
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use crate::workflow::policy::{Policy, Task};
 use batches::JobAssigner;
-use blueprints::Followed;
-use hooks::{Hook, Hooks};
+use hooks::Hooks;
 use library::shelf::{OnShelf, Shelf};
 use registry::{Arrival, Links, Registry};
 use scheduler::Scheduler;
@@ -117,19 +118,6 @@ pub struct Station {
     pub orders: Orders,
     /// Wall time.
     pub clock: Clock,
-}
-
-/// What the owner wants done with devices, beside the one profile.
-#[derive(Debug, Clone, Default)]
-pub struct Orders {
-    /// Blueprints, followed.
-    pub blueprints: Option<Followed>,
-    /// The blueprint for every device that no manifest gives another.
-    pub blueprint: Option<String>,
-    /// Devices that no blueprint fits are refused: the profile is only a blueprint's.
-    pub only_blueprints: bool,
-    /// Commands to run after jobs.
-    pub hooks: Vec<Hook>,
 }
 
 impl Station {

@@ -286,7 +286,14 @@ mod tests {
         fn of(setup: SetupState) -> Self {
             let facts = Facts { setup, name: Some("old".into()), ..Facts::default() };
             let policy = Policy { helpers: vec![network("Bench"), roots()], ..Policy::default() };
-            Self { policy, facts, memory: Memory::default(), installed: Vec::new(), supervises: false, now: 0 }
+            Self {
+                policy,
+                facts,
+                memory: Memory::default(),
+                installed: Vec::new(),
+                supervises: false,
+                now: 0,
+            }
         }
 
         fn has(&mut self, profile: &Profile) {

@@ -122,7 +122,8 @@ impl Memory {
                 }
             }
             EventKind::HelperPushStarted { helper } => {
-                self.helpers.push((helper.clone(), Push { at, silent: self.escalated, answer: None, lost: None }));
+                self.helpers
+                    .push((helper.clone(), Push { at, silent: self.escalated, answer: None, lost: None }));
             }
             EventKind::HelperPushAnswered { answer, .. } => {
                 if let Some((_, push)) = self.helpers.last_mut() {

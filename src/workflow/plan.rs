@@ -311,7 +311,9 @@ mod tests {
     #[test]
     fn a_supervisor_pushes_silently_until_the_device_refuses_that() {
         let plan = planned(true, &[], 0);
-        assert!(pushes_silently(&plan) && plan.steps() == [StepId::Escalate, StepId::Install, StepId::Verify]);
+        assert!(
+            pushes_silently(&plan) && plan.steps() == [StepId::Escalate, StepId::Install, StepId::Verify]
+        );
         assert!(!pushes_silently(&planned(false, &[], 0)));
         assert!(!pushes_silently(&planned(true, &[(0, escalated(StepResult::Warning))], 1)));
         // What the network or the server did speaks against nothing.

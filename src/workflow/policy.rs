@@ -1,8 +1,8 @@
 //! What the owner of the station decided: people's time, pushes, retries.
 
-use crate::ids::Udid;
 use super::erasure::Erasure;
 use super::preparation::Preparation;
+use crate::ids::Udid;
 use crate::limits;
 use crate::wire::profile::{IdentityKind, Profile};
 use jiff::Timestamp;

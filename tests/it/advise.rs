@@ -82,14 +82,9 @@ fn a_case_is_explained_with_rules_on_both_sides() {
     text.is_for_people();
     let out = text.stdout.join("\n");
     assert!(out.starts_with("✔ A: direct enrollment of iPhone and iPad  fits best\n"), "{out}");
-    for part in [
-        "use when: ",
-        "(R37)",
-        "This station does:",
-        "For a person:",
-        "✖ D: ",
-        "needs: Apple Business",
-    ] {
+    for part in
+        ["use when: ", "(R37)", "This station does:", "For a person:", "✖ D: ", "needs: Apple Business"]
+    {
         assert!(out.contains(part), "no '{part}' in {out}");
     }
     assert!(!out.contains('\u{1b}'));

@@ -19,10 +19,10 @@ mod clients;
 mod endings;
 mod erase;
 mod export;
-mod helpers;
 mod faults;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod helpers;
 mod hostile;
 mod http;
 mod kill;
@@ -39,8 +39,8 @@ mod ports;
 mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
-mod supervision;
 mod soak;
+mod supervision;
 mod support;
 mod udev;
 #[cfg(target_os = "linux")]

@@ -1,8 +1,8 @@
 //! Jobs that do something else with a device than enroll it: erase it, prepare it.
 
 use super::{Operations, RunOptions, Wanted};
-use crate::api::{OperationError, Orders};
 use crate::api::view::Exit;
+use crate::api::{OperationError, Orders};
 use crate::device::trust::SupervisionError;
 use crate::transport::https::{self, HttpsError};
 use crate::wire::printable::sentence;

@@ -154,9 +154,7 @@ fn sentence(kind: &EventKind) -> String {
         }
         EventKind::EraseStarted => "The device is told to erase itself.".to_owned(),
         EventKind::EraseAnswered { accepted: true } => "The device erases itself.".to_owned(),
-        EventKind::EraseAnswered { accepted: false } => {
-            "The device refused to erase itself.".to_owned()
-        }
+        EventKind::EraseAnswered { accepted: false } => "The device refused to erase itself.".to_owned(),
         EventKind::Retrying { reason, pause_ms, .. } => {
             format!("{} Trying again in {} s.", printable(reason), pause_ms.div_ceil(1000))
         }

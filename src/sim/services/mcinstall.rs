@@ -32,9 +32,10 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(device: &Arc<Device
             let chain = device.with(|s| s.chain(&[("MCInstallationErrorDomain", 4016)]));
             Reply::error(&chain).into_plist()
         };
+        let refused = link.refuses();
         let alive = link.answer(reply.reply.into_plist(), trouble).await;
         // Whether anybody heard the answer or not.
-        if reply.erases {
+        if reply.erases && !refused {
             device.with(|s| s.erase());
         }
         if !alive || ends {

@@ -13,7 +13,7 @@ use enlist::device::trust::{RecordStore, StationIdentity, Trust};
 use enlist::ids::{JobId, Udid};
 use enlist::journal::{HistoryFilter, Journal, JournalReader};
 use enlist::sim::{Fleet, FleetOptions, Inspection, Tap};
-use enlist::station::{BayNames, BayState, Board, RunEnd, Orders, Selection, Station};
+use enlist::station::{BayNames, BayState, Board, Orders, RunEnd, Selection, Station};
 use enlist::transport::Backend;
 use enlist::wire::profile::Profile;
 use enlist::workflow::event::{Event, EventKind};
