@@ -2,11 +2,14 @@
 //!
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
+mod password;
 mod prepare;
 mod supervision;
+mod wifi;
 
 pub use prepare::PrepareConfig;
 pub use supervision::SupervisionConfig;
+pub use wifi::WifiConfig;
 
 use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
@@ -14,7 +17,6 @@ use crate::secret::Secret;
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
 use crate::wire::profile::SignerPin;
-use crate::wire::profile::made::{BadNetwork, WifiNetwork, WifiSecurity};
 use crate::wire::toml_text;
 use crate::workflow::device_name;
 use crate::workflow::outcome::Outcome;
@@ -228,32 +230,6 @@ pub struct EnrollConfig {
     pub device_name: Option<String>,
 }
 
-/// Section `[wifi]`: a Wi-Fi profile is made of it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WifiConfig {
-    /// Name of the network.
-    pub ssid: String,
-    /// How it is encrypted.
-    #[serde(default, alias = "encryption")]
-    pub security: Option<WifiSecurity>,
-    /// File with its password.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
-    /// Variable of the environment with its password.
-    #[serde(default)]
-    pub password_env: Option<String>,
-    /// It does not tell its name.
-    #[serde(default)]
-    pub hidden: bool,
-    /// Joined whenever it is near.
-    #[serde(default)]
-    pub auto_join: Option<bool>,
-    /// Devices show it a random address.
-    #[serde(default)]
-    pub random_address: Option<bool>,
-}
-
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -384,79 +360,8 @@ impl EnrollConfig {
     }
 }
 
-/// Longest password file that is read, in bytes: many times the longest password.
-const PASSWORD_BYTES: u64 = 4096;
-
-impl WifiConfig {
-    /// How the network is encrypted: WPA2 where a password is given.
-    fn security(&self) -> WifiSecurity {
-        self.security.unwrap_or(WifiSecurity::Wpa2)
-    }
-
-    /// What can be told without the password.
-    fn check(&self) -> Result<(), ConfigError> {
-        WifiNetwork::check_name(&self.ssid).map_err(|bad| wrong("[wifi] ssid", &bad))?;
-        let given = [self.password_file.is_some(), self.password_env.is_some()];
-        let reason = match (self.security(), given) {
-            (_, [true, true]) => "give password_file or password_env, not both",
-            (WifiSecurity::None, [false, false]) => return Ok(()),
-            (WifiSecurity::None, _) => "a network with security = \"none\" has no password",
-            (_, [false, false]) => {
-                "give password_file or password_env; an open network has security = \"none\""
-            }
-            _ => return Ok(()),
-        };
-        Err(wrong("[wifi]", &reason))
-    }
-
-    /// The network, its password read.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`]: the password cannot be read, or is none for this network.
-    pub fn network(&self, environment: &Environment) -> Result<WifiNetwork, ConfigError> {
-        self.check()?;
-        let (what, password) = match (&self.password_file, &self.password_env) {
-            (Some(path), _) => ("[wifi] password_file", Some(password_in(path)?)),
-            (None, Some(name)) => ("[wifi] password_env", Some(environment.password(name)?)),
-            (None, None) => ("[wifi]", None),
-        };
-        let network = WifiNetwork {
-            ssid: self.ssid.clone(),
-            security: self.security(),
-            password,
-            hidden: self.hidden,
-            auto_join: self.auto_join.unwrap_or(true),
-            random_address: self.random_address.unwrap_or(true),
-        };
-        network.check().map_err(|bad: BadNetwork| wrong(what, &bad))?;
-        Ok(network)
-    }
-}
-
 fn wrong(what: &str, reason: &dyn std::fmt::Display) -> ConfigError {
     ConfigError::Value { what: what.into(), reason: reason.to_string() }
-}
-
-/// The first line of a file; nothing else may follow it.
-fn password_in(path: &Path) -> Result<Secret<String>, ConfigError> {
-    let bad = |reason: &dyn std::fmt::Display| {
-        wrong("[wifi] password_file", &format!("cannot read {}: {reason}", path.display()))
-    };
-    let read = || -> io::Result<String> {
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
-        }
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(PASSWORD_BYTES).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = Secret::new(read().map_err(|error| bad(&system_words(&error)))?);
-    let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
-    match line.strip_suffix('\r').unwrap_or(line) {
-        "" => Err(bad(&"it is empty")),
-        line if line.contains('\n') => Err(bad(&"it has more than one line")),
-        line => Ok(Secret::new(line.to_owned())),
-    }
 }
 
 /// The environment this program looks at.
@@ -497,14 +402,6 @@ impl Environment {
             xdg_state: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }
-    }
-
-    /// A password in a variable that the configuration names.
-    #[allow(clippy::disallowed_methods)] // the one place that may
-    fn password(&self, name: &str) -> Result<Secret<String>, ConfigError> {
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        let missing = || wrong("[wifi] password_env", &format!("the environment has no {name}"));
-        value.map(Secret::new).ok_or_else(missing)
     }
 
     /// The state folder where nothing else is said: the user's state folder.
@@ -561,45 +458,6 @@ mod tests {
         assert!(error("[enroll]\naccept_within = 481").contains("480"));
         assert!(error("[enroll]\npushes = 0").contains("between 1 and 100"));
         assert!(error("[enroll]\npushes = 'x'").contains(":2:"));
-    }
-
-    #[test]
-    fn a_network_is_checked_before_its_password_is_read() {
-        let said = |body: &str| error(&format!("[wifi]\n{body}"));
-        assert!(said("security = 'wpa2'").contains("missing field `ssid`"), "{}", said("security = 'wpa2'"));
-        assert!(said("ssid = ''\npassword_env = 'X'").contains("1 to 32 bytes"));
-        assert!(said("ssid = 'a'").contains("an open network has security"));
-        assert!(said("ssid = 'a'\npassword_env = 'X'\npassword_file = 'x'").contains("not both"));
-        assert!(said("ssid = 'a'\nsecurity = 'none'\npassword_env = 'X'").contains("has no password"));
-        assert!(said("ssid = 'a'\nsecurity = 'wpa4'").contains("did you mean 'wpa"));
-        let secret = said("ssid = 'a'\npassword = 'canary'");
-        assert!(secret.contains("did you mean 'password_") && !secret.contains("canary"), "{secret}");
-    }
-
-    #[test]
-    fn a_password_comes_from_a_file_or_the_environment() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("password");
-        let network = |content: &str| {
-            std::fs::write(&path, content).unwrap();
-            let text = format!("[wifi]\nssid = 'a'\npassword_file = '{}'", path.display());
-            let config = Config::parse(&text, Path::new("x")).unwrap();
-            config.wifi.unwrap().network(&Environment::default())
-        };
-        let password = network("fake pass 123\r\n").unwrap().password.unwrap();
-        assert_eq!(password.expose(), "fake pass 123");
-        for (content, reason) in [
-            ("", "is empty"),
-            ("\n", "is empty"),
-            ("canary-1\ncanary-2\n", "more than one line"),
-            ("canary", "8 to 63 characters"),
-        ] {
-            let said = network(content).unwrap_err().to_string();
-            assert!(said.contains(reason) && !said.contains("canary"), "{said}");
-        }
-        let config = Config::parse("[wifi]\nssid = 'a'\npassword_env = 'NO_SUCH_VARIABLE'", Path::new("x"));
-        let said = config.unwrap().wifi.unwrap().network(&Environment::default()).unwrap_err().to_string();
-        assert_eq!(said, "[wifi] password_env: the environment has no NO_SUCH_VARIABLE");
     }
 
     #[test]

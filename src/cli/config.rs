@@ -29,7 +29,7 @@ pub(super) fn run(
         MuxWay::Usb => "usb",
     };
     compose::anchors(&config)?;
-    let wifi = config.wifi.as_ref().map(|wifi| wifi.network(environment)).transpose()?;
+    let wifi = config.wifi.as_ref().map(|wifi| wifi.network()).transpose()?;
     compose::supervisors(&config)?;
     if output.json {
         output.object(&serde_json::json!({

@@ -20,7 +20,7 @@ pub(super) async fn run(
     let mut policy =
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
-    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, &operations, output)?;
     let answers = args.age.answers(&config.enroll);
     let lasting = policy.longest_job();
     let mut orders = compose::orders(&config, None, args.blueprint.clone())?;

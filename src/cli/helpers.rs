@@ -14,11 +14,10 @@ use std::sync::Arc;
 pub(super) fn of_run(
     args: &HelperArgs,
     config: &Config,
-    environment: &Environment,
     operations: &Operations,
     output: &Output,
 ) -> Result<Vec<Arc<Profile>>, OperationError> {
-    let network = network(config, environment)?;
+    let network = network(config)?;
     let helpers = operations.helpers(files(args, config), network.as_ref())?;
     for warning in helpers.iter().flat_map(|helper| helper.warnings()) {
         output.note(format!("warning: {}", warning.message));
@@ -33,7 +32,7 @@ pub(super) fn show(
     output: &Output,
 ) -> Result<Exit, OperationError> {
     let config = compose::configuration(global, environment)?;
-    let (network, anchors) = (network(&config, environment)?, compose::anchors(&config)?);
+    let (network, anchors) = (network(&config)?, compose::anchors(&config)?);
     let (files, out) = (files(&args.helpers, &config), args.out.as_deref());
     let helpers = show_helpers(files, network.as_ref(), out, &anchors, &Clock::System)?;
     if helpers.is_empty() {
@@ -47,8 +46,8 @@ fn files<'a>(args: &'a HelperArgs, config: &'a Config) -> &'a [PathBuf] {
     if args.files.is_empty() { &config.enroll.helpers } else { &args.files }
 }
 
-fn network(config: &Config, environment: &Environment) -> Result<Option<WifiNetwork>, OperationError> {
-    Ok(config.wifi.as_ref().map(|wifi| wifi.network(environment)).transpose()?)
+fn network(config: &Config) -> Result<Option<WifiNetwork>, OperationError> {
+    Ok(config.wifi.as_ref().map(|wifi| wifi.network()).transpose()?)
 }
 
 fn print(helper: &HelperView, output: &Output) {

@@ -90,7 +90,7 @@ pub(super) async fn run(
     let base = Policy { dry_run: args.dry_run, ..Policy::default() };
     let mut policy = enroll::policy(&config.enroll, &args.policy, base)?;
     let operations = compose::operations(global, environment).await?;
-    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, &operations, output)?;
     let mut wishes = args.flags().over(config.prepare.clone()).wishes();
     if args.file.is_some() {
         // The profile enrolls it: no other address is to do that a second time.

@@ -57,7 +57,7 @@ pub(super) async fn run(
         Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
         None => None,
     };
-    policy.helpers = helpers::of_run(&args.policy.helpers, &config, environment, &operations, output)?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, &operations, output)?;
     let answers = args.age.answers(&config.enroll);
     // A station without end refuses the devices that come too late, one by one.
     let lasting = if args.once { policy.longest_job() } else { Duration::ZERO };

@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods)] // a real process is killed at a real moment
 
 use crate::outcomes::{IN_SETUP, READY, World, stands};
-use crate::supervision::{SUPERVISOR, supervise};
+use crate::supervision::{SUPERVISOR, steps, supervise};
 use crate::support::binary::Done;
 use crate::support::fleet::count;
 use openssl::ssl::{SslAcceptor, SslMethod};
@@ -92,6 +92,19 @@ fn prepared_and_enrolled_in_one_go() {
     assert_eq!(info["supervised"], true, "{info}");
     let again = prepare(&world, &[&profile, "--supervised", "--skip", "Siri"]).exits(0).only();
     assert_eq!((&again["outcome"], configurations(&world)), (&json!("already-enrolled"), 1));
+}
+
+/// R72: Wi-Fi profile, cloud configuration, MDM profile, read back.
+#[test]
+fn the_network_comes_before_the_configuration() {
+    let world = World::of(IN_SETUP);
+    supervise(&world, &[SUPERVISOR], "[wifi]\nssid = 'Bench'\nsecurity = 'none'\n");
+    let done = prepare(&world, &[&world.profile, "--supervised"]).exits(0).only();
+    stands(&done, "enrolled", "none", 1);
+    let steps = steps(&world);
+    let at = |wanted: &str| steps.iter().position(|(step, result)| step == wanted && result == "done");
+    let order = ["push-helper", "configure", "install", "verify"].map(|step| at(step).unwrap());
+    assert!(order.is_sorted(), "{steps:?}");
 }
 
 /// R132, R133: afterwards only a station with the identity can pair, which ours is.

@@ -58,7 +58,7 @@ pub(crate) fn supervise(world: &World, files: &[&str], more: &str) {
 }
 
 /// Steps of the newest job, as the journal has them: name and result.
-fn steps(world: &World) -> Vec<(String, String)> {
+pub(crate) fn steps(world: &World) -> Vec<(String, String)> {
     let journal = rusqlite::Connection::open(world.bench.state_dir().join("journal.sqlite3")).unwrap();
     let sql = "SELECT step, result FROM steps WHERE job = (SELECT max(id) FROM jobs) ORDER BY seq";
     let mut rows = journal.prepare(sql).unwrap();
@@ -82,6 +82,18 @@ fn a_supervised_device_is_enrolled_without_a_tap() {
     assert!(did(&world, "escalate", "done"), "{:?}", steps(&world));
     let again = world.enroll(&[]).exits(0).only();
     stands(&again, "already-enrolled", "none", 0);
+}
+
+/// What comes first is installed as the enrollment profile is: as its supervisor, once shown.
+#[test]
+fn a_supervisor_s_helpers_need_nobody_either() {
+    let world = World::of(ALONE);
+    supervise(&world, &[SUPERVISOR], "[wifi]\nssid = 'Bench'\nsecurity = 'none'\n");
+    stands(&world.enroll(&[]).exits(0).only(), "enrolled", "none", 1);
+    let device = world.sim.first();
+    assert_eq!((count(&device, "escalations"), count(&device, "installs")), (1, 2), "{device}");
+    let waited = steps(&world).iter().any(|(step, _)| step.starts_with("wait-for-"));
+    assert!(did(&world, "push-helper", "done") && !waited, "{:?}", steps(&world));
 }
 
 #[test]

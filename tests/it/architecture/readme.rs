@@ -119,7 +119,7 @@ fn readme_has_the_outcomes_of_the_program() {
 
 /// Keys by section, as the structs of config.rs have them.
 fn configuration_keys() -> Vec<String> {
-    let files = ["src/config.rs", "src/config/supervision.rs", "src/config/prepare.rs"];
+    let files = ["src/config.rs", "src/config/prepare.rs", "src/config/supervision.rs", "src/config/wifi.rs"];
     let source = files.map(read).concat();
     let fields = |name: &str| -> Vec<String> {
         let body =

@@ -29,5 +29,5 @@ pub(super) const RULES: &[Requirement] = &[
     tell(69, "At the end unplug, switch off and hand out: Setup Assistant begins at the next start."),
     tell(70, "Older documents let the Profile URL end after two weeks; whether it still does is not known."),
     tell(71, "Device enrollment managers, devices under another MDM and personal devices are excluded."),
-    done(72, "Order: activate, Wi-Fi profile, cloud configuration, MDM profile, read back; one that is there already is error 14002.", "workflow::steps::configure::attempt", "it::prepare::prepared_and_enrolled_in_one_go"),
+    done(72, "Order: activate, Wi-Fi profile, cloud configuration, MDM profile, read back; one that is there already is error 14002.", "workflow::steps::configure::attempt", "it::prepare::the_network_comes_before_the_configuration"),
 ];
