@@ -463,7 +463,7 @@ impl Book {
 
 /// A job with what `job_row` wants of its profile.
 const JOBS: &str = "SELECT j.*, p.identifier AS profile_identifier, p.uuid AS profile_uuid,
-    p.name AS profile_name, NULL AS stale_allowed FROM jobs j JOIN profiles p ON p.sha256 = j.profile_sha256";
+    p.name AS profile_name, NULL AS profile_file, NULL AS stale_allowed FROM jobs j JOIN profiles p ON p.sha256 = j.profile_sha256";
 
 /// A batch's jobs, and what of them counts: an end after the batch was closed does not.
 const COUNTED: &str = "counted AS MATERIALIZED (
@@ -487,6 +487,7 @@ fn entries(conn: &Connection, batch: BatchId) -> rusqlite::Result<Vec<EntryRow>>
              FROM counted GROUP BY line, CASE WHEN line IS NULL THEN udid END)
          SELECT every.*, c.is_ended AS is_ended, c.blueprint AS used_blueprint, j.*,
              p.identifier AS profile_identifier, p.uuid AS profile_uuid, p.name AS profile_name,
+             NULL AS profile_file,
              NULL AS stale_allowed
          FROM (SELECT e.line AS entry_line, e.serial AS entry_serial, e.imei AS entry_imei,
                    e.name AS entry_name, e.tag AS entry_tag, e.blueprint AS entry_blueprint,
