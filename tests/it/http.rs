@@ -286,7 +286,7 @@ impl Follower {
         Self { stream, text: String::new() }
     }
 
-    /// The next event; `None` when the station closed.
+    /// The next event, signs of life left out; `None` when the station closed.
     fn next(&mut self) -> Option<Told> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
@@ -296,6 +296,9 @@ impl Follower {
                     found.map(str::to_owned)
                 };
                 let Some(name) = field("event") else { continue };
+                if name == "alive" {
+                    continue;
+                }
                 let data = serde_json::from_str(&field("data").unwrap()).unwrap();
                 return Some(Told { name, id: field("id"), data });
             }
