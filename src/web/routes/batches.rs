@@ -26,6 +26,9 @@ use utoipa::{IntoParams, ToSchema};
 /// Longest name of a batch, in characters.
 const NAME: usize = 100;
 
+/// Most entries that an offset leaves out: more than a manifest may have.
+const MOST_LEFT_OUT: u32 = 1_000_000;
+
 /// Most entries of a page.
 const PAGE: u32 = 1000;
 
@@ -63,7 +66,7 @@ pub(in crate::web) struct EntryParams {
     state: Option<EntryState>,
     /// Leave out so many
     #[serde(default)]
-    #[param(default = 0)]
+    #[param(default = 0, maximum = 1_000_000)]
     offset: u32,
     /// At most so many
     #[serde(default = "usual_page")]
@@ -195,6 +198,9 @@ pub(in crate::web) async fn entries(
 ) -> Result<Json<Vec<BatchEntryView>>, Problem> {
     if !(1..=PAGE).contains(&params.limit) {
         return Err(Problem::bad_request(format!("limit must be between 1 and {PAGE}.")));
+    }
+    if params.offset > MOST_LEFT_OUT {
+        return Err(Problem::bad_request(format!("offset must be at most {MOST_LEFT_OUT}.")));
     }
     let query = EntryQuery { state: params.state, offset: params.offset, limit: Some(params.limit) };
     reading(&web, id, move |journal, clock| batch_entries(journal, Some(id), query, clock)).await.map(Json)
