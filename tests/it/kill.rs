@@ -112,7 +112,7 @@ fn survives_kills(seed: u64, kills: usize, helpers: u64) -> Vec<u64> {
 /// Kills that hit one push after another look like a cable that breaks each time; a later job
 /// then enrolls the device.
 fn was_killed_midway(job: &Value) -> bool {
-    job["sentence"] == "The connection broke every time the profile was pushed."
+    job["sentence"].as_str().is_some_and(|said| said.starts_with("The connection broke every time "))
 }
 
 fn is_success(job: &Value) -> bool {
