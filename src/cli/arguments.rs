@@ -5,11 +5,14 @@ mod batch;
 pub(super) use batch::{BatchCommand, BatchOpenArgs, Entries, ReportArgs};
 
 use super::advise::AdviseArgs;
+use super::completions::CompletionsArgs;
 use super::compose::Held;
 use super::erase::EraseArgs;
 use super::export::ExportCommand;
 use super::mac::MacCommand;
+use super::man::ManArgs;
 use super::prepare::PrepareArgs;
+use super::service::ServiceCommand;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{
@@ -109,6 +112,13 @@ pub(super) enum Command {
     Doctor,
     /// Check the configuration file
     Config(ConfigArgs),
+    /// Print or write the files that make the station a service: systemd, launchd, container
+    #[command(subcommand)]
+    Service(ServiceCommand),
+    /// Print what a shell needs to complete commands
+    Completions(CompletionsArgs),
+    /// Print the man page, or write the pages of all commands
+    Man(ManArgs),
     /// Simulate devices on a usbmuxd socket
     #[command(args_conflicts_with_subcommands = true)]
     Sim(Box<SimArgs>),

@@ -28,7 +28,7 @@ use std::time::Duration;
 /// The configuration in use.
 pub(super) fn configuration(global: &Global, environment: &Environment) -> Result<Config, OperationError> {
     match global.config.as_ref().or(environment.config.as_ref()) {
-        Some(path) => Ok(Config::read(path)?),
+        Some(path) => Ok(Config::read(path)?.with_credentials(environment.credentials.as_deref())),
         None => Ok(Config::default()),
     }
 }

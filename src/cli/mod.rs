@@ -7,6 +7,7 @@ mod advise;
 mod arguments;
 mod batch;
 mod bays;
+mod completions;
 mod compose;
 mod config;
 mod devices;
@@ -23,6 +24,7 @@ mod lines;
 mod lint;
 mod log;
 mod mac;
+mod man;
 mod output;
 mod pair;
 mod prepare;
@@ -31,6 +33,7 @@ mod report;
 mod screen;
 mod serve;
 mod serve_web;
+mod service;
 pub mod sim;
 mod table;
 
@@ -86,6 +89,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Report(args) => report::run(&args, global, environment, output),
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
         Command::Advise(args) => advise::run(&args, output),
+        Command::Completions(args) => completions::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),
         Command::Devices(args) => devices::run(&args, global, environment, output).await,
         Command::Doctor => doctor::run(global, environment, output).await,
@@ -97,6 +101,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Installed(args) => installed::list(&args, global, environment, output).await,
         Command::Log(args) => log::run(&args, global, environment, output).await,
         Command::Mac(command) => mac::run(&command, global, environment, output).await,
+        Command::Man(args) => man::run(&args, output),
         Command::Pair(args) => pair::pair(&args, global, environment, output).await,
         Command::Prepare(args) => prepare::run(&args, global, environment, output).await,
         Command::Profile(ProfileCommand::Show { files, exported_at }) => {
@@ -113,6 +118,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
+        Command::Service(command) => service::run(&command, output),
         Command::Sim(args) => sim::run(*args, output).await,
         Command::Unpair(args) => pair::unpair(&args, global, environment, output).await,
     }

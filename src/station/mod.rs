@@ -20,6 +20,7 @@ pub mod macs;
 mod orders;
 mod owned;
 pub mod pace;
+mod pulse;
 mod registry;
 mod scheduler;
 mod sink;
@@ -413,6 +414,7 @@ impl Run {
                     self.release();
                     self.recover();
                 }
+                () = self.station.board.pulse().turn() => {}
                 () = sleep_until(self.patience), if self.once && self.jobs.is_empty() => {
                     return if self.registry.is_empty() { RunEnd::NoDevice } else { RunEnd::Done };
                 }

@@ -200,6 +200,8 @@ fn the_table_stands_in_the_order_of_the_map() {
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["web"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("hyper", &["web"]),
     ("idevice", &["device"]),
     ("notify", &["station"]),
