@@ -3,6 +3,7 @@
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
 mod credentials;
+pub mod keys;
 mod password;
 mod prepare;
 mod supervision;

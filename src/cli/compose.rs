@@ -14,7 +14,7 @@ use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Supervi
 use crate::station::age::{Age, Beside, file_date};
 use crate::station::blueprints::{self, Blueprints};
 use crate::station::library::{self, Signers, store};
-use crate::station::{BayNames, doctor, learn};
+use crate::station::{BayNames, backup, doctor, learn};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
@@ -81,6 +81,7 @@ struct Keeping {
 
 impl Keeping {
     fn open(state_dir: &Path) -> Result<Self, OperationError> {
+        backup::finish(state_dir)?;
         let clock = Clock::System;
         let identity = Arc::new(StationIdentity::load_or_create(&state_dir.join("identity.plist"), &clock)?);
         let store = RecordStore::new(state_dir.join("pair-records"), clock);

@@ -5,6 +5,7 @@
 
 mod advise;
 mod arguments;
+mod backup;
 mod batch;
 mod bays;
 mod completions;
@@ -15,6 +16,7 @@ mod doctor;
 mod enroll;
 mod erase;
 mod export;
+mod help;
 mod helpers;
 mod history;
 mod info;
@@ -85,6 +87,7 @@ pub fn main() -> u8 {
 async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exit, OperationError> {
     let global = &cli.global;
     match cli.command {
+        Command::Backup(args) => backup::back_up(&args, global, environment, output),
         Command::Batch(command) => batch::run(&command, global, environment, output),
         Command::Report(args) => report::run(&args, global, environment, output),
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
@@ -96,6 +99,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Enroll(args) => enroll::run(&args, global, environment, output).await,
         Command::Erase(args) => erase::run(&args, global, environment, output).await,
         Command::Export(command) => export::run(&command, global, environment, output).await,
+        Command::Help(args) => help::run(&args, output),
         Command::History(args) => history::run(&args, global, environment, output),
         Command::Info(args) => info::run(&args, global, environment, output).await,
         Command::Installed(args) => installed::list(&args, global, environment, output).await,
@@ -117,6 +121,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         }
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
+        Command::Restore(args) => backup::restore(&args, global, environment, output),
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Service(command) => service::run(&command, output),
         Command::Sim(args) => sim::run(*args, output).await,

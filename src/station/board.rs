@@ -182,7 +182,11 @@ struct State {
 
 impl Default for Board {
     fn default() -> Self {
-        Self { state: Mutex::default(), news: broadcast::channel(SNAPSHOT_BACKLOG).0, pulse: Pulse::default() }
+        Self {
+            state: Mutex::default(),
+            news: broadcast::channel(SNAPSHOT_BACKLOG).0,
+            pulse: Pulse::default(),
+        }
     }
 }
 

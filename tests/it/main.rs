@@ -9,6 +9,7 @@ mod advise;
 mod age;
 mod answer_lost;
 mod architecture;
+mod backup;
 mod bad_input;
 mod bad_world;
 mod batch;
@@ -39,6 +40,8 @@ mod ports;
 mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
+#[cfg(target_os = "linux")]
+mod service;
 mod soak;
 mod supervision;
 mod support;

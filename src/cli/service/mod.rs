@@ -1,9 +1,9 @@
 //! `enlist service`: the files that make the station a service, printed or written. They are
 //! part of the program, for who has nothing but the program.
 
-mod notify;
+mod manager;
 
-pub(super) use notify::attend;
+pub(super) use manager::attend;
 
 use super::output::Output;
 use super::{completions, man};

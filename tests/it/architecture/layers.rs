@@ -207,6 +207,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("notify", &["station"]),
     ("rusb", &["transport"]),
     ("rusqlite", &["journal"]),
+    ("tar", &["station"]),
     ("terminal_size", &["cli"]),
     ("utoipa", &["api", "web"]),
     ("tracing_subscriber", &["cli"]),
