@@ -228,3 +228,44 @@ fn there_is_a_man_page_for_every_command_and_completions_that_shells_take() {
         assert!(bench.run(&["completions", shell]).exits(0).stdout.len() > 20, "{shell}");
     }
 }
+
+/// What `tests/package/run` makes is made of files that there are, and README names what it puts
+/// where. cargo-deb itself is tried there.
+#[test]
+fn the_package_is_made_of_files_that_there_are() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = std::fs::read_to_string(top.join("Cargo.toml")).unwrap().parse().unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let bench = Bench::new();
+    let made = bench.path("package");
+    bench.run(&["service", "files", made.to_str().unwrap()]).exits(0);
+    let contents = std::fs::read_to_string(top.join("tests/package/contents")).unwrap();
+    let readme = std::fs::read_to_string(top.join("README.md")).unwrap();
+    for asset in deb["assets"].as_array().unwrap() {
+        let text = |at: usize| asset[at].as_str().unwrap();
+        let (from, to, mode) = (text(0), text(1), text(2));
+        let name = Path::new(from).file_name().unwrap().to_str().unwrap();
+        let there = match from.strip_prefix("target/") {
+            Some("release/enlist") => true,
+            Some(below) => {
+                let file = made.join(below.strip_prefix("package/").unwrap());
+                if name == "*.1" { file.parent().unwrap().is_dir() } else { file.is_file() }
+            }
+            None => top.join(from).is_file(),
+        };
+        assert!(there, "{from}");
+        let target = if to.ends_with('/') { format!("{to}{name}") } else { to.to_owned() };
+        let rights = if mode == "755" { "-rwxr-xr-x" } else { "-rw-r--r--" };
+        let line = format!("{rights} 0/0 ./{target}\n");
+        assert!(name == "*.1" || contents.contains(&line), "{line}");
+        let told = ["etc/", "bin/", "lib/", "man/"].iter().any(|part| to.contains(part));
+        let folder = format!("/{}", target.replace("*.1", ""));
+        assert!(!told || readme.contains(&folder), "README does not name {folder}");
+    }
+    for folder in ["/etc/enlist/credentials", "/var/lib/enlist"] {
+        assert!(
+            readme.contains(folder) && paper("tmpfiles").contains(&format!("d {folder} 0700 ")),
+            "{folder}"
+        );
+    }
+}
