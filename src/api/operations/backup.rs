@@ -60,6 +60,7 @@ pub fn back_up(
     replace: bool,
     clock: &Clock,
 ) -> Result<BackupView, OperationError> {
+    backup::finish(state_dir)?;
     Ok(BackupView::new(file, &backup::write(state_dir, file, replace, clock.now())?))
 }
 

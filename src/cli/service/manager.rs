@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-/// The status is said at most so often: a burst of changes is one line in the journal's eyes.
+/// The status is said at most so often: a burst of changes is one.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
 
 /// Signs of life within one watchdog time; systemd asks for two, one more may be late.
@@ -21,6 +21,9 @@ const BEATS: u32 = 3;
 
 /// How long readiness waits for a turn of the loop before it looks again.
 const FIRST_TURN: Duration = Duration::from_secs(5);
+
+/// Longer than any watchdog's patience.
+const FAR: Duration = Duration::from_secs(24 * 3600);
 
 /// The service manager's socket.
 #[derive(Debug)]
@@ -95,7 +98,7 @@ async fn tell(manager: Manager, live: Live, watchdog: Option<Duration>) {
     let mut follower = live.follow();
     // Ready is a station whose own loop turns; its page is served by then.
     while !live.is_alive(FIRST_TURN).await {}
-    let mut said = status(&live.bays(), live.mux_trouble());
+    let mut said = status_of(&live);
     manager.tell(&format!("READY=1\nSTATUS={said}"));
     let every = watchdog.map(|patience| patience / BEATS);
     let mut beats = interval(every.unwrap_or(Duration::MAX).clamp(Duration::from_millis(10), FAR));
@@ -114,7 +117,7 @@ async fn tell(manager: Manager, live: Live, watchdog: Option<Duration>) {
             },
             () = sleep_until(changed.unwrap_or_else(Instant::now)), if changed.is_some() => {
                 changed = None;
-                let now = status(&live.bays(), live.mux_trouble());
+                let now = status_of(&live);
                 if now != said {
                     manager.tell(&format!("STATUS={now}"));
                     said = now;
@@ -124,14 +127,17 @@ async fn tell(manager: Manager, live: Live, watchdog: Option<Duration>) {
     }
 }
 
-/// Longer than any watchdog's patience.
-const FAR: Duration = Duration::from_secs(24 * 3600);
+/// What stands in the way first, else the bays.
+fn status_of(live: &Live) -> String {
+    let no_way = |reason| format!("No way to the devices: {reason}");
+    match live.journal_trouble().or_else(|| live.mux_trouble().map(no_way)) {
+        Some(trouble) => trouble.replace('\n', " "),
+        None => status(&live.bays()),
+    }
+}
 
 /// One line: `12 bays, 3 working`.
-fn status(bays: &[BayView], mux_trouble: Option<String>) -> String {
-    if let Some(reason) = mux_trouble {
-        return format!("No way to the devices: {}", reason.replace('\n', " "));
-    }
+fn status(bays: &[BayView]) -> String {
     let count = |which: &dyn Fn(&&BayView) -> bool| bays.iter().filter(which).count();
     let (all, working) = (count(&|bay| bay.attached), count(&|bay| bay.attached && bay.is_open()));
     let waiting = count(&|bay| bay.attached && bay.is_open() && bay.device.exit() == Exit::NeedsPerson);
@@ -165,7 +171,6 @@ mod tests {
 
     #[test]
     fn the_status_is_one_line() {
-        assert_eq!(status(&[], None), "0 bays, 0 working");
-        assert_eq!(status(&[], Some("gone\nagain".into())), "No way to the devices: gone again");
+        assert_eq!(status(&[]), "0 bays, 0 working");
     }
 }
