@@ -7,6 +7,7 @@
 
 pub mod error;
 pub mod plist_channel;
+pub mod recorder;
 pub mod shell;
 pub mod tls;
 pub mod usb;
@@ -223,6 +224,12 @@ pub trait Backend: Send + Sync + Debug {
     /// # Errors
     /// As [`Backend::list`].
     async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError>;
+
+    /// What records a connection to a service, where connections are recorded.
+    fn tap(&self, id: MuxId, service: &str) -> Option<recorder::Tap> {
+        let _ = (id, service);
+        None
+    }
 
     /// Devices on the bus that no mux serves, as far as they are known by now.
     async fn unserved(&self) -> Vec<Unserved> {
