@@ -2,12 +2,25 @@
 //!
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
+mod password;
+mod prepare;
+mod supervision;
+mod wifi;
+
+pub use prepare::PrepareConfig;
+pub use supervision::SupervisionConfig;
+pub use wifi::WifiConfig;
+
 use crate::ids::{BayName, PortName};
 use crate::limits::{self, CONFIG_BYTES};
+use crate::secret::Secret;
 use crate::transport::usbmuxd::MuxAddress;
 use crate::wire::printable::system_words;
 use crate::wire::profile::SignerPin;
-use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
+use crate::wire::toml_text;
+use crate::workflow::device_name;
+use crate::workflow::outcome::Outcome;
+use crate::workflow::policy::{Policy, Prefer, Reuse, SetupAssistant, UnknownAge};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -30,8 +43,118 @@ pub struct Config {
     pub mux: MuxConfig,
     /// How enrollments go.
     pub enroll: EnrollConfig,
+    /// The network that devices join before they enroll.
+    pub wifi: Option<WifiConfig>,
+    /// The organisation's supervision identities.
+    pub supervision: SupervisionConfig,
+    /// What devices are prepared with.
+    pub prepare: PrepareConfig,
+    /// API and page.
+    pub api: ApiConfig,
     /// Names of bays, by the port they are.
     pub bays: BTreeMap<PortName, BayName>,
+    /// Folder of blueprints.
+    pub blueprints: Option<PathBuf>,
+    /// What becomes of batches.
+    pub batch: BatchConfig,
+    /// Commands to run after jobs.
+    pub hooks: Vec<HookConfig>,
+}
+
+/// Section `[batch]`: for batches that are opened without saying it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// What becomes of devices that the manifest does not name.
+    pub unexpected: Option<UnexpectedConfig>,
+    /// Stop after so many equal faults in a row; 0: never.
+    pub stop_after: Option<u32>,
+}
+
+/// What becomes of a device that a manifest does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnexpectedConfig {
+    /// Its job ends at once.
+    Refuse,
+    /// Its job waits until somebody allows it.
+    Ask,
+    /// It is enrolled like the others.
+    Allow,
+}
+
+impl UnexpectedConfig {
+    /// The machine name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Ask => "ask",
+            Self::Allow => "allow",
+        }
+    }
+}
+
+/// One `[[hooks]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookConfig {
+    /// After jobs that end so, such as `enrolled`; or `ended`, after every job.
+    pub on: HookOn,
+    /// The command and its arguments; no shell is involved.
+    pub command: Vec<String>,
+    /// Seconds it may take.
+    #[serde(default = "hook_within")]
+    pub within: u64,
+}
+
+/// One name of an ending, or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected an outcome such as 'enrolled', 'ended', or a list of them")]
+pub enum HookOn {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+fn hook_within() -> u64 {
+    30
+}
+
+impl HookConfig {
+    /// The outcomes; none for every ending.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a name that no job ends with, an empty command, a time that
+    /// is none.
+    pub fn outcomes(&self) -> Result<Vec<Outcome>, ConfigError> {
+        let wrong = |reason: String| ConfigError::Value { what: "hooks".into(), reason };
+        if self.command.first().is_none_or(|program| program.trim().is_empty()) {
+            return Err(wrong("a command is empty".into()));
+        }
+        if !(1..=3600).contains(&self.within) {
+            return Err(wrong("within must be between 1 and 3600 seconds".into()));
+        }
+        let names = match &self.on {
+            HookOn::One(name) => std::slice::from_ref(name),
+            HookOn::Many(names) => names,
+        };
+        if names.iter().any(|name| name == "ended") {
+            return Ok(Vec::new());
+        }
+        let outcome = |name: &String| {
+            let known = Outcome::ALL.iter().find(|outcome| outcome.name() == name).copied();
+            let nearest = || Outcome::ALL.iter().min_by_key(|o| toml_text::distance(o.name(), name));
+            known.ok_or_else(|| {
+                let meant = nearest().map_or("", |outcome| outcome.name());
+                wrong(format!("no job ends as '{name}'; did you mean '{meant}'?"))
+            })
+        };
+        match names.is_empty() {
+            true => Err(wrong("on is empty; write on = \"ended\" for every job".into())),
+            false => names.iter().map(outcome).collect(),
+        }
+    }
 }
 
 /// Section `[mux]`.
@@ -59,6 +182,24 @@ pub enum MuxWay {
     Usb,
 }
 
+/// Section `[api]`: how `enlist serve` serves API and page.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Address, or `off`; `--listen` and `ENLIST_LISTEN` outrank it.
+    pub listen: Option<String>,
+    /// File with the token; `ENLIST_API_TOKEN` outranks it.
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the certificate chain.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with its key.
+    pub tls_key: Option<PathBuf>,
+    /// Further names of this computer, as browsers ask for it.
+    pub hosts: Vec<String>,
+    /// Screens may look only.
+    pub kiosk: bool,
+}
+
 /// Section `[enroll]`. Times are whole seconds.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -79,6 +220,14 @@ pub struct EnrollConfig {
     pub sibling: Option<PathBuf>,
     /// Which of the two is pushed first, `scep` or `acme`.
     pub prefer: Option<Prefer>,
+    /// What an export of unknown age comes to, `hold` or `file-date`.
+    pub unknown_age: Option<UnknownAge>,
+    /// Whether an ACME export may enroll a second device, `yes` or `no`.
+    pub acme_reuse: Option<Reuse>,
+    /// What is on a device before it enrolls: profiles, and certificates in PEM or DER form.
+    pub helpers: Vec<PathBuf>,
+    /// What a device is called before it enrolls.
+    pub device_name: Option<String>,
 }
 
 /// What is wrong with the configuration.
@@ -153,12 +302,16 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Content {
+        let config: Self = toml_text::parse(text).map_err(|fault| ConfigError::Content {
             path: path.into(),
-            place: error.span().map(|span| line_and_column(text, span.start)),
-            message: with_suggestion(error.message()),
+            place: fault.place,
+            message: fault.message,
         })?;
         config.enroll.policy(Policy::default())?;
+        config.wifi.as_ref().map_or(Ok(()), WifiConfig::check)?;
+        config.supervision.check()?;
+        config.prepare.check(!config.supervision.identity.is_empty())?;
+        config.hooks.iter().try_for_each(|hook| hook.outcomes().map(drop))?;
         Ok(config)
     }
 }
@@ -178,6 +331,8 @@ impl EnrollConfig {
             replug_within: seconds(self.replug_within, base.replug_within),
             policies_within: seconds(self.policies_within, base.policies_within),
             prefer: self.prefer.unwrap_or(base.prefer),
+            acme_reuse: self.acme_reuse.unwrap_or(base.acme_reuse),
+            device_name: self.device_name.clone().or(base.device_name),
             ..base
         };
         let wrong = |what: &str, reason: String| Err(ConfigError::Value { what: what.into(), reason });
@@ -191,6 +346,9 @@ impl EnrollConfig {
         if !(1..=100).contains(&policy.pushes) {
             return wrong("pushes", "must be between 1 and 100".into());
         }
+        if let Some(Err(reason)) = policy.device_name.as_deref().map(device_name::check) {
+            return wrong("device_name", reason);
+        }
         let day = Duration::from_secs(86_400);
         if policy.person_within > day || policy.policies_within > day {
             return wrong(
@@ -202,6 +360,10 @@ impl EnrollConfig {
     }
 }
 
+fn wrong(what: &str, reason: &dyn std::fmt::Display) -> ConfigError {
+    ConfigError::Value { what: what.into(), reason: reason.to_string() }
+}
+
 /// The environment this program looks at.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
@@ -211,6 +373,10 @@ pub struct Environment {
     pub state_dir: Option<PathBuf>,
     /// `ENLIST_CONFIG`: the configuration file.
     pub config: Option<PathBuf>,
+    /// `ENLIST_LISTEN`: where API and page are served.
+    pub listen: Option<String>,
+    /// `ENLIST_API_TOKEN`: what whoever asks the API must show.
+    pub api_token: Option<Secret<String>>,
     /// `ENLIST_LOG`: filter of the log, such as `debug` or `enlist::transport=trace`.
     pub log: Option<String>,
     /// `NO_COLOR` is set: no colour, even on a terminal.
@@ -229,6 +395,8 @@ impl Environment {
             mux_address: text("USBMUXD_SOCKET_ADDRESS"),
             state_dir: path("ENLIST_STATE_DIR"),
             config: path("ENLIST_CONFIG"),
+            listen: text("ENLIST_LISTEN"),
+            api_token: text("ENLIST_API_TOKEN").map(Secret::new),
             log: text("ENLIST_LOG"),
             no_color: text("NO_COLOR").is_some(),
             xdg_state: path("XDG_STATE_HOME"),
@@ -270,43 +438,6 @@ pub fn mux_address_is_given(environment: &Environment, config: &Config) -> bool 
     environment.mux_address.is_some() || config.mux.socket.is_some()
 }
 
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
-    (line, column)
-}
-
-/// Serde lists the keys it expected; name the nearest one.
-fn with_suggestion(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let first_line = message.lines().next().unwrap_or(message);
-    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown")) else {
-        return first_line.to_owned();
-    };
-    let nearest = quoted.map(|known| (distance(unknown, known), known)).min();
-    match nearest {
-        Some((distance, known)) if distance <= known.len().max(3) / 2 => {
-            format!("unknown key '{unknown}'; did you mean '{known}'?")
-        }
-        _ => first_line.to_owned(),
-    }
-}
-
-/// Edits between two words (Levenshtein), for suggestions only.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let edit = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], edit);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,6 +461,11 @@ mod tests {
     }
 
     #[test]
+    fn a_name_no_device_can_have_is_refused() {
+        assert!(error("[enroll]\ndevice_name = '{{OWNER}}'").starts_with("device_name: the only variables"));
+    }
+
+    #[test]
     fn bays_are_named_by_port_and_bad_ones_are_refused_with_place() {
         let text = "[bays]\n'1-4.2' = 'Bay 7'\n'0000:00:14.0/4.2' = 'Bay 7'\n";
         let bays = Config::parse(text, Path::new("x")).unwrap().bays;
@@ -340,6 +476,20 @@ mod tests {
         assert!(said.starts_with("enlist.toml:3:9: '' cannot name a bay"), "{said}");
         assert!(error("[bays]\n'1-4' = 'A name that is far too long'\n").contains("24 characters"));
         assert!(error("[bays]\n'1-4' = 7\n").starts_with("enlist.toml:2:9:"));
+    }
+
+    #[test]
+    fn hooks_name_endings_and_commands() {
+        let hooks = |text: &str| Config::parse(text, Path::new("x")).unwrap().hooks;
+        let one = hooks("[[hooks]]\non = 'enrolled'\ncommand = ['/bin/true']\n");
+        assert_eq!((one[0].outcomes().unwrap(), one[0].within), (vec![Outcome::Enrolled], 30));
+        let every = hooks("[[hooks]]\non = ['ended']\ncommand = ['/bin/true']\nwithin = 5\n");
+        assert_eq!(every[0].outcomes().unwrap(), []);
+        let said = error("[[hooks]]\non = 'enroled'\ncommand = ['x']\n");
+        assert!(said.contains("did you mean 'enrolled'?"), "{said}");
+        assert!(error("[[hooks]]\non = 'ended'\ncommand = []\n").contains("empty"));
+        assert!(error("[[hooks]]\non = 'ended'\ncomand = []\n").contains("did you mean 'command'?"));
+        assert!(error("[batch]\nunexpected = 'maybe'\n").contains(":2:14"));
     }
 
     #[test]

@@ -18,10 +18,11 @@
 //! | [`journal`] | the memory: SQLite, one writer, commit before publish | decisions |
 //! | [`station`] | all devices at once; the board; the desk for single things | wire messages, rendering |
 //! | [`api`] | serialisable views and the operations that give them | device objects in its signatures |
+//! | [`web`] | HTTP: the API and the page of a running station | decisions about devices |
 //! | [`cli`] | one file a subcommand; owns the wording | calls into devices or the journal |
 //! | [`sim`] | the device side; imports `wire`, `proto`, `transport`, base only | being imported, but by the composition roots |
 //!
-//! `cli/compose.rs`, `cli/serve.rs` and `cli/sim.rs` are the composition roots: they alone pick a
+//! `cli/compose.rs`, `cli/serve.rs`, `cli/serve_web.rs` and `cli/sim.rs` are the composition roots: they alone pick a
 //! backend and wire everything together. [`config`] may be read by [`cli`] alone.
 //!
 //! # One plugged-in device, seven stops
@@ -41,11 +42,16 @@
 //! same layers: `transport::shell`, `device::mac`, `workflow::mac`, `station::macs`,
 //! `api::macs`, `cli/mac`; events, journal and board are the same.
 //!
+//! A job may have another task than to enroll ([`workflow::policy::Task`]): to erase a device
+//! ([`workflow::erasure`]) or to prepare it ([`workflow::preparation`]). Engine, events,
+//! journal and board are the same; a stand-in profile names the task in the journal.
+//!
 //! # Invariants
 //!
 //! - Success is only what was read back: identifier and UUID on the device's profile list.
 //! - A push is in the journal before its first byte leaves; after any crash the station
 //!   looks at the device before it pushes again. Resuming is just the next attempt.
+//! - Likewise an erase, and a job tells a device to erase itself at most once.
 //! - Exactly one terminal event a job.
 //! - Every wait has a deadline, every queue a size, every frame a limit: [`limits`].
 //! - Secrets live in [`secret::Secret`]; an exchange cut short poisons its connection.
@@ -81,5 +87,6 @@ pub mod secret;
 pub mod sim;
 pub mod station;
 pub mod transport;
+pub mod web;
 pub mod wire;
 pub mod workflow;

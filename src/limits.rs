@@ -75,8 +75,24 @@ pub const HISTORY_ROWS: u32 = 1000;
 /// so that one that is too long still has its lines checked (3.7).
 pub const CSV_BYTES: u64 = 15_000_000;
 
+/// Largest manifest of a batch, in bytes: [`MANIFEST_ROWS`] lines with every column filled.
+pub const MANIFEST_BYTES: usize = 32 << 20;
+
+/// Most devices of one batch: a batch day has hundreds, a school district tens of thousands.
+pub const MANIFEST_ROWS: usize = 100_000;
+
+/// Wrong lines of a manifest that are told one by one.
+pub const MANIFEST_FAULTS: usize = 10;
+
+/// Largest report that is checked, in bytes: [`MANIFEST_ROWS`] entries as a page, which holds
+/// them twice.
+pub const REPORT_BYTES: u64 = 512 << 20;
+
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES: usize = 1 << 20;
+
+/// What a hook printed, as far as the journal keeps it, in bytes: the end, where errors stand.
+pub const HOOK_OUTPUT_BYTES: usize = 4 << 10;
 
 // ---- queues --------------------------------------------------------------------
 
@@ -90,6 +106,23 @@ pub const JOURNAL_QUEUE: usize = 1024;
 
 /// Published station changes a slow screen may lag behind before it must resynchronise.
 pub const SNAPSHOT_BACKLOG: usize = 4096;
+
+/// Updates the event feed keeps for screens that come back: with 128 devices in work a few
+/// minutes, so that a laptop's short sleep needs no new snapshot.
+pub const FEED_BACKLOG: usize = 4096;
+
+/// Devices of one host controller that are worked with at once: more than USB can address, so
+/// that nothing is held back until something goes badly.
+pub const MOST_AT_ONCE: usize = 256;
+
+/// The fewest, however badly it goes: with one a single slow device would hold up a bench.
+pub const LEAST_AT_ONCE: usize = 2;
+
+/// Hooks that run at once: each is a process.
+pub const HOOKS_AT_ONCE: usize = 8;
+
+/// Devices whose hooks may wait; further ones are left out and the log says so.
+pub const HOOKS_WAITING: usize = 1024;
 
 /// Connections a mux server holds at once: 512 devices with two service connections
 /// each and as many listeners.
@@ -144,6 +177,26 @@ pub const MCINSTALL_ANSWER: Duration = Duration::from_secs(60);
 /// server before it answers: "at least 5 minutes" (4.5).
 pub const INSTALL_ANSWER: Duration = Duration::from_secs(420);
 
+/// ProceedWithKeybagMigration "may take long, 300 s limit" (4.6).
+pub const KEYBAG_ANSWER: Duration = Duration::from_secs(300);
+
+/// SetCloudConfiguration may ask Apple first, "up to about 2 minutes" (4.7).
+pub const CONFIGURE_ANSWER: Duration = Duration::from_secs(180);
+
+/// A device that acknowledged its erase leaves the bus within this time, or never will.
+pub const ERASE_BEGINS: Duration = Duration::from_secs(120);
+
+/// An erased device is back within this time: it makes new keys, restarts, and "typically
+/// after 20-60 s" (3.13) enumerates; old ones with much storage take minutes.
+pub const ERASE_TAKES: Duration = Duration::from_secs(900);
+
+/// A user has to finish an enrollment with affinity within this time (R59).
+pub const AFFINITY_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// After an invalid answer of the SCEP server the management may be fetched again this long
+/// (R153).
+pub const SCEP_SECOND_CHANCE: Duration = Duration::from_secs(15 * 60);
+
 /// Pause between polls of the Trust dialog (3.6: "poll once a second").
 pub const TRUST_POLL: Duration = Duration::from_secs(1);
 
@@ -161,7 +214,8 @@ pub const PENDING_PROFILE: Duration = Duration::from_secs(480);
 pub const PENDING_GRACE: Duration = Duration::from_secs(5);
 
 /// After a reply was lost during a silent install: the device goes on by itself
-/// (4.5), so look this long before pushing again.
+/// (4.5), so look this long before pushing again. Counted from the first look after the loss:
+/// a station that was restarted knows nothing of how far the device had come.
 pub const LOST_INSTALL_SETTLE: Duration = Duration::from_secs(45);
 
 /// Pauses between automatic retries (R13: 5, 10, 20, 40, 60 s).
@@ -183,6 +237,13 @@ pub const MUX_BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Wait for another program that writes to the journal's file, such as a person with the
 /// `sqlite3` shell; stations keep each other out with a lock of their own.
 pub const JOURNAL_BUSY: Duration = Duration::from_secs(5);
+
+/// Pause before a journal that could not be written is tried again: a full disk is full for
+/// minutes, and its owner should see at once that space helped.
+pub const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// Time that hooks of the last jobs have when a run is over.
+pub const HOOKS_GRACE: Duration = Duration::from_secs(60);
 
 /// Time a cancelled run gives its jobs to write down where they stand.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -231,6 +292,17 @@ pub const RUNG_PROOF: Duration = Duration::from_secs(10);
 /// One lookup of an app. It is worth a remark only, so a device that is slow may keep it.
 pub const APP_LOOKUP: Duration = Duration::from_secs(5);
 
+/// A session that is still needed is used at least so often: a device drops one that was silent
+/// for a minute (3.1).
+pub const SESSION_POKE: Duration = Duration::from_secs(30);
+
+/// A wait for a person that lasts so long is worth a look into the device's log (R149).
+pub const LOG_AFTER: Duration = Duration::from_secs(60);
+
+/// A look into the log after a push failed for the network's reasons: what the device wrote
+/// just before comes at once, and what it tries again shows within seconds.
+pub const LOG_LOOK: Duration = Duration::from_secs(3);
+
 /// A device that no mux serves, for no reason that shows, is left to its person this long:
 /// most are locked, and are unlocked within it.
 pub const UNSERVED_PATIENCE: Duration = Duration::from_secs(30);
@@ -239,11 +311,23 @@ pub const UNSERVED_PATIENCE: Duration = Duration::from_secs(30);
 /// within ten seconds, and usbmuxd lists a device within five.
 pub const UNSERVED_PROOF: Duration = Duration::from_secs(20);
 
+/// Pause between two looks whether the owner has decided about a device that is held.
+pub const HELD_POLL: Duration = Duration::from_secs(1);
+
+/// A device waits this long for its owner's decision: a batch day.
+pub const MOST_HELD: Duration = Duration::from_secs(12 * 3600);
+
+/// Equal faults in a row that stop a batch, unless told otherwise: five are no coincidence.
+pub const STOP_AFTER: u32 = 5;
+
 /// A glance at one device for a list: a dead one must not hold up the others.
 pub const GLANCE: Duration = Duration::from_secs(8);
 
 /// Pause before the second try of something that should not happen.
 pub const RETRY_ONCE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Lines of a device's log that one look reads; a busy device writes a hundred in a second.
+pub const LOG_LINES: usize = 50_000;
 
 /// Longest record of a device's log, in bytes. Real ones are below a kilobyte; the crate that
 /// reads them grows with a record that never ends.

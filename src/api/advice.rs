@@ -1,6 +1,7 @@
 //! Methods and requirements for screens.
 
-use crate::workflow::methods::{self, Advice, Carrier, Case, Method, R, Reason, Requirement};
+pub use crate::workflow::helpers::card as helper_card;
+use crate::workflow::methods::{self, Advice, Case, Method, R, Reason, Requirement};
 pub use crate::workflow::methods::{
     AFTER_ENROLLMENT, BadAnswer, BadValue, CARD, Platform, Question, portal_path,
 };
@@ -21,24 +22,18 @@ pub struct RequirementView {
     pub code: Option<&'static str>,
     /// The test that shows it.
     pub test: Option<&'static str>,
-    /// What is missing, where this station does not do it yet.
-    pub pending: Option<&'static str>,
 }
 
 impl RequirementView {
     fn new(requirement: &Requirement) -> Self {
-        let (code, test) = match requirement.disposition.carrier() {
-            Some(Carrier::Here { code, test }) => (Some(code), Some(test)),
-            _ => (None, None),
-        };
+        let carrier = requirement.disposition.carrier();
         Self {
             rule: requirement.rule,
             method: requirement.method(),
             verb: requirement.disposition.verb(),
             words: requirement.words,
-            code,
-            test,
-            pending: requirement.disposition.pending(),
+            code: carrier.map(|carrier| carrier.code),
+            test: carrier.map(|carrier| carrier.test),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::view::{DeviceView, Exit};
 use crate::journal::{JournalError, JournalErrorKind};
+use crate::station::blueprints::BlueprintError;
 use crate::station::desk::PickError;
 use crate::station::learn::LearnError;
 use crate::station::library::ProfileFileError;
@@ -98,6 +99,10 @@ impl From<ProfileFileError> for OperationError {
                 };
                 Self::new(exit, said, refusal.next())
             }
+            ProfileFileError::Unfit { path, remedy, .. } => {
+                let next = format!("{remedy} `enlist profile lint {}` tells all.", path.display());
+                Self::new(Exit::Refused, said, next)
+            }
         }
     }
 }
@@ -113,6 +118,20 @@ impl From<JournalError> for OperationError {
             }
             JournalErrorKind::OtherVersion => "Use the Enlist that wrote it, or one that is newer.",
             _ => "Check the state folder: its owner, its rights, the space on its disk.",
+        };
+        Self::new(Exit::Usage, sentence(&error), next)
+    }
+}
+
+impl From<BlueprintError> for OperationError {
+    fn from(error: BlueprintError) -> Self {
+        let next = match &error {
+            BlueprintError::Unreadable { .. } => "Check the path and its rights.",
+            BlueprintError::Empty { .. } => "Put a blueprint into the folder; README shows one.",
+            BlueprintError::TooMany { .. } => "Give the folder that holds this station's blueprints alone.",
+            BlueprintError::Wrong { .. } | BlueprintError::Profile { .. } => {
+                "Correct the blueprint; README shows one."
+            }
         };
         Self::new(Exit::Usage, sentence(&error), next)
     }

@@ -19,6 +19,10 @@ pub enum Update {
     MuxLost(String),
     /// The way to the devices is there.
     MuxReady,
+    /// The journal cannot be written, for this reason: nothing new is begun.
+    JournalLost(String),
+    /// The journal is written again; what waited for it goes on.
+    JournalReady,
     /// The follower lagged and must read [`Live::bays`] again.
     Resync,
 }
@@ -67,6 +71,20 @@ impl Live {
         self.board.mux_trouble()
     }
 
+    /// Why the journal cannot be written, if so: the station then begins nothing new.
+    pub fn journal_trouble(&self) -> Option<String> {
+        self.board.journal_trouble()
+    }
+
+    /// When the export that new jobs get ends, if anything tells.
+    pub fn export_ends(&self) -> Option<Timestamp> {
+        match self.shelf.as_ref().map(|shelf| shelf.borrow().clone()) {
+            Some(OnShelf::Profile { ends, .. }) => ends,
+            Some(OnShelf::Nothing(_)) => None,
+            None => self.export_ends,
+        }
+    }
+
     /// Seconds until a deadline; zero once it passed.
     pub fn seconds_until(&self, until: Timestamp) -> u64 {
         u64::try_from(until.duration_since(self.clock.now()).as_secs()).unwrap_or(0)
@@ -105,6 +123,8 @@ impl Follower {
             News::Bay(bay) => Update::Bay(Box::new(BayView::new(&bay, self.clock.now()))),
             News::MuxLost(reason) => Update::MuxLost(reason),
             News::MuxReady => Update::MuxReady,
+            News::JournalLost(reason) => Update::JournalLost(reason),
+            News::JournalReady => Update::JournalReady,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! What can be done with Macs: enroll those that answer, write a kit for those that do not.
 
 use super::live::Live;
+use super::operations::exit_of;
+use super::run::{self, FilesMet};
 use super::view::Exit;
 use super::{OperationError, OsVersion, RunEnd};
 use crate::clock::Clock;
 use crate::device::mac::Mac;
-use crate::journal::Journal;
 use crate::station::Board;
 use crate::station::age::AgeAnswers;
+use crate::station::library::candidate::{Judging, Memories};
 use crate::station::library::{self, ProfileFileError, Signers};
 use crate::station::macs::Macs;
 use crate::station::macs::files::{MacFiles, MacFilesError};
@@ -85,7 +87,9 @@ impl MacOperations {
     ) -> Result<MacExports, OperationError> {
         let anchors = self.parts.signers.anchors()?;
         let now = self.parts.clock.now();
-        Ok(MacExports(MacFiles::read(paths, prefer, age, &anchors, now)?))
+        let memories = Memories::of(&self.parts.journal).open();
+        let judging = Judging { answers: age, anchors: &anchors, memories: &memories, now };
+        Ok(MacExports(MacFiles::read(paths, prefer, &judging)?))
     }
 
     /// A live view of this process's run.
@@ -102,10 +106,10 @@ impl MacOperations {
         run: MacRun,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<RunEnd, OperationError> {
-        let journal = match run.policy.dry_run {
-            true => None,
-            false => Some(self.open_journal()?),
-        };
+        let MacParts { journal, clock, .. } = &self.parts;
+        let journal = run::journal(journal, clock, &self.board, run.policy.dry_run)?;
+        let met = FilesMet { sightings: run.exports.0.sightings(), catalogue: None };
+        met.record(journal.as_ref()).await;
         let macs = Arc::new(Macs {
             journal: journal.clone(),
             board: self.board.clone(),
@@ -118,12 +122,6 @@ impl MacOperations {
             journal.close().await?;
         }
         Ok(end)
-    }
-
-    fn open_journal(&self) -> Result<Journal, OperationError> {
-        let board = self.board.clone();
-        let observer = Arc::new(move |event: &crate::workflow::event::Event| board.take(event));
-        Ok(Journal::open(self.parts.journal.clone(), self.parts.clock.clone(), observer)?)
     }
 }
 
@@ -190,6 +188,7 @@ impl From<MacFilesError> for OperationError {
                     format!("{remedy} `enlist profile lint --job macos {}` tells all.", path.display());
                 Self::new(Exit::Refused, said, more)
             }
+            MacFilesError::Age { objection, .. } => Self::new(exit_of(&objection), said, objection.next()),
             MacFilesError::SameKind { .. } | MacFilesError::OtherServer { .. } => {
                 Self::new(Exit::Usage, said, "Give one SCEP export, one ACME export, or one of each.")
             }

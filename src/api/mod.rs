@@ -6,22 +6,34 @@
 pub mod advice;
 pub mod error;
 pub mod export;
+pub mod feed;
 pub mod live;
 pub mod macs;
 mod operations;
+pub mod report;
+mod run;
 pub mod view;
 
-pub use crate::station::RunEnd;
 pub use crate::station::age::AgeAnswers;
+pub use crate::station::hooks::Hook;
+pub use crate::station::{Orders, RunEnd};
+pub use crate::wire::device_log::ENROLLING as LOG_PROCESSES;
 pub use crate::wire::printable::system_words;
-pub use crate::wire::profile::Purpose;
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
+pub use crate::wire::profile::made::WifiNetwork;
+pub use crate::wire::profile::{Profile, Purpose};
+pub use crate::workflow::device_name::check as check_device_name;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
-pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant};
+pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant, UnknownAge};
 pub use error::OperationError;
 pub use live::{Live, Update};
+pub use operations::batches::{
+    EntryQuery, OpenBatch, allow_device, batch_entries, close_batch, go_on_or_open, list_batches, open_batch,
+    report, resume_batch, show_batch, verify_report,
+};
 pub use operations::{
-    Export, HistoryQuery, LearnOptions, LearnStep, LogLines, Operations, Parts, RunOptions, Stored, Wanted,
-    add_profile, history, library_in, lint_profile, lint_rules, list_profiles, remove_profile, show_profile,
+    About, Checks, Consent, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, Library, LogLines,
+    Operations, Parts, RunOptions, Running, Stored, Wanted, history, history_csv, library_in, lint_profile,
+    lint_rules, show_helpers, show_profile,
 };

@@ -1,17 +1,29 @@
 //! What can be done with devices, profiles and the journal.
 
+pub(super) mod batches;
 mod bays;
 mod exports;
 mod follow;
+mod helpers;
+mod history;
 mod library_folder;
+mod removal;
+mod running;
+mod tasks;
 
 pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;
-pub use library_folder::{Stored, add_profile, library_in, list_profiles, remove_profile};
+pub(super) use exports::exit_of;
+pub use helpers::show_helpers;
+pub use history::{HistoryQuery, history, history_csv};
+pub use library_folder::{Library, Stored, library_in};
+pub use removal::Consent;
+pub use running::{About, Checks, JobsQuery, Running};
 
 use super::export::Identity;
+use super::run::{self, FilesMet};
 use super::view::{
-    AgeView, DeviceInfo, DeviceView, InstalledOn, InstalledView, JobView, LintView, ListedDevice,
+    AgeView, DeviceInfo, DeviceView, FindingView, InstalledOn, InstalledView, LintView, ListedDevice,
     ProfileView, RuleView,
 };
 use super::{Live, OperationError};
@@ -20,12 +32,13 @@ use crate::device::DeviceLink;
 use crate::device::facts::Facts;
 use crate::device::services::ready_made::DeviceLog;
 use crate::device::trust::{Awaiting, Earned, Trust, TrustLimits, TrustObserver};
-use crate::journal::{HistoryFilter, Journal, JournalReader};
-use crate::station::age::{Age, Beside, file_date};
+use crate::journal::Sighting;
+use crate::station::age::AgeAnswers;
 use crate::station::desk::PickError;
 use crate::station::library::Signers;
-use crate::station::library::shelf::Shelf;
-use crate::station::{BayNames, Board, Desk, RunEnd, Selection, Station, library};
+use crate::station::library::candidate::{Judging, Memories};
+use crate::station::library::shelf::{Catalogue, Shelf};
+use crate::station::{BayNames, Board, Desk, Orders, RunEnd, Selection, Station, library};
 use crate::transport::Backend;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{self, LintContext};
@@ -37,7 +50,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -81,6 +94,8 @@ pub struct RunOptions {
     pub shelf: Option<Shelf>,
     /// The owner's decisions.
     pub policy: Policy,
+    /// What else is wanted of devices: blueprints, hooks.
+    pub orders: Orders,
     /// End when every job is over.
     pub once: bool,
 }
@@ -90,13 +105,19 @@ pub struct Operations {
     parts: Parts,
     desk: Desk,
     board: Arc<Board>,
+    met: Mutex<FilesMet>,
 }
 
 impl Operations {
     /// Over these parts.
     pub fn new(parts: Parts) -> Self {
         let desk = Desk::new(parts.backend.clone(), parts.trust.clone(), parts.bays.clone());
-        Self { parts, desk, board: Arc::default() }
+        Self { parts, desk, board: Arc::default(), met: Mutex::default() }
+    }
+
+    /// The journal's file, for what is done with batches.
+    pub fn journal_file(&self) -> &Path {
+        &self.parts.journal
     }
 
     /// What the way to the devices is, for messages.
@@ -257,45 +278,6 @@ impl Operations {
         })
     }
 
-    /// Removes a profile and reads the list back.
-    ///
-    /// # Errors
-    /// As [`Operations::pair`]; the profile is not there.
-    pub async fn remove(
-        &self,
-        wanted: Option<&str>,
-        identifier: &str,
-        person_within: Duration,
-        tell: &(dyn Fn(&str) + Send + Sync),
-    ) -> Result<InstalledOn, OperationError> {
-        let link = self.desk.pick(wanted).await?;
-        let begun = Instant::now();
-        let removal = async {
-            let mut earned = self.earn(&link, person_within, tell).await?;
-            let removed = self.desk.remove(&mut earned, identifier).await?;
-            let left = self.desk.installed(&mut earned).await?;
-            Ok((earned.facts, removed, left))
-        };
-        match removal.await {
-            Ok((_, None, left)) => {
-                let shown = left.iter().map(|p| printable(&p.identifier)).collect::<Vec<_>>().join(", ");
-                let sentence =
-                    format!("The device {} has no profile {}.", link.udid(), printable(identifier));
-                let next =
-                    if left.is_empty() { "It has none at all.".into() } else { format!("It has: {shown}.") };
-                Err(OperationError::new(super::view::Exit::Usage, sentence, next))
-            }
-            Ok((facts, Some(_), left)) => {
-                let sentence =
-                    format!("{} is removed; the device no longer lists it.", printable(identifier));
-                let verdict = Verdict::from(Outcome::Attached).saying(sentence);
-                let device = DeviceView::of_link(&link, &verdict, Some(&facts), spent(begun));
-                Ok(InstalledOn { device, profiles: left.iter().map(InstalledView::new).collect() })
-            }
-            Err(verdict) => Ok(not_listed(&link, &verdict, begun)),
-        }
-    }
-
     /// Follows a device's own log.
     ///
     /// # Errors
@@ -320,28 +302,20 @@ impl Operations {
         })
     }
 
-    /// Reads a profile file for enrollment.
-    ///
-    /// # Errors
-    /// It cannot be read, or must not be pushed.
-    pub fn profile(&self, path: &Path) -> Result<Arc<Profile>, OperationError> {
-        let now = self.parts.clock.now();
-        let anchors = self.parts.signers.anchors()?;
-        Ok(Arc::new(library::load(path, Purpose::Enrollment, &anchors, now)?))
-    }
-
-    /// As [`Operations::profile`], for the other export of the enrollment that `profile` is
+    /// As [`Operations::export`], for the other export of the enrollment that `profile` is
     /// of, if there is one.
     ///
     /// # Errors
-    /// As [`Operations::profile`]; it leads to another server, or is of the same kind.
+    /// As [`Operations::export`]; it leads to another server, or is of the same kind.
     pub fn siblings(
         &self,
         path: Option<&Path>,
         profile: &Profile,
+        answers: &AgeAnswers,
+        lasting: Duration,
     ) -> Result<Vec<Arc<Profile>>, OperationError> {
         let Some(path) = path else { return Ok(Vec::new()) };
-        let sibling = self.profile(path)?;
+        let sibling = self.export(path, answers, lasting)?.profile;
         let sentence = match no_siblings(profile, &sibling) {
             None => return Ok(vec![sibling]),
             Some(NoSiblings::SameKind(kind)) => {
@@ -359,10 +333,10 @@ impl Operations {
         Err(OperationError::new(super::view::Exit::Usage, sentence, next))
     }
 
-    /// As [`Operations::profile`], for one that comes with the program.
+    /// A profile that comes with the program; it has no age.
     ///
     /// # Errors
-    /// As [`Operations::profile`].
+    /// It must not be pushed.
     pub fn built_in_profile(&self, name: &str, bytes: &[u8]) -> Result<Arc<Profile>, OperationError> {
         let (now, anchors) = (self.parts.clock.now(), TrustAnchors::none());
         Ok(Arc::new(library::load_bytes(bytes, Path::new(name), Purpose::Enrollment, &anchors, now)?))
@@ -384,10 +358,10 @@ impl Operations {
     ) -> Result<RunEnd, OperationError> {
         // Before the journal: one that is opened has to be closed.
         let selection = self.select(&options.wanted).await?;
-        let journal = match options.policy.dry_run {
-            true => None,
-            false => Some(self.open_journal()?),
-        };
+        let Parts { journal, clock, .. } = &self.parts;
+        let journal = run::journal(journal, clock, &self.board, options.policy.dry_run)?;
+        let met = std::mem::take(&mut *self.met.lock().unwrap_or_else(PoisonError::into_inner));
+        let recording = met.record(journal.as_ref()).await;
         let station = Arc::new(Station {
             backend: self.parts.backend.clone(),
             journal: journal.clone(),
@@ -397,19 +371,26 @@ impl Operations {
             profile: options.profile,
             shelf: options.shelf,
             policy: options.policy,
+            orders: options.orders,
             clock: self.parts.clock.clone(),
         });
         let end = station.run(selection, options.once, shutdown).await;
+        recording.end().await;
         if let Some(journal) = journal {
             journal.close().await?;
         }
         Ok(end)
     }
 
-    fn open_journal(&self) -> Result<Journal, OperationError> {
-        let board = self.board.clone();
-        let observer = Arc::new(move |event: &crate::workflow::event::Event| board.take(event));
-        Ok(Journal::open(self.parts.journal.clone(), self.parts.clock.clone(), observer)?)
+    /// Keeps a file in mind for the journal of the run.
+    fn note(&self, sighting: Sighting) {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.sightings.push(sighting);
+    }
+
+    /// The same for a folder that is followed.
+    fn follow_in_journal(&self, catalogue: Catalogue) {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).catalogue = Some(catalogue);
     }
 
     async fn select(&self, wanted: &Wanted) -> Result<Selection, OperationError> {
@@ -437,45 +418,7 @@ impl Operations {
     }
 }
 
-/// Which jobs to show.
-#[derive(Debug, Clone)]
-pub struct HistoryQuery {
-    /// Only of this device, as typed.
-    pub udid: Option<String>,
-    /// Only ended so.
-    pub outcome: Option<Outcome>,
-    /// Only open ones.
-    pub open_only: bool,
-    /// At most so many, newest first.
-    pub limit: u32,
-    /// Simulated ones too.
-    pub include_simulated: bool,
-}
-
-/// Reads the journal; no device and no station needed. A station that never ran has no
-/// history, which is no error.
-///
-/// # Errors
-/// The journal cannot be read.
-pub fn history(journal: &Path, query: &HistoryQuery, clock: &Clock) -> Result<Vec<JobView>, OperationError> {
-    if !journal.exists() {
-        return Ok(Vec::new());
-    }
-    let filter = HistoryFilter {
-        outcome: query.outcome,
-        open_only: query.open_only,
-        limit: if query.udid.is_some() { u32::MAX } else { query.limit },
-        include_simulated: query.include_simulated,
-        ..HistoryFilter::default()
-    };
-    let rows = JournalReader::open(journal)?.history(&filter)?;
-    let meant = |udid: &crate::ids::Udid| query.udid.as_deref().is_none_or(|text| udid.is_meant_by(text));
-    let now = clock.now();
-    let chosen = rows.iter().filter(|row| meant(&row.udid)).take(query.limit as usize);
-    Ok(chosen.map(|row| JobView::new(row, now)).collect())
-}
-
-/// Reads a profile file to show it, whatever it is for.
+/// Reads a profile file to show it, whatever it is for. `journal` is asked what is remembered.
 ///
 /// # Errors
 /// It cannot be read as a configuration profile.
@@ -483,14 +426,18 @@ pub fn show_profile(
     path: &Path,
     exported_at: Option<Timestamp>,
     anchors: &TrustAnchors,
+    journal: &Path,
     clock: &Clock,
 ) -> Result<ProfileView, OperationError> {
     let (bytes, now) = (library::bytes(path)?, clock.now());
     let profile = library::load_bytes(&bytes, path, Purpose::Any, anchors, now)?;
     let mut view = ProfileView::new(&path.display().to_string(), &profile, now);
     if profile.enrollment_refusals().is_empty() {
-        let beside = Beside { exported_at, file_date: file_date(path), first_used: None };
-        view.age = Age::of(&bytes, beside, anchors, now).map(|age| AgeView::new(&age, now));
+        let answers = AgeAnswers { exported_at, ..AgeAnswers::default() };
+        let judging = Judging { answers: &answers, anchors, memories: &Memories::of(journal).open(), now };
+        let examined = judging.examine(&bytes, &profile, path);
+        view.refusals.extend(examined.errors.iter().map(FindingView::of_error));
+        view.age = examined.age.map(|age| AgeView::new(&age, now));
     }
     Ok(view)
 }

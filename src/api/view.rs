@@ -2,10 +2,22 @@
 //!
 //! The field names are a contract that scripts outside the tree rely on (design section 5).
 
+mod batch;
+pub mod job;
+mod library;
 mod profile;
 mod sarif;
+mod schema;
+pub mod station;
 
-pub use profile::{AgeView, FindingView, LintView, PayloadView, ProfileView, RuleView, SignatureView};
+pub use batch::{
+    BatchEntryView, BatchProgress, BatchState, BatchView, EntryState, ReportCheckView, ReportFinding,
+    ReportFormat, ReportView, Unexpected,
+};
+pub use library::{LibraryProfileView, PlaceView};
+pub use profile::{
+    AgeView, FindingView, HelperView, LintView, PayloadView, ProfileView, RuleView, SignatureView,
+};
 pub use sarif::Sarif;
 
 use crate::device::DeviceLink;
@@ -23,6 +35,7 @@ use crate::workflow::methods::{self, R};
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How a command as a whole went, as its exit code says it (design section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +94,7 @@ impl Exit {
 }
 
 /// One error of a device's chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LinkView {
     /// ErrorDomain.
     pub domain: String,
@@ -92,7 +105,7 @@ pub struct LinkView {
 }
 
 /// A device and how it stands: the core of every device result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeviceView {
     /// UDID; `None` for a device that cannot tell it in the mode it is in.
     pub udid: Option<Udid>,
@@ -128,7 +141,7 @@ pub struct DeviceView {
     pub imei: Option<String>,
     /// Job number in the journal.
     pub job: Option<i64>,
-    /// Profiles pushed by the job; 0 if nothing was.
+    /// Pushes of the enrollment profile by the job; 0 if nothing was.
     pub pushes: u32,
 }
 
@@ -202,7 +215,7 @@ impl DeviceView {
             name: label.name.clone(),
             product_type: label.product_type.clone(),
             os_version: label.os_version.clone(),
-            ecid: label.ecid.map(|ecid| format!("{ecid:X}")),
+            ecid: label.ecid.map(|ecid| format!("{ecid:016X}")),
             imei: label.imei.clone(),
             ..self
         }
@@ -222,7 +235,7 @@ fn links(chain: &ErrorChain) -> Vec<LinkView> {
 }
 
 /// A bay of a run in progress.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BayView {
     /// The device and how it stands.
     #[serde(flatten)]
@@ -230,6 +243,7 @@ pub struct BayView {
     /// False while it is unplugged.
     pub attached: bool,
     /// Deadline of what is waited for.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// Its job is over.
     pub ended: bool,
@@ -267,7 +281,7 @@ impl BayView {
 }
 
 /// A USB port of `enlist bays`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PortView {
     /// The port as a configuration names it: the form that outlives a restart, if known.
     pub port: String,
@@ -458,7 +472,7 @@ pub struct InstalledOn {
 }
 
 /// A job of `enlist history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JobView {
     /// The device and how its job ended, or stands.
     #[serde(flatten)]
@@ -466,8 +480,10 @@ pub struct JobView {
     /// True while the job is open.
     pub open: bool,
     /// When it began.
+    #[schema(value_type = String, format = DateTime)]
     pub started: Timestamp,
     /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub ended: Option<Timestamp>,
     /// PayloadIdentifier of the profile.
     pub profile_identifier: String,
@@ -477,6 +493,9 @@ pub struct JobView {
     pub profile_name: String,
     /// SHA-256 of the profile file.
     pub profile_sha256: String,
+    /// The file of the profile that the job used last, as it was called when it was seen last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_file: Option<String>,
     /// Why an export that was too old could be pushed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_allowed: Option<String>,
@@ -519,6 +538,7 @@ impl JobView {
             profile_uuid: row.profile_uuid.clone(),
             profile_name: row.profile_name.clone(),
             profile_sha256: row.profile_sha256.clone(),
+            profile_file: row.profile_file.clone(),
             stale_allowed: row.stale_allowed.as_deref().map(printable),
         }
     }

@@ -232,10 +232,6 @@ fn list(rules: &[RequirementView], output: &Output) {
 fn line(rule: &RequirementView, whole: bool, output: &Output) -> String {
     let head = output.toned(Tone::Strong, format!("{:<4} {:<6}", rule.rule.to_string(), rule.verb));
     let mut text = format!("{head} {}", rule.words);
-    if let Some(missing) = rule.pending {
-        let word = output.toned(Tone::Person, "pending:");
-        text.push_str(&format!("\n            {word} {missing}"));
-    }
     if whole {
         let of = rule.method.map_or("all methods".to_owned(), |method| method.to_string());
         text.push_str(&format!("\n            method: {of}"));
@@ -265,16 +261,12 @@ fn show(method: &MethodView, whole: bool, output: &Output) {
     reasons(&method.because, output);
     reasons(&method.mind, output);
     if whole {
-        let of = |verbs: &'static [&'static str], pending: bool| {
-            method
-                .requirements
-                .iter()
-                .filter(move |r| verbs.contains(&r.verb) && r.pending.is_some() == pending)
+        let of = |verbs: &'static [&'static str]| {
+            method.requirements.iter().filter(move |r| verbs.contains(&r.verb))
         };
-        part("This station does", of(&["DO", "CHECK"], false), output);
-        part("This station does not do yet", of(&["DO", "CHECK"], true), output);
-        part("For a person", of(&["ADVISE"], false), output);
-        part("Elsewhere", of(&["OUT"], false), output);
+        part("This station does", of(&["DO", "CHECK"]), output);
+        part("For a person", of(&["ADVISE"]), output);
+        part("Elsewhere", of(&["OUT"]), output);
     }
 }
 

@@ -1,13 +1,21 @@
 //! What can be typed.
 
+mod batch;
+
+pub(super) use batch::{BatchCommand, BatchOpenArgs, Entries, ReportArgs};
+
 use super::advise::AdviseArgs;
 use super::compose::Held;
+use super::erase::EraseArgs;
 use super::export::ExportCommand;
 use super::mac::MacCommand;
+use super::prepare::PrepareArgs;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
-use crate::api::{AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, lint_rules};
-use crate::config::MuxWay;
+use crate::api::{
+    AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, check_device_name, lint_rules,
+};
+use crate::config::{EnrollConfig, MuxWay};
 use crate::ids::BayName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -30,7 +38,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration
 4 no device, 5 refused by policy. Of several devices the worst counts.";
 
 /// What every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Global {
     /// Print one JSON object per line
     #[arg(long, global = true)]
@@ -58,6 +66,10 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Enroll attached devices once
     Enroll(EnrollArgs),
+    /// Prepare erased devices for Setup Assistant: supervision, panes, enrollment
+    Prepare(Box<PrepareArgs>),
+    /// Erase one device
+    Erase(EraseArgs),
     /// List attached devices
     Devices(DevicesArgs),
     /// Show everything a device tells
@@ -86,6 +98,11 @@ pub(super) enum Command {
     /// Write lists of devices for Intune, and check them
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Open, follow and close batches of devices
+    #[command(subcommand)]
+    Batch(BatchCommand),
+    /// Write the report of a batch, or check one that was written
+    Report(ReportArgs),
     /// Show what was done
     History(HistoryArgs),
     /// Check this computer and say how to fix what is wrong
@@ -128,6 +145,10 @@ pub(super) struct RemoveArgs {
     pub(super) device: PatientDeviceArg,
     /// Identifier of the profile, as `enlist installed` shows it
     pub(super) identifier: String,
+    /// Remove it even if it manages the device, or seems to by its name; otherwise a terminal asks
+    /// twice, and a script is refused. A device does not say which profile manages it
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -152,12 +173,17 @@ pub(super) enum ProfileCommand {
     },
     /// Check profile files against every rule, and say what to do
     Lint(LintArgs),
+    /// Show what devices get before the enrollment profile: certificates, Wi-Fi, others
+    Helpers(ShowHelpersArgs),
     /// Add an export to the station's own library
     Add(AddArgs),
     /// List the station's library, or the exports of a folder
     List {
         /// Folder; otherwise the station's library
         folder: Option<PathBuf>,
+        /// Every profile this station ever met in a file: names, since when, whether it is gone
+        #[arg(long, conflicts_with = "folder")]
+        met: bool,
     },
     /// Remove an export from the station's library
     Remove {
@@ -251,6 +277,29 @@ pub(super) struct PolicyArgs {
     /// Which of the two is pushed first [default: scep]
     #[arg(long, value_name = "scep|acme", value_parser = prefer)]
     pub(super) prefer: Option<Prefer>,
+    #[command(flatten)]
+    pub(super) helpers: HelperArgs,
+    /// What a device is called before it enrolls; {{SERIAL}} and {{DEVICETYPE}} stand for its own
+    #[arg(long, value_name = "NAME", value_parser = device_name)]
+    pub(super) name: Option<String>,
+}
+
+/// What is on a device first.
+#[derive(Debug, Args)]
+pub(super) struct HelperArgs {
+    /// Profile, or certificates (PEM, DER), that are on a device before it enrolls; may be repeated,
+    /// and takes the place of those in the configuration
+    #[arg(long = "helper", value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowHelpersArgs {
+    #[command(flatten)]
+    pub(super) helpers: HelperArgs,
+    /// Write them into this folder too; they hold passwords
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
 }
 
 /// What the operator says of an export's age.
@@ -265,8 +314,12 @@ pub(super) struct AgeArgs {
 }
 
 impl AgeArgs {
-    pub(super) fn answers(&self) -> AgeAnswers {
-        AgeAnswers { allow_stale: self.allow_stale.clone(), exported_at: self.exported_at }
+    pub(super) fn answers(&self, config: &EnrollConfig) -> AgeAnswers {
+        AgeAnswers {
+            allow_stale: self.allow_stale.clone(),
+            exported_at: self.exported_at,
+            unknown: config.unknown_age.unwrap_or_default(),
+        }
     }
 }
 
@@ -283,8 +336,13 @@ fn reason(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Args)]
 pub(super) struct EnrollArgs {
-    /// The exported direct-enrollment profile (.mobileconfig)
-    pub(super) file: PathBuf,
+    /// The exported direct-enrollment profile (.mobileconfig); may be left out where the
+    /// blueprint or the configuration names one
+    #[arg(required_unless_present = "blueprint")]
+    pub(super) file: Option<PathBuf>,
+    /// The blueprint that says what is done; its folder is in the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(super) blueprint: Option<String>,
     #[command(flatten)]
     pub(super) device: DeviceArg,
     /// Every device attached now
@@ -311,6 +369,12 @@ pub(super) struct ServeArgs {
     /// End when every job is over
     #[arg(long)]
     pub(super) once: bool,
+    /// Open a batch with this manifest first, as `enlist batch open` does
+    #[arg(long, value_name = "MANIFEST")]
+    pub(super) batch: Option<PathBuf>,
+    /// Folder of blueprints; outranks the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(super) blueprints: Option<PathBuf>,
     /// Enroll N simulated devices instead of real ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(super) simulate: Option<u16>,
@@ -323,6 +387,13 @@ pub(super) struct ServeArgs {
     /// Seed of the simulated devices
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
+    /// Where to serve page and API, such as 127.0.0.1:8080, or off [default: 127.0.0.1:7417]
+    /// [env: ENLIST_LISTEN]
+    #[arg(long, value_name = "ADDR|off")]
+    pub(super) listen: Option<String>,
+    /// Page and API may only be looked at
+    #[arg(long)]
+    pub(super) kiosk: bool,
     #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]
@@ -366,6 +437,9 @@ pub(super) struct HistoryArgs {
     /// Leave simulated devices out
     #[arg(long)]
     pub(super) real: bool,
+    /// Write a table for spreadsheets
+    #[arg(long)]
+    pub(super) csv: bool,
 }
 
 fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
@@ -374,6 +448,10 @@ fn setup_assistant(text: &str) -> Result<SetupAssistant, String> {
         "hold" => Ok(SetupAssistant::Hold),
         _ => Err("expected push or hold".into()),
     }
+}
+
+fn device_name(text: &str) -> Result<String, String> {
+    check_device_name(text).map(|()| text.to_owned())
 }
 
 fn prefer(text: &str) -> Result<Prefer, String> {

@@ -7,20 +7,23 @@ pub(super) use way::{Held, Way};
 use super::arguments::Global;
 use crate::api::macs::{MacOperations, MacParts};
 use crate::api::view::{Check, Exit};
-use crate::api::{OperationError, Operations, Parts};
+use crate::api::{AgeAnswers, Export, Hook, Library, OperationError, Operations, Orders, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment, MuxWay};
-use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Trust};
-use crate::station::library::Signers;
-use crate::station::library::store;
+use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Supervisors, Trust};
+use crate::station::age::{Age, Beside, file_date};
+use crate::station::blueprints::{self, Blueprints};
+use crate::station::library::{self, Signers, store};
 use crate::station::{BayNames, doctor, learn};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
 use crate::wire::printable::sentence;
 use crate::wire::profile::TrustAnchors;
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The configuration in use.
 pub(super) fn configuration(global: &Global, environment: &Environment) -> Result<Config, OperationError> {
@@ -58,6 +61,17 @@ pub(super) fn anchors(config: &Config) -> Result<TrustAnchors, OperationError> {
     Ok(signers(config).anchors()?)
 }
 
+/// The organisation's supervision identities.
+pub(super) fn supervisors(config: &Config) -> Result<Supervisors, OperationError> {
+    let supervisors =
+        Supervisors::read(&config.supervision.identity, config.supervision.password()?.as_ref())?;
+    let now = Clock::System.now();
+    for identity in supervisors.all().iter().filter(|identity| !identity.is_valid(now)) {
+        tracing::warn!("devices may refuse the supervision identity {}", identity.described(now));
+    }
+    Ok(supervisors)
+}
+
 /// What the station keeps of itself.
 struct Keeping {
     state_dir: PathBuf,
@@ -82,7 +96,7 @@ impl Keeping {
             backend,
             bays: Arc::new(bay_names(config, &self.state_dir)?),
             learned_bays: learn::file_in(&self.state_dir),
-            trust: Trust::new(self.identity, self.store),
+            trust: Trust::new(self.identity, self.store).supervising(supervisors(config)?),
             journal: journal_in(&self.state_dir),
             signers: signers(config),
             clock: Clock::System,
@@ -123,6 +137,71 @@ pub(super) fn operations_over(
     config: &Config,
 ) -> Result<Operations, OperationError> {
     Keeping::open(state_dir)?.operations(backend, config)
+}
+
+/// The exports the station keeps, and those it met.
+pub(super) fn library(global: &Global, environment: &Environment) -> Result<Library, OperationError> {
+    let config = configuration(global, environment)?;
+    let state_dir = state_dir(global, environment, &config)?;
+    Ok(Library {
+        folder: store::folder_in(&state_dir),
+        journal: journal_in(&state_dir),
+        signers: signers(&config),
+        unknown: config.enroll.unknown_age.unwrap_or_default(),
+        clock: Clock::System,
+    })
+}
+
+/// Blueprints and hooks, as the configuration has them; `blueprints` outranks its folder.
+pub(super) fn orders(
+    config: &Config,
+    blueprints: Option<&PathBuf>,
+    wanted: Option<String>,
+) -> Result<Orders, OperationError> {
+    let mut orders = Orders { blueprint: wanted, ..Orders::default() };
+    for hook in &config.hooks {
+        let (on, within) = (hook.outcomes()?, Duration::from_secs(hook.within));
+        orders.hooks.push(Hook { on, command: hook.command.clone(), within });
+    }
+    if let Some(folder) = blueprints.or(config.blueprints.as_ref()) {
+        let first = Blueprints::load(folder, &signers(config), Clock::System.now())?;
+        if let Some(wanted) = orders.blueprint.as_ref().filter(|w| !first.all.iter().any(|b| b.name == **w)) {
+            let names: Vec<_> = first.all.iter().map(|b| b.name.as_str()).collect();
+            let said = format!("There is no blueprint '{wanted}' in {}.", folder.display());
+            return Err(OperationError::new(Exit::Usage, said, format!("There are: {}.", names.join(", "))));
+        }
+        let followed = blueprints::follow(folder.clone(), first, signers(config), Clock::System);
+        orders.blueprints = Some(followed);
+    } else if orders.blueprint.is_some() {
+        let next = "Name it in the configuration: blueprints = \"DIR\".";
+        return Err(OperationError::new(Exit::Usage, "There is no folder of blueprints.", next));
+    }
+    Ok(orders)
+}
+
+/// When the export ends that a station would push, by this file or by the configuration.
+pub(super) fn end_of_export(
+    given: Option<&PathBuf>,
+    config: &Config,
+    answers: &AgeAnswers,
+) -> Result<Option<Timestamp>, OperationError> {
+    // Of a folder the station takes what is newest then.
+    let Some(path) = given.or(config.profile.as_ref()).filter(|path| !path.is_dir()) else { return Ok(None) };
+    let bytes = library::bytes(path)?;
+    let beside = Beside { exported_at: answers.exported_at, file_date: file_date(path), first_seen: None };
+    let age = Age::of(&bytes, beside, &anchors(config)?, Clock::System.now());
+    Ok(age.map(|age| age.ends))
+}
+
+/// The profile that a station has which was given none: that of a blueprint.
+pub(super) fn only_blueprints(orders: &mut Orders) -> Option<Export> {
+    let blueprints = orders.blueprints.as_ref()?.borrow().clone();
+    let wanted = orders.blueprint.as_deref();
+    let mut meant = blueprints.all.iter().filter(|b| wanted.is_none_or(|wanted| b.name == wanted));
+    let export = meant.find_map(|blueprint| blueprints.files(&blueprint.name).export)?;
+    orders.only_blueprints = true;
+    // Its age counts when a device gets it: each blueprint has its own.
+    Some(Export { profile: export.profile, age: None, refusal: None, ends: None })
 }
 
 /// Operations on Macs.
@@ -174,7 +253,10 @@ pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result
     let mut checks = doctor::examine(station, bus, &Clock::System).await;
     let library = store::folder_in(&state_dir);
     if let Some(path) = config.profile.as_ref().or(library.is_dir().then_some(&library)) {
-        checks.push(doctor::export(path, &signers(&config), Clock::System.now()));
+        let answers =
+            AgeAnswers { unknown: config.enroll.unknown_age.unwrap_or_default(), ..AgeAnswers::default() };
+        let now = Clock::System.now();
+        checks.push(doctor::export(path, answers, &signers(&config), &journal_in(&state_dir), now));
     }
     Ok(checks)
 }

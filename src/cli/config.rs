@@ -29,6 +29,8 @@ pub(super) fn run(
         MuxWay::Usb => "usb",
     };
     compose::anchors(&config)?;
+    let wifi = config.wifi.as_ref().map(|wifi| wifi.network()).transpose()?;
+    compose::supervisors(&config)?;
     if output.json {
         output.object(&serde_json::json!({
             "config": from,
@@ -38,6 +40,7 @@ pub(super) fn run(
             "way": way,
             "bays": config.bays,
             "profile": config.profile,
+            "wifi": wifi.as_ref().map(|network| &network.ssid),
         }));
     } else {
         output.line(format!("Good: {from}"));
@@ -46,6 +49,9 @@ pub(super) fn run(
         output.line(format!("  mux           {mux}"));
         if !config.bays.is_empty() {
             output.line(format!("  bays          {} ports have names", config.bays.len()));
+        }
+        if let Some(network) = &wifi {
+            output.line(format!("  Wi-Fi         {}", network.ssid));
         }
         if let Some(profile) = &config.profile {
             output.line(format!("  profile       {}", profile.display()));

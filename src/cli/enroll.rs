@@ -1,9 +1,9 @@
 //! `enlist enroll`: attached devices, once.
 
 use super::arguments::{EnrollArgs, Global, PolicyArgs};
-use super::compose;
 use super::output::Output;
 use super::screen::{self, Show};
+use super::{compose, helpers};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, RunOptions, Wanted};
 use crate::clock::Clock;
@@ -20,9 +20,18 @@ pub(super) async fn run(
     let mut policy =
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
     let operations = compose::operations(global, environment).await?;
-    let answers = args.age.answers();
-    let export = operations.export(&args.file, &answers, policy.longest_job())?;
-    policy.siblings = operations.siblings(sibling(&args.policy, &config.enroll), &export.profile)?;
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, &operations, output)?;
+    let answers = args.age.answers(&config.enroll);
+    let lasting = policy.longest_job();
+    let mut orders = compose::orders(&config, None, args.blueprint.clone())?;
+    let given = args.file.as_ref().or(config.profile.as_ref());
+    let export = match given.map(|file| operations.export(file, &answers, lasting)) {
+        Some(export) => export?,
+        None => compose::only_blueprints(&mut orders).ok_or_else(no_profile)?,
+    };
+    let sibling = sibling(&args.policy, &config.enroll);
+    policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
+    operations.helpers_fit(&policy.helpers, &export.profile)?;
     let policy = export.policy(policy, &answers);
     if let Some(warning) = export.warning(Clock::System.now()) {
         output.note(format!("warning: {warning}"));
@@ -43,8 +52,16 @@ pub(super) async fn run(
         false => Wanted::One(args.device.udid.clone()),
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };
-    let options = RunOptions { wanted, profile, shelf: None, policy, once: true };
+    let options = RunOptions { wanted, profile, shelf: None, policy, orders, once: true };
     screen::run(&operations, options, show, output).await
+}
+
+pub(super) fn no_profile() -> OperationError {
+    OperationError::new(
+        Exit::Usage,
+        "There is no profile to push.",
+        "Give the file your MDM exported: `enlist serve FILE`, or profile = \"FILE\" in the configuration.",
+    )
 }
 
 /// The other export of the same enrollment, by flag or by configuration.
@@ -65,8 +82,9 @@ pub(super) fn policy(
         setup_assistant: flags.setup_assistant,
         replug_within: flags.replug_within,
         policies_within: flags.policies_within,
-        sibling: None,
         prefer: flags.prefer,
+        device_name: flags.name.clone(),
+        ..EnrollConfig::default()
     };
     Ok(flags.policy(config.policy(base)?)?)
 }

@@ -24,6 +24,10 @@ pub(super) fn run(
         include_simulated: !args.real,
     };
     let jobs = crate::api::history(&journal, &query, &Clock::System)?;
+    if args.csv {
+        output.raw(&crate::api::history_csv(&jobs));
+        return Ok(Exit::Done);
+    }
     for job in &jobs {
         if output.json {
             output.object(job);
@@ -50,6 +54,9 @@ fn print(job: &JobView, output: &Output) {
         who(device),
         seconds(device.ms),
     ));
+    if let Some(file) = &job.profile_file {
+        output.line(output.toned(Tone::Quiet, format!("    with {file}")));
+    }
     if let Some(reason) = &job.stale_allowed {
         output.line(output.toned(Tone::Quiet, format!("    the export was too old; allowed: {reason}")));
     }

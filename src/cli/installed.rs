@@ -3,9 +3,10 @@
 use super::arguments::{Global, PatientDeviceArg, RemoveArgs};
 use super::compose;
 use super::output::{Output, Tone};
-use crate::api::OperationError;
 use crate::api::view::{Exit, InstalledOn};
+use crate::api::{Consent, OperationError};
 use crate::config::Environment;
+use std::io::{self, BufRead, IsTerminal};
 
 pub(super) async fn list(
     args: &PatientDeviceArg,
@@ -26,7 +27,18 @@ pub(super) async fn remove(
 ) -> Result<Exit, OperationError> {
     let operations = compose::operations(global, environment).await?;
     let (udid, patience) = (args.device.udid(), args.device.patience());
-    let left = operations.remove(udid, &args.identifier, patience, &output.teller()).await?;
+    let ask = |question: &str, expected: &str| {
+        output.raw(&format!("{question} "));
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).is_ok() && line.trim() == expected
+    };
+    let asks = output.terminal && !output.json && io::stdin().is_terminal();
+    let consent = match args.yes {
+        true => Consent::Given,
+        false if asks => Consent::Ask(&ask),
+        false => Consent::Nobody,
+    };
+    let left = operations.remove(udid, &args.identifier, consent, patience, &output.teller()).await?;
     Ok(show(&left, output))
 }
 

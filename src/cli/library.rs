@@ -1,33 +1,24 @@
-//! `enlist profile add`, `list`, `remove`: the exports the station keeps.
+//! `enlist profile add`, `list`, `remove`: the exports the station keeps, and those it met.
 
 use super::arguments::{AddArgs, Global};
 use super::compose;
 use super::output::{Output, Tone};
-use crate::api::view::Exit;
-use crate::api::{
-    AgeAnswers, OperationError, Stored, add_profile, library_in, list_profiles, remove_profile,
-};
-use crate::clock::Clock;
-use crate::config::{Config, Environment};
+use crate::api::view::{Exit, LibraryProfileView};
+use crate::api::{AgeAnswers, OperationError, Stored};
+use crate::config::Environment;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn place(global: &Global, environment: &Environment) -> Result<(Config, PathBuf), OperationError> {
-    let config = compose::configuration(global, environment)?;
-    let library = library_in(&compose::state_dir(global, environment, &config)?);
-    Ok((config, library))
-}
-
-pub(super) fn add(
+pub(super) async fn add(
     args: &AddArgs,
     global: &Global,
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let (config, library) = place(global, environment)?;
-    let answers = AgeAnswers { exported_at: args.exported_at, allow_stale: None };
-    let (stored, is_new) =
-        add_profile(&library, &args.file, &answers, &compose::signers(&config), &Clock::System)?;
+    let library = compose::library(global, environment)?;
+    let answers =
+        AgeAnswers { exported_at: args.exported_at, unknown: library.unknown, ..AgeAnswers::default() };
+    let (stored, is_new) = library.add(&args.file, &answers).await?;
     if output.json {
         output.object(&stored);
     } else {
@@ -40,13 +31,26 @@ pub(super) fn add(
 
 pub(super) fn list(
     folder: Option<&Path>,
+    met: bool,
     global: &Global,
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let (config, library) = place(global, environment)?;
-    let library = folder.unwrap_or(&library);
-    let listed = list_profiles(library, &compose::signers(&config), &Clock::System)?;
+    let library = compose::library(global, environment)?;
+    if met {
+        let known = library.known(true)?;
+        for profile in &known {
+            match output.json {
+                true => output.object(profile),
+                false => print_known(profile, output),
+            }
+        }
+        if known.is_empty() && !output.json {
+            output.note(format!("No profile was met yet, says {}.", library.journal.display()));
+        }
+        return Ok(Exit::Done);
+    }
+    let listed = library.list(folder)?;
     for stored in &listed {
         match output.json {
             true => output.object(stored),
@@ -54,24 +58,48 @@ pub(super) fn list(
         }
     }
     if listed.is_empty() && !output.json {
-        output.note(format!("No profiles in {}.", library.display()));
+        output.note(format!("No profiles in {}.", folder.unwrap_or(&library.folder).display()));
     }
     Ok(Exit::Done)
 }
 
-pub(super) fn remove(
+pub(super) async fn remove(
     wanted: &str,
     global: &Global,
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
-    let (config, library) = place(global, environment)?;
-    let removed = remove_profile(&library, wanted, &compose::signers(&config), &Clock::System)?;
+    let removed = compose::library(global, environment)?.remove(wanted).await?;
     match output.json {
         true => output.object(&json!({ "removed": removed })),
         false => output.line(format!("{} {removed} is removed", output.toned(Tone::Good, "✔"))),
     }
     Ok(Exit::Done)
+}
+
+fn print_known(profile: &LibraryProfileView, output: &Output) {
+    let (tone, gone) = match (&profile.problem, profile.gone) {
+        (Some(_), _) => (Tone::Bad, ""),
+        (None, Some(_)) => (Tone::Quiet, ", gone"),
+        (None, None) => (Tone::Good, ""),
+    };
+    let name = profile.name.as_deref().unwrap_or(&profile.identifier);
+    let sha = profile.sha256.get(..12).unwrap_or(&profile.sha256);
+    let kind = profile.kind.to_uppercase();
+    output.line(format!("{} {sha}  {name}, {kind}{gone}", output.toned(tone, tone.shape())));
+    let jobs = if profile.jobs == 1 { "job" } else { "jobs" };
+    output.line(format!(
+        "    seen {} to {}, {} {jobs}",
+        profile.first_seen.strftime("%Y-%m-%d"),
+        profile.last_seen.strftime("%Y-%m-%d"),
+        profile.jobs
+    ));
+    for place in &profile.places {
+        let gone = place.gone.map(|at| at.strftime(", until %Y-%m-%d").to_string()).unwrap_or_default();
+        output.line(output.toned(Tone::Quiet, format!("    {}/{}{gone}", place.folder, place.file)));
+    }
+    let told = profile.problem.as_deref().or(profile.age.as_ref().map(|age| age.countdown.as_str()));
+    output.line(format!("    {}", told.unwrap_or("nothing tells its age")));
 }
 
 fn print(stored: &Stored, output: &Output) {

@@ -2,14 +2,15 @@
 
 use super::mac::steps_of;
 use super::output::{Output, Tone, chain, who};
-use crate::api::advice::{AFTER_ENROLLMENT, CARD};
+use crate::api::advice::{AFTER_ENROLLMENT, CARD, helper_card};
 use crate::api::view::{BayView, DeviceView};
 use crate::api::{Live, Outcome};
 use std::collections::{HashMap, HashSet};
 
 /// What the person at a waiting bay must do.
 pub(super) fn card_of(device: &DeviceView) -> Vec<String> {
-    steps_of(device).unwrap_or_else(|| CARD.map(str::to_owned).to_vec())
+    let card = || helper_card(device.next.as_deref()).unwrap_or(&CARD).iter();
+    steps_of(device).unwrap_or_else(|| card().map(|step| (*step).to_owned()).collect())
 }
 
 /// Prints changes.

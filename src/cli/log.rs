@@ -3,23 +3,9 @@
 use super::arguments::{Global, LogArgs};
 use super::compose;
 use super::output::Output;
-use crate::api::OperationError;
 use crate::api::view::Exit;
+use crate::api::{LOG_PROCESSES, OperationError};
 use crate::config::Environment;
-
-/// Processes that take part in pairing and enrollment (protocols.md 5.5).
-const PROCESSES: [&str; 10] = [
-    "profiled",
-    "mdmd",
-    "mc_mobile_tunnel",
-    "dmd",
-    "teslad",
-    "lockdownd",
-    "Setup",
-    "trustd",
-    "securityd",
-    "mobileactivationd",
-];
 
 pub(super) async fn run(
     args: &LogArgs,
@@ -39,7 +25,7 @@ pub(super) async fn run(
             let next = "Plug the device in again if it was unplugged.";
             return Err(OperationError::new(Exit::Failed, "The device ended its log.", next));
         };
-        if !args.all && !PROCESSES.iter().any(|process| line.contains(process)) {
+        if !args.all && !LOG_PROCESSES.iter().any(|process| line.contains(process)) {
             continue;
         }
         let line = if output.json { serde_json::json!({ "line": line }).to_string() } else { line };

@@ -1,17 +1,20 @@
 //! The command line: one file a subcommand; wording and rendering live here.
 //!
-//! May import: `api`, `config`, base. `compose.rs`, `serve.rs` and `sim.rs` are the
+//! May import: `api`, `config`, base. `compose.rs`, `serve.rs`, `serve_web.rs` and `sim.rs` are the
 //! composition roots and may import everything.
 
 mod advise;
 mod arguments;
+mod batch;
 mod bays;
 mod compose;
 mod config;
 mod devices;
 mod doctor;
 mod enroll;
+mod erase;
 mod export;
+mod helpers;
 mod history;
 mod info;
 mod installed;
@@ -22,9 +25,12 @@ mod log;
 mod mac;
 mod output;
 mod pair;
+mod prepare;
 mod profile;
+mod report;
 mod screen;
 mod serve;
+mod serve_web;
 pub mod sim;
 mod table;
 
@@ -76,12 +82,15 @@ pub fn main() -> u8 {
 async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exit, OperationError> {
     let global = &cli.global;
     match cli.command {
+        Command::Batch(command) => batch::run(&command, global, environment, output),
+        Command::Report(args) => report::run(&args, global, environment, output),
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
         Command::Advise(args) => advise::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),
         Command::Devices(args) => devices::run(&args, global, environment, output).await,
         Command::Doctor => doctor::run(global, environment, output).await,
         Command::Enroll(args) => enroll::run(&args, global, environment, output).await,
+        Command::Erase(args) => erase::run(&args, global, environment, output).await,
         Command::Export(command) => export::run(&command, global, environment, output).await,
         Command::History(args) => history::run(&args, global, environment, output),
         Command::Info(args) => info::run(&args, global, environment, output).await,
@@ -89,15 +98,17 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Log(args) => log::run(&args, global, environment, output).await,
         Command::Mac(command) => mac::run(&command, global, environment, output).await,
         Command::Pair(args) => pair::pair(&args, global, environment, output).await,
+        Command::Prepare(args) => prepare::run(&args, global, environment, output).await,
         Command::Profile(ProfileCommand::Show { files, exported_at }) => {
             profile::show(&files, exported_at, global, environment, output)
         }
-        Command::Profile(ProfileCommand::Add(args)) => library::add(&args, global, environment, output),
-        Command::Profile(ProfileCommand::List { folder }) => {
-            library::list(folder.as_deref(), global, environment, output)
+        Command::Profile(ProfileCommand::Helpers(args)) => helpers::show(&args, global, environment, output),
+        Command::Profile(ProfileCommand::Add(args)) => library::add(&args, global, environment, output).await,
+        Command::Profile(ProfileCommand::List { folder, met }) => {
+            library::list(folder.as_deref(), met, global, environment, output)
         }
         Command::Profile(ProfileCommand::Remove { profile }) => {
-            library::remove(&profile, global, environment, output)
+            library::remove(&profile, global, environment, output).await
         }
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,

@@ -20,9 +20,10 @@ pub(super) fn show(
 ) -> Result<Exit, OperationError> {
     let config = compose::configuration(global, environment)?;
     let anchors = compose::anchors(&config)?;
+    let journal = compose::journal_in(&compose::state_dir(global, environment, &config)?);
     let mut exit = Exit::Done;
     for file in files {
-        match show_profile(file, exported_at, &anchors, &Clock::System) {
+        match show_profile(file, exported_at, &anchors, &journal, &Clock::System) {
             Ok(profile) if output.json => output.object(&profile),
             Ok(profile) => print(&profile, output),
             // One bad file must not hide the others.
@@ -35,7 +36,8 @@ pub(super) fn show(
     Ok(exit)
 }
 
-fn print(profile: &ProfileView, output: &Output) {
+/// Everything but whether it can be pushed.
+pub(super) fn print_facts(profile: &ProfileView, output: &Output) {
     output.line(output.toned(Tone::Strong, &profile.file));
     let rows = [
         ("name", profile.name.clone()),
@@ -45,7 +47,7 @@ fn print(profile: &ProfileView, output: &Output) {
         ("identity by", profile.identity.map(str::to_uppercase)),
         ("MDM server", profile.server.clone()),
         ("push topic", profile.topic.clone()),
-        ("SHA-256", Some(profile.sha256.clone())),
+        ("SHA-256", Some(profile.sha256.clone()).filter(|digest| !digest.is_empty())),
         ("signature", Some(signature(&profile.signature))),
         ("signer", profile.signature.signer_sha256.as_ref().map(|_| signer(&profile.signature))),
         ("age", profile.age.as_ref().map(|age| age.countdown.clone())),
@@ -66,6 +68,10 @@ fn print(profile: &ProfileView, output: &Output) {
         let code = warning.code.map(|c| format!("{c} ")).unwrap_or_default();
         output.line(format!("  {} {code}{}", output.toned(Tone::Person, "▲ warning"), warning.message));
     }
+}
+
+fn print(profile: &ProfileView, output: &Output) {
+    print_facts(profile, output);
     for refusal in &profile.refusals {
         let code = refusal.code.map(|c| format!("{c} ")).unwrap_or_default();
         let head = output.toned(Tone::Bad, "✖ cannot enroll:");
@@ -78,6 +84,12 @@ fn print(profile: &ProfileView, output: &Output) {
         output.line(format!("    Export it again: {} (R18).", portal_path(Platform::Iphone)));
     } else if profile.refusals.is_empty() {
         output.line(format!("  {} can be pushed as an enrollment", output.toned(Tone::Good, "✔")));
+        if !profile.age.as_ref().is_some_and(|age| age.sure) {
+            let head = output.toned(Tone::Person, "▲ age unknown:");
+            output.line(format!(
+                "  {head} it waits until the day of export is stated, --exported-at DATE (L46)"
+            ));
+        }
     }
 }
 

@@ -180,6 +180,8 @@ impl Screen {
             (Show::Results, Update::Resync) => live.bays().iter().for_each(|bay| self.result(bay)),
             (_, Update::MuxLost(reason)) => self.output.note(format!("mux lost: {reason}")),
             (_, Update::MuxReady) => {}
+            (_, Update::JournalLost(reason)) => self.output.note(format!("journal: {reason}")),
+            (_, Update::JournalReady) => self.output.note("journal: it is written again; work goes on"),
         }
     }
 

@@ -3,17 +3,25 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::screen::{self, Show};
-use super::{compose, enroll};
+use super::{batch, compose, enroll, helpers, serve_web};
 use crate::api::view::Exit;
-use crate::api::{Export, OperationError, Operations, Policy, RunOptions, Wanted, library_in};
+use crate::api::{
+    Export, Live, OperationError, Operations, Policy, RunOptions, Wanted, go_on_or_open, library_in,
+};
 use crate::clock::Clock;
-use crate::config::{Config, Environment};
+use crate::config::Environment;
 use crate::sim::{Fleet, FleetOptions, SimError};
 use crate::wire::printable::system_words;
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// What simulated devices are enrolled with when no file is given.
 const EXAMPLE: &[u8] = include_bytes!("../../fixtures/profiles/example-scep.mobileconfig");
+
+/// A simulated technician is quick.
+const TECHNICIAN_TAKES: Duration = Duration::from_millis(50);
 
 /// A day at the bench: technicians are slow sometimes, so push again (R45), and a cable
 /// that slipped may be found hours later.
@@ -49,17 +57,22 @@ pub(super) async fn run(
         Some(way) => way.share(args.mux_socket.as_ref(), &config).await?,
         None => None,
     };
-    let answers = args.age.answers();
+    policy.helpers = helpers::of_run(&args.policy.helpers, &config, &operations, output)?;
+    let answers = args.age.answers(&config.enroll);
     // A station without end refuses the devices that come too late, one by one.
     let lasting = if args.once { policy.longest_job() } else { Duration::ZERO };
     let library = library_in(&compose::state_dir(global, environment, &config)?);
     let given = args.file.as_ref().or(config.profile.as_ref());
     let given = given.or((fleet.is_none() && library.is_dir()).then_some(&library));
+    if let (Some(name), true) = (&args.profile, given.is_none_or(|path| path.is_file())) {
+        return Err(no_choice(name, given));
+    }
     let mut shelf = None;
+    let mut orders = compose::orders(&config, args.blueprints.as_ref(), None)?;
     let export = match (given, &fleet) {
         (Some(folder), _) if folder.is_dir() => {
             let (export, why, followed) =
-                operations.export_of_folder(folder, args.profile.as_deref(), &answers, lasting)?;
+                operations.export_of_folder(folder, args.profile.as_deref(), &answers, lasting).await?;
             output.note(format!("profile {why}"));
             shelf = Some(followed);
             export
@@ -68,20 +81,66 @@ pub(super) async fn run(
         (None, Some(_)) => {
             let profile = operations.built_in_profile("the built-in example profile", EXAMPLE)?;
             // It belongs to no MDM, so it has no age.
-            Export { profile, age: None, refusal: None }
+            Export { profile, age: None, refusal: None, ends: None }
         }
-        (None, None) => return Err(no_profile(&config)),
+        (None, None) => compose::only_blueprints(&mut orders).ok_or_else(enroll::no_profile)?,
     };
-    policy.siblings = operations.siblings(enroll::sibling(&args.policy, &config.enroll), &export.profile)?;
+    let sibling = enroll::sibling(&args.policy, &config.enroll);
+    policy.siblings = operations.siblings(sibling, &export.profile, &answers, lasting)?;
+    operations.helpers_fit(&policy.helpers, &export.profile)?;
     let policy = export.policy(policy, &answers);
+    // An address that is taken is told before anything is begun.
+    let live = operations.live().of_export(policy.export_ends, shelf.clone());
+    let profile = export.profile.display_name().unwrap_or(export.profile.identifier()).to_owned();
+    let unknown = config.enroll.unknown_age.unwrap_or_default();
+    let about = serve_web::about(fleet.is_some(), profile, given.cloned(), unknown, global, environment);
+    let server = match serve_web::options(args, &config, environment)? {
+        Some(options) => Some(serve_web::start(options, operations.running(live, about)).await?),
+        None => None,
+    };
+    if let Some(manifest) = &args.batch {
+        let request = batch::of_manifest(manifest, &config, policy.export_ends, &answers)?;
+        let opened = go_on_or_open(operations.journal_file(), &request, &Clock::System)?;
+        output.note(format!("batch {} \"{}\": {}", opened.id, opened.name, opened.sentence));
+    }
+    if let Some(fleet) = fleet.as_ref().filter(|fleet| fleet.waiting() > 0) {
+        tokio::spawn(technician(fleet.clone(), operations.live()));
+    }
     greet(&operations, fleet.as_ref(), &export, output);
     for warning in policy.siblings.iter().flat_map(|sibling| sibling.warnings()) {
         output.note(format!("warning: {}", warning.message));
     }
+    if let Some(server) = &server {
+        serve_web::greet(server, output);
+    }
     let profile = export.profile;
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
-    let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, once: args.once };
-    screen::run(&operations, options, show, output).await
+    let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, orders, once: args.once };
+    let ended = screen::run(&operations, options, show, output).await;
+    if let Some(server) = server {
+        server.end().await;
+    }
+    ended
+}
+
+/// The simulated technician, who looks at the station's screen: takes out what is done, and
+/// plugs the next one in.
+async fn technician(fleet: Fleet, live: Live) {
+    let mut follower = live.follow();
+    let mut seen = HashSet::new();
+    while fleet.waiting() > 0 {
+        let done = live.bays().into_iter().filter(|bay| bay.ended && bay.attached);
+        for udid in done.filter_map(|bay| bay.device.udid).filter(|udid| seen.insert(udid.clone())) {
+            let fleet = fleet.clone();
+            tokio::spawn(async move {
+                sleep(TECHNICIAN_TAKES).await;
+                let _ = fleet.swap(&udid);
+            });
+        }
+        if follower.next().await.is_none() {
+            return;
+        }
+    }
 }
 
 fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {
@@ -104,13 +163,13 @@ fn simulated(args: &ServeArgs) -> Result<Option<Fleet>, OperationError> {
     })
 }
 
-fn no_profile(config: &Config) -> OperationError {
-    debug_assert!(config.profile.is_none());
-    OperationError::new(
-        Exit::Usage,
-        "There is no profile to push.",
-        "Give the file your MDM exported: `enlist serve FILE`, or profile = \"FILE\" in the configuration.",
-    )
+/// `--profile` chooses in a folder, and there is none to choose in.
+fn no_choice(wanted: &str, given: Option<&PathBuf>) -> OperationError {
+    let said = match given {
+        Some(path) => format!("{} is one file: --profile {wanted} cannot choose in it.", path.display()),
+        None => format!("There is no folder in which --profile {wanted} could choose."),
+    };
+    OperationError::new(Exit::Usage, said, "Give the folder of the exports, or leave --profile out.")
 }
 
 fn greet(operations: &Operations, fleet: Option<&Fleet>, export: &Export, output: &Output) {
@@ -125,7 +184,7 @@ fn greet(operations: &Operations, fleet: Option<&Fleet>, export: &Export, output
         output.toned(Tone::Strong, "Enlist"),
         profile.identifier()
     ));
-    if let Some(warning) = export.age.as_ref().and_then(|_| export.warning(now)) {
+    if let Some(warning) = export.warning(now) {
         output.note(format!("warning: {warning}"));
     }
     match fleet {

@@ -68,7 +68,7 @@ pub enum SimAction {
     Control {
         /// Its control socket
         socket: PathBuf,
-        /// list, state, attach, detach, reattach, reboot, unlock, lock, trust, deny, accept,
+        /// list, state, attach, detach, swap, reattach, reboot, unlock, lock, trust, deny, accept,
         /// cancel, finish-setup, forget-pairing, silence, install, restart-mux,
         /// shutdown
         verb: String,

@@ -107,6 +107,9 @@ impl Table {
         if let Some(trouble) = live.mux_trouble() {
             return self.output.toned(Tone::Bad, format!("✖ no way to the devices: {trouble}; trying again"));
         }
+        if let Some(trouble) = live.journal_trouble() {
+            return self.output.toned(Tone::Bad, format!("✖ {trouble}"));
+        }
         let good = bays.iter().filter(|b| b.ended && b.device.outcome.is_success()).count();
         let hand = bays.iter().filter(|b| Tone::of_bay(b) == Tone::Person).count();
         let simulated = if bays.iter().any(|b| b.device.simulated) { "  SIMULATED DEVICES" } else { "" };

@@ -1,5 +1,6 @@
 //! What can go wrong between us and lockdown or a service.
 
+use crate::ids::Udid;
 pub use crate::transport::TransportError;
 pub use crate::wire::lockdown::ErrorName;
 use crate::wire::lockdown::LockdownError;
@@ -25,6 +26,13 @@ pub enum DeviceError {
     NotNormal {
         /// `Type` as the device named it.
         kind: String,
+    },
+    /// The mux gave a connection to another device than was asked for, as one that was
+    /// restarted and numbers its devices anew may.
+    #[error("the mux connected to another device ({found})")]
+    OtherDevice {
+        /// The device that answered.
+        found: Udid,
     },
     /// lockdown answered a request with an error.
     #[error("lockdown answered {request} with {error}")]
@@ -88,6 +96,14 @@ pub enum DeviceError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A challenge could not be signed.
+    #[error("the supervision identity {name} cannot sign: {reason}")]
+    Signing {
+        /// Which identity.
+        name: String,
+        /// OpenSSL's reason.
+        reason: String,
     },
     /// The station's identity file is not what it should be.
     #[error("the station identity in {} cannot be used: {reason}", path.display())]

@@ -170,9 +170,31 @@ impl Facts {
             _ => self.setup = SetupState::Unknown,
         }
         if self.is_unactivated() {
-            let find_my = lockdown.get(Some(DOMAIN_FIND_MY), Some("IsAssociated")).await?;
-            self.find_my = find_my.and_then(|v| v.as_boolean());
+            self.read_find_my(session).await?;
         }
+        Ok(())
+    }
+
+    /// Asks whether Find My binds it to an owner.
+    ///
+    /// # Errors
+    /// Transport errors.
+    pub async fn read_find_my(&mut self, session: &mut DeviceSession) -> Result<(), DeviceError> {
+        let find_my = session.lockdown().get(Some(DOMAIN_FIND_MY), Some("IsAssociated")).await?;
+        self.find_my = find_my.and_then(|v| v.as_boolean());
+        Ok(())
+    }
+
+    /// Asks again how activation stands.
+    ///
+    /// # Errors
+    /// Transport errors.
+    pub async fn read_activation(&mut self, session: &mut DeviceSession) -> Result<(), DeviceError> {
+        let lockdown = session.lockdown();
+        let state = lockdown.get(None, Some("ActivationState")).await?;
+        let brick = lockdown.get(None, Some("BrickState")).await?;
+        self.activation_state = state.and_then(|v| v.into_string());
+        self.brick_state = brick.and_then(|v| v.as_boolean());
         Ok(())
     }
 
@@ -182,6 +204,20 @@ impl Facts {
         match installation_proxy::has_app(session, COMPANY_PORTAL).await {
             Ok(found) => self.company_portal = found,
             Err(error) => tracing::debug!(%error, "the apps were not told"),
+        }
+    }
+
+    /// Refuses to go on with another device than was asked for. One that does not tell who it
+    /// is passes.
+    ///
+    /// # Errors
+    /// [`DeviceError::OtherDevice`].
+    pub fn expect_device(&self, asked_for: &Udid) -> Result<(), DeviceError> {
+        match &self.udid {
+            Some(found) if !asked_for.is_meant_by(found.as_str()) => {
+                Err(DeviceError::OtherDevice { found: found.clone() })
+            }
+            _ => Ok(()),
         }
     }
 

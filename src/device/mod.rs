@@ -14,6 +14,7 @@ pub mod session;
 pub mod trust;
 
 pub use crate::transport::{Rung, RungError};
+pub use crate::wire::device_log::{NetworkSign, network_sign};
 pub use error::DeviceError;
 pub use facts::Facts;
 pub use link::{DeviceLink, Presence};

@@ -73,6 +73,8 @@ fn jobs(conn: &Connection, found: &mut Vec<String>) -> rusqlite::Result<()> {
     let sql = format!("SELECT {} FROM jobs WHERE id = ?1", as_text(JOB_COLUMNS));
     let mut statement = conn.prepare("SELECT id FROM jobs ORDER BY id")?;
     let ids: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    // A journal of an earlier version has no batches, and is checked as it is.
+    let batches = conn.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'batch_jobs'")?.exists([])?;
     for job in ids {
         let fold = fold(conn, job, &mut used, found)?;
         found.extend(fold.problems.iter().map(|problem| format!("job {job}: {problem}")));
@@ -85,12 +87,16 @@ fn jobs(conn: &Connection, found: &mut Vec<String>) -> rusqlite::Result<()> {
         }
         compare(conn, job, "attempts", ATTEMPT_COLUMNS, fold.attempts(), found)?;
         compare(conn, job, "steps", STEP_COLUMNS, fold.steps(), found)?;
+        if batches {
+            compare(conn, job, "batch_jobs", BATCH_COLUMNS, fold.batch(), found)?;
+        }
     }
     profiles(conn, &used, found)
 }
 
 const ATTEMPT_COLUMNS: &[&str] = &["number", "started_at", "ended_at"];
 const STEP_COLUMNS: &[&str] = &["attempt", "seq", "step", "started_at", "ended_at", "result", "detail"];
+const BATCH_COLUMNS: &[&str] = &["batch", "line", "blueprint"];
 const PROFILE_COLUMNS: &[&str] = &["first_used", "identifier", "uuid", "name"];
 
 fn fold(conn: &Connection, job: i64, used: &mut Profiles, found: &mut Vec<String>) -> rusqlite::Result<Fold> {

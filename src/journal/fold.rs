@@ -37,6 +37,7 @@ pub(super) struct Fold {
     job: BTreeMap<&'static str, String>,
     attempts: Vec<Cells>,
     steps: Vec<Cells>,
+    batch: Vec<Cells>,
     number: u32,
     pushes: u32,
     events: u32,
@@ -83,10 +84,21 @@ impl Fold {
                 self.set_known("next", verdict.next.as_deref());
                 self.set("chain", &serde_json::to_string(&verdict.chain).unwrap_or_default());
             }
-            EventKind::Planned { .. }
+            EventKind::Assigned { batch: Some(batch), line, blueprint, .. } => {
+                let line = line.map(|line| line.to_string());
+                self.batch = vec![vec![Some(batch.0.to_string()), line, blueprint.clone()]];
+            }
+            EventKind::Assigned { .. }
+            | EventKind::Held { .. }
+            | EventKind::Planned { .. }
             | EventKind::ProfileChosen { .. }
             | EventKind::Waiting { .. }
             | EventKind::PushAnswered { .. }
+            | EventKind::HelperPushStarted { .. }
+            | EventKind::HelperPushAnswered { .. }
+            | EventKind::WaitingForHelper { .. }
+            | EventKind::EraseStarted
+            | EventKind::EraseAnswered { .. }
             | EventKind::Recovering { .. }
             | EventKind::Retrying { .. } => {}
         }
@@ -105,6 +117,11 @@ impl Fold {
     /// The rows of `steps`: attempt, seq, step, started_at, ended_at, result, detail.
     pub(super) fn steps(&self) -> &[Cells] {
         &self.steps
+    }
+
+    /// The row of `batch_jobs`, if the job belongs to a batch: batch, line, blueprint.
+    pub(super) fn batch(&self) -> &[Cells] {
+        &self.batch
     }
 
     fn problem(&mut self, words: String) {

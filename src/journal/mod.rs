@@ -7,9 +7,11 @@
 //! schema, or another kind of event, is a further script in `schema.rs` and a file of the new
 //! version in `fixtures/journal/`.
 
+mod book;
 mod check;
 mod error;
 mod fold;
+mod library;
 mod project;
 mod query;
 mod schema;
@@ -17,8 +19,10 @@ mod schema;
 mod tests;
 mod writer;
 
+pub use book::{BatchRow, Book, Counts, EntryRow, Expected, HookRun, NewBatch, Stop};
 pub use check::check;
 pub use error::{JournalError, JournalErrorKind};
+pub use library::{LibraryFile, LibraryPlace, LibraryProfile, LibraryRow, Remembered, Sighting};
 pub use query::{HistoryFilter, JobRow, JournalReader, Summary};
 
 use crate::clock::Clock;
@@ -29,11 +33,14 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use writer::{Reply, Request};
 
 /// Told of every event, in order, after its commit. Must be quick: the writer waits.
 pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Told when nothing can be written any more, and with `None` when it can again.
+pub type Trouble = Arc<dyn Fn(Option<&JournalError>) + Send + Sync>;
 
 /// A job that has not ended, with all that happened in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,16 +57,45 @@ pub struct OpenJob {
 pub struct Journal {
     requests: mpsc::Sender<Request>,
     path: Arc<Path>,
+    /// True while nothing can be written.
+    waits: Option<watch::Receiver<bool>>,
 }
 
 impl Journal {
     /// Opens the journal at `path` for writing, as the only station; creates or migrates it
     /// if need be. Within a tokio runtime only. Blocks, so call it at the start.
     pub fn open(path: impl Into<PathBuf>, clock: Clock, observer: Observer) -> Result<Self, JournalError> {
+        Self::start(path.into(), clock, observer, None)
+    }
+
+    /// As [`Journal::open`], but while the drive takes nothing (a full disk) it waits, and
+    /// whoever writes waits with it: nothing is lost, and no step begins unwritten. `trouble`
+    /// is told.
+    pub fn open_patient(
+        path: impl Into<PathBuf>,
+        clock: Clock,
+        observer: Observer,
+        trouble: Trouble,
+    ) -> Result<Self, JournalError> {
+        let (sender, waits) = watch::channel(false);
+        let tell: Trouble = Arc::new(move |error| {
+            trouble(error);
+            sender.send_replace(error.is_some());
+        });
+        Ok(Self { waits: Some(waits), ..Self::start(path.into(), clock, observer, Some(tell))? })
+    }
+
+    fn start(
+        path: PathBuf,
+        clock: Clock,
+        observer: Observer,
+        trouble: Option<Trouble>,
+    ) -> Result<Self, JournalError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| JournalError::NoRuntime)?;
-        let path: Arc<Path> = path.into().into();
+        let path: Arc<Path> = path.into();
         let store = schema::open_store(&path, schema::MIGRATIONS)?;
-        Ok(Self { requests: writer::start(store, clock, observer, &runtime), path })
+        let requests = writer::start(store, clock, observer, trouble, &runtime);
+        Ok(Self { requests, path, waits: None })
     }
 
     /// Where it lies; what a [`JournalReader`] needs.
@@ -88,6 +124,14 @@ impl Journal {
         self.hand_over(Request::Write(Entry::Append(job, kind), reply)).await
     }
 
+    /// Returns once the journal can be written, as far as is known.
+    pub async fn writable(&self) {
+        if let Some(mut waits) = self.waits.clone() {
+            // The writer is gone: whoever writes next is told.
+            let _ = waits.wait_for(|waits| !waits).await;
+        }
+    }
+
     /// The open job of a device for a version of a profile, if there is one.
     pub async fn open_jobs(
         &self,
@@ -101,6 +145,11 @@ impl Journal {
     /// All open jobs, oldest first: where a restarted station begins.
     pub async fn all_open_jobs(&self) -> Result<Vec<OpenJob>, JournalError> {
         self.ask(|reply| Request::Open(None, reply)).await
+    }
+
+    /// Writes down which profiles were seen in a folder; returns once that is on disk.
+    pub async fn saw(&self, sighting: Sighting) -> Result<(), JournalError> {
+        self.ask(|reply| Request::Saw(sighting, reply)).await
     }
 
     /// Writes what was handed over before, folds the WAL into the file, closes it and gives

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// What a caller wants written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Entry {
     /// A new job with its first event.
     Start(NewJob),
@@ -170,11 +170,25 @@ fn project(conn: &Connection, event: &Event, standing: &Standing) -> rusqlite::R
             end_attempts(conn, job, &at)?;
             end_job(conn, job, verdict, &at)
         }
+        EventKind::Assigned { batch: Some(batch), line, blueprint, .. } => conn
+            .execute(
+                "INSERT INTO batch_jobs (job, batch, line, blueprint) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (job) DO UPDATE SET batch = ?2, line = ?3, blueprint = ?4",
+                params![job, batch.0, line, blueprint],
+            )
+            .map(drop),
         EventKind::JobStarted(_)
+        | EventKind::Assigned { .. }
+        | EventKind::Held { .. }
         | EventKind::Planned { .. }
         | EventKind::ProfileChosen { .. }
         | EventKind::Waiting { .. }
         | EventKind::PushAnswered { .. }
+        | EventKind::HelperPushStarted { .. }
+        | EventKind::HelperPushAnswered { .. }
+        | EventKind::WaitingForHelper { .. }
+        | EventKind::EraseStarted
+        | EventKind::EraseAnswered { .. }
         | EventKind::Recovering { .. }
         | EventKind::Retrying { .. } => Ok(()),
     }

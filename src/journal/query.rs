@@ -2,7 +2,7 @@
 
 use super::error::JournalError;
 use super::project::text_of;
-use super::{OpenJob, check, schema};
+use super::{OpenJob, check, library, schema};
 use crate::ids::{Bay, JobId, Udid};
 use crate::limits::HISTORY_ROWS;
 use crate::wire::mcinstall_error::ErrorChain;
@@ -10,15 +10,23 @@ use crate::workflow::event::{Event, EventKind};
 use crate::workflow::outcome::{Class, Outcome};
 use jiff::Timestamp;
 use rusqlite::types::{Type, Value};
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
 use std::path::Path;
+
+/// The file of the profile that a job `j` used last: it may have gone over to a sibling.
+const FILE_OF_JOB: &str = "(SELECT f.folder || '/' || f.name FROM library_files f
+     WHERE f.sha256 = coalesce(
+         (SELECT json_extract(e.data, '$.sha256') FROM events e
+          WHERE e.job = j.id AND e.kind = 'profile-chosen' ORDER BY e.seq DESC LIMIT 1),
+         j.profile_sha256)
+     ORDER BY f.last_seen DESC, f.folder, f.name LIMIT 1)";
 
 /// Reads a journal, whether a station writes to it or not. Made per use: it holds a
 /// connection, and its calls block.
 #[derive(Debug)]
 pub struct JournalReader {
-    conn: Connection,
+    pub(super) conn: Connection,
 }
 
 /// Which jobs to list.
@@ -38,6 +46,29 @@ pub struct HistoryFilter {
     pub include_simulated: bool,
     /// Only those that have not ended.
     pub open_only: bool,
+    /// Only this one.
+    pub job: Option<JobId>,
+    /// Only those with a smaller number: the next page.
+    pub before: Option<JobId>,
+    /// Only those with this text in what names the device, the bay or the profile.
+    pub text: Option<String>,
+}
+
+/// Everything a person may remember of a job; `instr` would mind upper and lower case.
+const NAMES_CONTAIN: &str = "j.udid || ' ' || ifnull(j.serial, '') || ' ' || ifnull(j.name, '') || ' ' \
+     || ifnull(j.imei, '') || ' ' || ifnull(j.product_type, '') || ' ' || j.bay || ' ' || j.profile_sha256 \
+     LIKE ? ESCAPE '!'";
+
+/// A pattern that matches `text` anywhere, whatever characters it has.
+fn like(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for char in text.chars() {
+        if matches!(char, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(char);
+    }
+    pattern + "%"
 }
 
 impl Default for HistoryFilter {
@@ -51,6 +82,9 @@ impl Default for HistoryFilter {
             limit: HISTORY_ROWS,
             include_simulated: true,
             open_only: false,
+            job: None,
+            before: None,
+            text: None,
         }
     }
 }
@@ -86,6 +120,8 @@ pub struct JobRow {
     pub profile_uuid: String,
     /// Display name of the profile.
     pub profile_name: String,
+    /// The file that held the profile the job used last, where that is known.
+    pub profile_file: Option<String>,
     /// Why an export that was too old could be pushed; `None` if it was not too old.
     pub stale_allowed: Option<String>,
     /// When it began.
@@ -131,8 +167,12 @@ impl JournalReader {
     pub fn history(&self, filter: &HistoryFilter) -> Result<Vec<JobRow>, JournalError> {
         let (clause, mut values) = filter.clause();
         values.push(Value::from(filter.limit));
+        let file = match library::is_in(&self.conn).map_err(JournalError::read)? {
+            true => FILE_OF_JOB,
+            false => "NULL",
+        };
         let sql = format!(
-            "SELECT j.*, p.identifier AS profile_identifier, p.uuid AS profile_uuid, p.name AS profile_name,
+            "SELECT j.*, {file} AS profile_file, p.identifier AS profile_identifier, p.uuid AS profile_uuid, p.name AS profile_name,
                  (SELECT json_extract(e.data, '$.stale_allowed') FROM events e
                   WHERE e.job = j.id AND e.kind = 'job-started') AS stale_allowed
              FROM jobs j JOIN profiles p ON p.sha256 = j.profile_sha256 {clause} ORDER BY j.id DESC LIMIT ?"
@@ -142,13 +182,6 @@ impl JournalReader {
             statement.query_map(params_from_iter(values), job_row)?.collect()
         };
         run().map_err(JournalError::read)
-    }
-
-    /// When a profile with this SHA-256 was first used here; `None` if it never was.
-    pub fn first_used(&self, sha256: &str) -> Result<Option<Timestamp>, JournalError> {
-        let sql = "SELECT first_used FROM profiles WHERE sha256 = ?1";
-        let read = |row: &Row<'_>| parsed(row, 0, time);
-        self.conn.query_row(sql, [sha256], read).optional().map_err(JournalError::read)
     }
 
     /// All events of a job, in order; empty if there is no such job.
@@ -191,6 +224,9 @@ impl HistoryFilter {
             self.since.map(|at| ("j.created_at >= ?", Value::from(text_of(at)))),
             (!self.include_simulated).then_some(("j.simulated = ?", Value::from(false))),
             self.open_only.then_some(("(j.ended_at IS NULL) = ?", Value::from(true))),
+            self.job.map(|job| ("j.id = ?", Value::from(job.0))),
+            self.before.map(|job| ("j.id < ?", Value::from(job.0))),
+            self.text.as_deref().map(|text| (NAMES_CONTAIN, Value::from(like(text)))),
         ];
         let (texts, values): (Vec<_>, _) = conditions.into_iter().flatten().unzip();
         let clause = if texts.is_empty() { String::new() } else { format!("WHERE {}", texts.join(" AND ")) };
@@ -224,7 +260,7 @@ fn events(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<Event>> {
     statement.query_map([job.0], read)?.collect()
 }
 
-fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+pub(super) fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let at = |name: &str| row.as_ref().column_index(name);
     let created_at = parsed(row, at("created_at")?, time)?;
     let ended_at = optional(row, at("ended_at")?, time)?;
@@ -244,6 +280,7 @@ fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         profile_identifier: row.get("profile_identifier")?,
         profile_uuid: row.get("profile_uuid")?,
         profile_name: row.get("profile_name")?,
+        profile_file: row.get("profile_file")?,
         stale_allowed: row.get("stale_allowed")?,
         created_at,
         ended_at,
@@ -259,7 +296,7 @@ fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     })
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|error: jiff::Error| error.to_string())
 }
 
@@ -272,7 +309,7 @@ fn optional_named<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite
     optional(row, column, named)
 }
 
-fn parsed<T>(
+pub(super) fn parsed<T>(
     row: &Row<'_>,
     column: usize,
     parse: impl FnOnce(&str) -> Result<T, String>,
@@ -281,7 +318,7 @@ fn parsed<T>(
     parse(&text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 
-fn optional<T>(
+pub(super) fn optional<T>(
     row: &Row<'_>,
     column: usize,
     parse: impl FnOnce(&str) -> Result<T, String>,

@@ -126,6 +126,24 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, JournalError> {
     Ok(conn)
 }
 
+/// Opens for writing beside the station, tables of the present version only; `None` if there
+/// is no journal, or an older one.
+pub(super) fn open_beside(path: &Path) -> Result<Option<Connection>, JournalError> {
+    if is_new(path)? {
+        return Ok(None);
+    }
+    let conn = connect(path, true)?;
+    if identify(&conn, path, MIGRATIONS.len())? < as_version(MIGRATIONS.len()) {
+        return Ok(None);
+    }
+    let set = || {
+        conn.pragma_update(None, "foreign_keys", true)?;
+        conn.pragma_update(None, "synchronous", "FULL")
+    };
+    set().map_err(|e| JournalError::open(path, e))?;
+    Ok(Some(conn))
+}
+
 /// The lock file stays when the station goes: deleting it would race with the next one.
 fn lock_station(path: &Path) -> Result<File, JournalError> {
     let lock_path = lock_path(path);

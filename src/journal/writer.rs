@@ -5,17 +5,19 @@
 //! one gathers. The SQL runs on a blocking thread, which also holds a paused clock still.
 
 use super::error::{JournalError, JournalErrorKind};
+use super::library::{self, Sighting};
 use super::project::{self, Entry};
 use super::query;
 use super::schema::Store;
-use super::{Observer, OpenJob};
+use super::{Observer, OpenJob, Trouble};
 use crate::clock::Clock;
 use crate::ids::Udid;
-use crate::limits::JOURNAL_QUEUE;
+use crate::limits::{JOURNAL_QUEUE, JOURNAL_RETRY};
 use crate::workflow::event::Event;
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
 
@@ -31,31 +33,70 @@ pub(super) enum Request {
     Write(Entry, Reply<Event>),
     /// Read open jobs: of one device and profile, or all.
     Open(Whose, Reply<Vec<OpenJob>>),
+    /// Write which profiles are in a folder.
+    Saw(Sighting, Reply<()>),
     /// Finish.
     Close(Reply<()>),
 }
 
-/// Starts the task. It ends when asked to, or when the last handle is gone.
+/// Starts the task. It ends when asked to, or when the last handle is gone. With `trouble` it
+/// waits while nothing can be written, and tells so; without, it answers with the error.
 pub(super) fn start(
     store: Store,
     clock: Clock,
     observer: Observer,
+    trouble: Option<Trouble>,
     runtime: &tokio::runtime::Handle,
 ) -> mpsc::Sender<Request> {
     let (sender, requests) = mpsc::channel(JOURNAL_QUEUE);
-    runtime.spawn(run(store, clock, observer, requests));
+    runtime.spawn(run(store, clock, observer, trouble, requests));
     sender
 }
 
-async fn run(mut store: Store, clock: Clock, observer: Observer, mut requests: mpsc::Receiver<Request>) {
+async fn run(
+    mut store: Store,
+    clock: Clock,
+    observer: Observer,
+    trouble: Option<Trouble>,
+    mut requests: mpsc::Receiver<Request>,
+) {
     let mut waiting = Vec::new();
+    let mut held: Option<Batch> = None;
+    let mut in_trouble = false;
     loop {
-        let taken = requests.recv_many(&mut waiting, JOURNAL_QUEUE).await;
-        let mut batch = Batch::sort(waiting.drain(..));
+        let (mut batch, mut last) = match held.take() {
+            None => {
+                let taken = requests.recv_many(&mut waiting, JOURNAL_QUEUE).await;
+                (Batch::default(), taken == 0)
+            }
+            Some(batch) => {
+                sleep(JOURNAL_RETRY).await;
+                let room = JOURNAL_QUEUE.saturating_sub(batch.entries.len());
+                waiting.extend(std::iter::from_fn(|| requests.try_recv().ok()).take(room));
+                (batch, requests.is_closed() && waiting.is_empty())
+            }
+        };
+        batch.take(waiting.drain(..));
         let closing = std::mem::take(&mut batch.closing);
-        let last = taken == 0 || !closing.is_empty();
-        let Some((kept, done)) = off_thread(store, batch, clock.now()).await else { return };
+        last |= !closing.is_empty();
+        let Some((kept, done)) = off_thread(store, batch, clock.now(), trouble.is_some()).await else {
+            return;
+        };
         store = kept;
+        if let Some(tell) = &trouble {
+            match done.error() {
+                // Who wants to close does not wait for space.
+                Some(error) if !last => {
+                    if !std::mem::replace(&mut in_trouble, true) {
+                        tell(Some(error));
+                    }
+                    held = Some(done.again());
+                    continue;
+                }
+                _ if std::mem::take(&mut in_trouble) => tell(None),
+                _ => {}
+            }
+        }
         done.publish(&observer);
         if last {
             // Requests that arrive meanwhile are dropped with the queue, once all is closed.
@@ -71,23 +112,23 @@ struct Batch {
     entries: Vec<Entry>,
     writers: Vec<Reply<Event>>,
     reads: Vec<(Whose, Reply<Vec<OpenJob>>)>,
+    sightings: Vec<(Sighting, Reply<()>)>,
     closing: Vec<Reply<()>>,
 }
 
 impl Batch {
-    fn sort(requests: impl Iterator<Item = Request>) -> Self {
-        let mut batch = Self::default();
+    fn take(&mut self, requests: impl Iterator<Item = Request>) {
         for request in requests {
             match request {
                 Request::Write(entry, reply) => {
-                    batch.entries.push(entry);
-                    batch.writers.push(reply);
+                    self.entries.push(entry);
+                    self.writers.push(reply);
                 }
-                Request::Open(of, reply) => batch.reads.push((of, reply)),
-                Request::Close(reply) => batch.closing.push(reply),
+                Request::Open(of, reply) => self.reads.push((of, reply)),
+                Request::Saw(sighting, reply) => self.sightings.push((sighting, reply)),
+                Request::Close(reply) => self.closing.push(reply),
             }
         }
-        batch
     }
 }
 
@@ -95,9 +136,25 @@ impl Batch {
 struct Done {
     written: Vec<Answer<Event>>,
     read: Vec<Answer<Vec<OpenJob>>>,
+    saw: Vec<Answer<()>>,
+    /// What was to be written, where another try may follow.
+    entries: Vec<Entry>,
 }
 
 impl Done {
+    /// Why nothing was written, if the drive is the reason.
+    fn error(&self) -> Option<&JournalError> {
+        let error = self.written.first()?.0.as_ref().err()?;
+        (error.kind() == JournalErrorKind::Storage).then_some(error)
+    }
+
+    /// The same to be written again. What was read is read.
+    fn again(self) -> Batch {
+        self.read.into_iter().for_each(|(result, reply)| drop(reply.send(result)));
+        let writers = self.written.into_iter().map(|(_, reply)| reply).collect();
+        Batch { entries: self.entries, writers, ..Batch::default() }
+    }
+
     /// The observer first, so that whoever was answered finds the event published. A caller
     /// that went away changes nothing: its event is written like any other.
     fn publish(self, observer: &Observer) {
@@ -109,18 +166,23 @@ impl Done {
             }
         }
         self.read.into_iter().for_each(|(result, reply)| drop(reply.send(result)));
+        self.saw.into_iter().for_each(|(result, reply)| drop(reply.send(result)));
     }
 }
 
 /// The connection moves to the blocking thread and back. `None` if the runtime ends.
-async fn off_thread(mut store: Store, batch: Batch, now: Timestamp) -> Option<(Store, Done)> {
+async fn off_thread(mut store: Store, batch: Batch, now: Timestamp, keep: bool) -> Option<(Store, Done)> {
     let work = move || {
+        let entries = if keep { batch.entries.clone() } else { Vec::new() };
         let results = write_batch(&mut store.conn, now, batch.entries);
         let written = results.into_iter().zip(batch.writers).collect();
         // After the commit, so that nothing is read that may yet be undone.
         let read = batch.reads.into_iter().map(|(of, reply)| (query::open_jobs(&store.conn, of), reply));
         let read = read.collect();
-        (store, Done { written, read })
+        let saw = batch.sightings.into_iter();
+        let saw =
+            saw.map(|(sighting, reply)| (library::write(&mut store.conn, now, &sighting), reply)).collect();
+        (store, Done { written, read, saw, entries })
     };
     let worked = tokio::task::spawn_blocking(work).await;
     worked.inspect_err(|error| tracing::error!(%error, "the journal's writer stopped")).ok()

@@ -51,6 +51,11 @@ pub enum Command {
         /// The device; all if not given.
         udid: Option<Udid>,
     },
+    /// Cable out; the next device that was never in goes into the same socket.
+    Swap {
+        /// The device.
+        udid: Udid,
+    },
     /// Cable out and in again.
     Reattach {
         /// The device; all if not given.
@@ -95,6 +100,11 @@ pub enum Command {
     },
     /// Finish Setup Assistant.
     FinishSetup {
+        /// The device.
+        udid: Udid,
+    },
+    /// Erase the device, as its person can; it comes back in Setup Assistant.
+    Erase {
         /// The device.
         udid: Udid,
     },
@@ -165,6 +175,7 @@ impl Fleet {
             Command::State { udid: None } => Ok(json!({ "devices": self.inspect_all() })),
             Command::Attach { udid } => self.for_each(udid, Self::attach),
             Command::Detach { udid } => self.for_each(udid, Self::detach),
+            Command::Swap { udid } => Ok(json!({ "next": self.swap(&udid)? })),
             Command::Reattach { udid } => self.for_each(udid, Self::reattach),
             Command::Reboot { udid, takes } => {
                 self.device(&udid)?.with(|s| s.reboot(takes.unwrap_or(s.settings.reboot_takes).0));
@@ -184,6 +195,10 @@ impl Fleet {
             Command::Cancel { udid } => self.deal(&udid, AcceptAnswer::Cancel),
             Command::FinishSetup { udid } => {
                 self.device(&udid)?.with(|s| s.finish_setup());
+                done
+            }
+            Command::Erase { udid } => {
+                self.device(&udid)?.with(|s| s.erase());
                 done
             }
             Command::ForgetPairing { udid } => {

@@ -48,6 +48,12 @@ pub struct Counters {
     pub removals: u64,
     /// Reboots.
     pub reboots: u64,
+    /// Hosts that proved to be supervisors on the profile service.
+    pub escalations: u64,
+    /// Supervision data written by a host.
+    pub configurations: u64,
+    /// Requests to erase.
+    pub erase_requests: u64,
     /// Erasures.
     pub erasures: u64,
     /// Times attached.

@@ -20,7 +20,8 @@ pub struct Fault {
     /// How many messages in a row are hit; 0 is every one from there on.
     #[serde(default = "one")]
     pub times: u64,
-    /// How long `delay` delays, and when a device comes back after `detach` and `reboot`.
+    /// How long `delay` and `late` delay, and when a device comes back after the cable was out
+    /// or a reboot.
     #[serde(default = "a_second")]
     pub span: Span,
 }
@@ -41,6 +42,12 @@ pub enum FaultKind {
     DropBefore,
     /// The request is carried out, then the connection ends without an answer.
     DropAfter,
+    /// The request is lost on its way: never carried out, never answered; the connection stays.
+    Lose,
+    /// The request comes late, unless the host ends the connection before.
+    Late,
+    /// The request's values come as other types.
+    WrongRequest,
     /// The answer comes late.
     Delay,
     /// The request is carried out and never answered; the connection stays.
@@ -49,6 +56,8 @@ pub enum FaultKind {
     Garbage,
     /// Half of the answer, then the connection ends.
     Truncate,
+    /// The answer's values are of other types.
+    WrongType,
     /// An answer with an error this kind of service has for "trouble here".
     Error,
     /// The cable is out before the request is carried out; back in after the span.
@@ -57,8 +66,12 @@ pub enum FaultKind {
     DetachAfter,
     /// The device reboots before the request is carried out; back after the span.
     Reboot,
+    /// The request is carried out, then the device reboots; back after the span.
+    RebootAfter,
     /// The device locks itself, then carries the request out.
     Lock,
+    /// The request is carried out and answered; the device locks itself.
+    LockAfter,
 }
 
 impl Fault {

@@ -89,6 +89,9 @@ pub struct FleetOptions {
     pub clock: Clock,
     /// Attach all devices at once.
     pub attached: bool,
+    /// Sockets of the bench: only so many devices are attached, and [`Fleet::swap`] brings the
+    /// next. `None`: every device has a socket.
+    pub bays: Option<usize>,
 }
 
 impl Default for FleetOptions {
@@ -100,6 +103,7 @@ impl Default for FleetOptions {
             latency: Latency::default(),
             clock: Clock::System,
             attached: true,
+            bays: None,
         }
     }
 }
@@ -130,6 +134,8 @@ pub(super) struct Hub {
 #[derive(Debug, Default)]
 struct Mux {
     last_id: u32,
+    /// The first device that was never in a socket.
+    next: usize,
     attached: BTreeMap<MuxId, usize>,
     listeners: Vec<mpsc::Sender<HubEvent>>,
     records: BTreeMap<String, Secret<Vec<u8>>>,
@@ -163,8 +169,10 @@ impl Fleet {
             buid: buid(options.seed),
             mux: Mutex::default(),
         });
+        let sockets = options.bays.unwrap_or(wanted).min(wanted);
+        hub.lock().next = sockets;
         if options.attached {
-            (0..wanted).for_each(|index| hub.attach(index));
+            (0..sockets).for_each(|index| hub.attach(index));
         }
         Ok(Self { hub })
     }
@@ -220,6 +228,32 @@ impl Fleet {
     /// new number; streams die.
     pub fn restart_mux(&self) {
         self.hub.restart();
+    }
+
+    /// How many devices were never in a socket.
+    pub fn waiting(&self) -> usize {
+        self.hub.devices.len().saturating_sub(self.hub.lock().next)
+    }
+
+    /// What a technician does with a device that is done: takes it out and plugs the next one
+    /// that was never in into the same socket. Gives the next one, if there is one.
+    ///
+    /// # Errors
+    /// [`SimError::NoSuchDevice`].
+    pub fn swap(&self, udid: &Udid) -> Result<Option<Udid>, SimError> {
+        let device = self.device(udid)?;
+        let location = device.with(|s| s.identity.location);
+        self.hub.detach(device.index);
+        let next = {
+            let mut mux = self.hub.lock();
+            let next = self.hub.devices.get(mux.next);
+            mux.next += usize::from(next.is_some());
+            next
+        };
+        let Some(next) = next else { return Ok(None) };
+        next.with(|s| s.identity.location = location);
+        self.hub.attach(next.index);
+        Ok(Some(next.with(|s| s.identity.udid.clone())))
     }
 
     /// A device as it is now.

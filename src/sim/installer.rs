@@ -53,6 +53,13 @@ pub struct Payload {
     pub fields: Dictionary,
 }
 
+impl Payload {
+    /// True if it is installed by asking a server: an identity, the MDM (4.5 steps 5 and 6).
+    pub fn asks_network(&self) -> bool {
+        ["com.apple.security.scep", "com.apple.security.acme", MDM_TYPE].contains(&self.kind.as_str())
+    }
+}
+
 impl DeviceProfile {
     /// Its MDM payload.
     pub fn mdm(&self) -> Option<&Payload> {

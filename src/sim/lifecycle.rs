@@ -1,6 +1,7 @@
 //! Boot, lock and cable; and the schedule of what a person or a timer does later.
 
-use super::persona::{AcceptAnswer, TrustAnswer};
+use super::persona::{AcceptAnswer, Activation, PairingPolicy, TrustAnswer};
+use super::span::After;
 use super::state::{Attached, State};
 use crate::ids::MuxId;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(super) enum Event {
     Purge(u64),
     /// Policies follow the enrollment.
     Policies,
+    /// The device activates itself.
+    Activate,
 }
 
 /// What a change does to the cable.
@@ -59,6 +62,7 @@ impl State {
             Event::Deal(token, answer) => self.deal_with_pending(token, answer),
             Event::Purge(token) => self.purge_pending(token),
             Event::Policies => self.policies_arrive(),
+            Event::Activate => self.activate(),
         }
     }
 
@@ -125,12 +129,30 @@ impl State {
         self.counters.erasures += 1;
         self.setup_done = false;
         self.settings.passcode = false;
+        self.settings.supervised = false;
+        self.settings.pairing = PairingPolicy::Ask;
         self.trust = super::trust::Trust::default();
         self.profiles = super::profiles::Profiles::default();
         self.cloud = None;
         self.overrides.clear();
         self.schedule.clear();
         self.reboot(self.settings.reboot_takes.0);
+        if self.activation == Activation::Activated {
+            self.activation = Activation::Unactivated;
+            self.expect_activation(self.settings.activates_after.unwrap_or(After::secs(0)));
+        }
+    }
+
+    /// The device will activate itself over its network, unless Find My binds it (5.1).
+    pub(super) fn expect_activation(&mut self, after: After) {
+        if let (After::In(span), false) = (after, self.settings.find_my) {
+            self.plan(span, Event::Activate);
+        }
+    }
+
+    fn activate(&mut self) {
+        self.activation = Activation::Activated;
+        self.post("com.apple.mobile.lockdown.activation_state");
     }
 
     /// The cable is in. Returns the receiver by which streams learn that it is out.

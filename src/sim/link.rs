@@ -12,7 +12,7 @@ use plist::{Dictionary, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 8 << 10;
@@ -51,13 +51,29 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Link<'a, S> {
 
     /// The next request; faults that come before it is carried out have happened.
     pub(super) async fn request(&mut self, name_key: &str) -> Option<Dictionary> {
-        let message = self.receive().await?;
-        let name = message.text(name_key).unwrap_or_default();
-        self.fault = self.device.with(|s| s.count_message(name));
-        let Some(fault) = &self.fault else { return Some(message) };
-        let span = fault.span.0;
-        match fault.kind {
+        loop {
+            let message = self.receive().await?;
+            let name = message.text(name_key).unwrap_or_default();
+            let hit = self.device.with(|s| s.count_message(name));
+            let Some(fault) = &hit else { return Some(message) };
+            if fault.kind == FaultKind::Lose {
+                continue;
+            }
+            let (late, span) = (fault.kind == FaultKind::Late, fault.span.0);
+            // Of a service that speaks by itself, the next thing it says is hit.
+            self.fault = hit;
+            if late && !self.stays_for(span).await {
+                return None;
+            }
+            return self.before(message, span);
+        }
+    }
+
+    /// What a fault does before the request is carried out; `None` if it never is.
+    fn before(&mut self, message: Dictionary, span: Duration) -> Option<Dictionary> {
+        match self.fault.as_ref()?.kind {
             FaultKind::DropBefore => None,
+            FaultKind::WrongRequest => Some(retyped(&message)),
             FaultKind::Detach => {
                 self.device.with(|s| s.outbox.cable.push(Cable::Slips(span)));
                 None
@@ -74,6 +90,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Link<'a, S> {
         }
     }
 
+    /// True if the fault answers the request with an error: what cannot be taken back is not done.
+    pub(super) fn refuses(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Error)
+    }
+
     /// Answers the request, or does what the fault says; false if the conversation is over.
     /// `trouble` is the answer the fault `error` gives.
     pub(super) async fn answer(&mut self, answer: Value, trouble: impl FnOnce() -> Value) -> bool {
@@ -88,14 +109,26 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Link<'a, S> {
                 self.write(&frame[..frame.len() / 2]).await;
                 false
             }
+            Some(FaultKind::WrongType) => {
+                let wrong = answer.as_dictionary().map_or(Value::Boolean(true), |a| retyped(a).into());
+                self.send(wrong).await
+            }
             Some(FaultKind::Error) => self.send(trouble()).await,
             Some(FaultKind::DetachAfter) => {
                 self.device.with(|s| s.outbox.cable.push(Cable::Slips(span)));
                 false
             }
-            Some(FaultKind::Delay) => {
-                sleep(span).await;
+            Some(FaultKind::RebootAfter) => {
+                self.device.with(|s| s.reboot(span));
+                false
+            }
+            Some(FaultKind::LockAfter) => {
+                self.device.with(|s| s.lock());
                 self.send(answer).await
+            }
+            Some(FaultKind::Delay) => {
+                self.tap_own(&answer);
+                self.stays_for(span).await && self.write(&plist_frame::encode(&answer)).await
             }
             _ => self.send(answer).await,
         }
@@ -103,10 +136,27 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Link<'a, S> {
 
     /// Sends a message by the device's own will; false if the conversation is over.
     pub(super) async fn send(&mut self, message: Value) -> bool {
-        if let Value::Dictionary(fields) = &message {
+        self.tap_own(&message);
+        self.write(&plist_frame::encode(&message)).await
+    }
+
+    fn tap_own(&self, message: &Value) {
+        if let Value::Dictionary(fields) = message {
             self.device.tap(self.service, false, fields);
         }
-        self.write(&plist_frame::encode(&message)).await
+    }
+
+    /// Waits; false if the host ended the connection meanwhile, and what was on its way with it.
+    async fn stays_for(&mut self, span: Duration) -> bool {
+        let mut chunk = [0; READ_BYTES];
+        let end = Instant::now() + span;
+        while let Ok(read) = timeout_at(end, self.io.read(&mut chunk)).await {
+            match read {
+                Ok(n) if n > 0 => self.decoder.feed(&chunk[..n]),
+                _ => return false,
+            }
+        }
+        true
     }
 
     async fn write(&mut self, bytes: &[u8]) -> bool {
@@ -130,4 +180,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Link<'a, S> {
             self.decoder.feed(&chunk[..n]);
         }
     }
+}
+
+/// The same keys with values of other types.
+fn retyped(message: &Dictionary) -> Dictionary {
+    let other = |value: &Value| match value {
+        Value::String(_) => Value::from(7),
+        Value::Dictionary(_) => Value::Array(Vec::new()),
+        _ => Value::String("of another type".to_owned()),
+    };
+    message.iter().map(|(key, value)| (key.clone(), other(value))).collect()
 }

@@ -25,7 +25,7 @@ pub(super) fn initial_cloud_configuration(settings: &Settings) -> Option<Diction
             ("CloudConfigurationUIComplete", Some(Value::Boolean(true))),
             ("ConfigurationSource", Some(Value::from(2))),
             ("ConfigurationWasApplied", Some(Value::Boolean(true))),
-            ("IsMDMUnremovable", Some(Value::Boolean(false))),
+            ("IsMDMUnremovable", Some(Value::Boolean(settings.mdm_locked))),
             ("IsMandatory", Some(Value::Boolean(true))),
             ("IsSupervised", Some(Value::Boolean(true))),
             ("OrganizationMagic", string("5EED5EED-0000-4000-8000-000000000000")),
@@ -134,11 +134,17 @@ impl State {
         if self.bricked() {
             return self.refuse(CLOUD, 33003);
         }
+        if self.settings.automated {
+            return self.refuse(CLOUD, 33004);
+        }
         let of_type = |key: &str, fits: fn(&Value) -> bool| wanted.get(key).is_none_or(fits);
         let is_text = |v: &Value| v.as_string().is_some();
         let is_flag = |v: &Value| v.as_boolean().is_some();
         let is_list = |v: &Value| v.as_array().is_some();
         let well_typed = of_type("OrganizationName", is_text)
+            && ["ConfigurationURL", "ConfigurationWebURL", "OrganizationDepartment"]
+                .iter()
+                .all(|key| of_type(key, is_text))
             && ["IsSupervised", "AllowPairing", "IsMultiUser", "AwaitDeviceConfigured"]
                 .iter()
                 .all(|key| of_type(key, is_flag))
@@ -168,11 +174,13 @@ impl State {
             self.settings.pairing = super::persona::PairingPolicy::SupervisorsOnly;
         }
         self.cloud = Some(cloud);
+        self.counters.configurations += 1;
         acknowledged()
     }
 
     /// EraseDevice (4.4): "works unsupervised".
     pub(super) fn erase_request(&mut self, fields: &Dictionary) -> Option<Reply> {
+        self.counters.erase_requests += 1;
         let keys = ["PreserveDataPlan", "DisallowProximitySetup"];
         let well_typed = keys.iter().all(|k| fields.get(k).is_none_or(|v| v.as_boolean().is_some()));
         (!well_typed).then(|| Reply::status_only(&Status::CommandFormatError))

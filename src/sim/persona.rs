@@ -34,6 +34,13 @@ pub struct Settings {
     pub unlocked_since_boot: bool,
     /// Activation (5.1).
     pub activation: Activation,
+    /// When a device that is not activated activates itself over its network (5.1). If not
+    /// given, it does so only after an erase, at once; bound by Find My it never does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activates_after: Option<After>,
+    /// Its activation says that it belongs to an organisation's Automated Device Enrollment:
+    /// a host must not configure it (33004, 4.7).
+    pub automated: bool,
     /// Find My is on: `com.apple.fmip IsAssociated`.
     pub find_my: bool,
     /// Find My's lock policy forbids pairing (3.6 row 2).
@@ -42,12 +49,17 @@ pub struct Settings {
     pub pairing: PairingPolicy,
     /// Supervised; the supervisor is the constructed identity of `fixtures/identities`.
     pub supervised: bool,
+    /// Its management cannot be removed: `IsMDMUnremovable` (4.7); for supervised devices.
+    pub mdm_locked: bool,
     /// Runs a restore system: QueryType answers `com.apple.mobile.restored` (3.2).
     pub restore_mode: bool,
     /// Lockdown Mode is on: 4021 (4.5).
     pub lockdown_mode: bool,
     /// A restriction forbids installing profiles by hand: 4020 (4.5).
     pub ui_install_forbidden: bool,
+    /// A supervisor's silent installs are refused (whether every system takes MDM profiles so
+    /// is unconfirmed, R23).
+    pub silent_install_forbidden: bool,
     /// A restriction forbids MDM enrollment: 12088 (4.5).
     pub enrollment_forbidden: bool,
     /// Profiles that are there already.
@@ -72,6 +84,8 @@ pub struct Settings {
     pub install_takes: Span,
     /// Failures of silent installs, in order; afterwards they succeed.
     pub install_errors: Vec<InstallError>,
+    /// What `profiled` writes to the device's log at a push.
+    pub install_logs: Vec<String>,
     /// How the queueing of a profile is answered (4.5, which one is unconfirmed).
     pub queue_reply: QueueReply,
     /// When policies follow an enrollment.
@@ -263,13 +277,17 @@ impl Default for Settings {
             locked: false,
             unlocked_since_boot: true,
             activation: Activation::Activated,
+            activates_after: None,
+            automated: false,
             find_my: false,
             find_my_forbids_pairing: false,
             pairing: PairingPolicy::Ask,
             supervised: false,
+            mdm_locked: false,
             restore_mode: false,
             lockdown_mode: false,
             ui_install_forbidden: false,
+            silent_install_forbidden: false,
             enrollment_forbidden: false,
             installed: Vec::new(),
             apps: Vec::new(),
@@ -281,6 +299,7 @@ impl Default for Settings {
             person_jitter: Span(Duration::from_millis(100)),
             install_takes: Span(Duration::ZERO),
             install_errors: Vec::new(),
+            install_logs: Vec::new(),
             queue_reply: QueueReply::Acknowledged,
             policies_after: After::Never,
             policies: 3,

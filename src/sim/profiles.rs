@@ -67,6 +67,11 @@ impl Profiles {
         self.installed.iter().find(|i| i.profile.listed.identifier == identifier)
     }
 
+    /// True if an MDM manages the device.
+    pub(super) fn is_managed(&self) -> bool {
+        self.installed.iter().any(|i| i.profile.mdm().is_some())
+    }
+
     /// Those that GetProfileList shows; queued ones are not among them (4.8).
     pub(super) fn listed(&self) -> impl Iterator<Item = &InstalledProfile> {
         self.installed.iter().map(|i| &i.profile.listed)
@@ -77,6 +82,9 @@ impl State {
     /// The decision of 4.5 on pushed bytes.
     pub(super) fn push(&mut self, bytes: &[u8], silently: bool) -> Push {
         self.counters.pushes_received += 1;
+        for line in self.settings.install_logs.clone() {
+            self.log("profiled", &line);
+        }
         let profile = match installer::parse(bytes) {
             Ok(profile) => profile,
             Err(causes) => {
@@ -231,9 +239,11 @@ impl State {
     /// Identity and check-in, as far as the settings say (4.5 steps 5 and 6).
     fn network_check(&mut self, profile: &DeviceProfile) -> Result<(), Vec<(String, i64)>> {
         let has = |kind: &String| profile.payloads.iter().any(|payload| payload.kind == *kind);
+        // Wi-Fi and certificates are there without a network.
+        let asks_network = profile.payloads.iter().any(Payload::asks_network);
         for (n, error) in self.settings.install_errors.iter().enumerate() {
             let failed = self.profiles.failures.entry(n).or_default();
-            if error.only.as_ref().is_none_or(has) && (error.times == 0 || *failed < error.times) {
+            if error.only.as_ref().map_or(asks_network, has) && (error.times == 0 || *failed < error.times) {
                 *failed += 1;
                 return Err(vec![(error.domain.clone(), error.code)]);
             }

@@ -15,6 +15,10 @@
 //! accept_after = "never"
 //! ```
 //!
+//! With `bays = 16` the bench has so many sockets, and the next device comes when one is
+//! taken out ([`Fleet::swap`](super::Fleet::swap)). `[trouble]` makes some devices others:
+//! `percent = 5`, `personas = ["trust-denied"]`.
+//!
 //! Everything else in a `[[device]]` overrides a field of [`Settings`]. Unknown keys are
 //! refused.
 
@@ -33,7 +37,20 @@ struct Scenario {
     seed: u64,
     #[serde(default)]
     latency: Latency,
+    /// Sockets of the bench; without it every device has one.
+    bays: Option<usize>,
+    trouble: Option<Trouble>,
     device: Vec<Map<String, Value>>,
+}
+
+/// Devices that are other than they should be, dealt out by the seed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trouble {
+    /// Of a hundred devices.
+    percent: u8,
+    /// What they are instead.
+    personas: Vec<Persona>,
 }
 
 fn first_seed() -> u64 {
@@ -58,14 +75,35 @@ pub fn read(toml: &str, clock: Clock) -> Result<FleetOptions, SimError> {
         }
         specs.extend(std::iter::repeat_n(spec, count));
     }
+    if let Some(trouble) = &scenario.trouble {
+        if trouble.percent > 100 || trouble.personas.is_empty() {
+            return Err(bad("trouble needs a percent up to 100, and personas".to_owned()));
+        }
+        deal(&mut specs, trouble, scenario.seed);
+    }
+    if scenario.bays == Some(0) {
+        return Err(bad("a bench needs at least one bay".to_owned()));
+    }
     Ok(FleetOptions {
         devices: specs.len(),
+        bays: scenario.bays,
         seed: scenario.seed,
         specs,
         latency: scenario.latency,
         clock,
         attached: true,
     })
+}
+
+fn deal(specs: &mut [DeviceSpec], trouble: &Trouble, seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(super::identity::mix(seed, usize::MAX - 2));
+    for spec in specs {
+        // Drawn for every device, so that another percentage moves no other draw.
+        let (hit, pick) = (rng.u8(..100) < trouble.percent, rng.usize(..trouble.personas.len()));
+        if let Some(persona) = trouble.personas.get(pick).filter(|_| hit) {
+            *spec = DeviceSpec::from(*persona);
+        }
+    }
 }
 
 fn read_device(mut device: Map<String, Value>) -> Result<(DeviceSpec, usize), String> {
@@ -116,6 +154,9 @@ mod tests {
             "[[device]]\nacept_after = \"1s\"",
             "[[device]]\naccept_after = \"soon\"",
             "[[device]]\ncount = -1",
+            "bays = 0\n[[device]]",
+            "[trouble]\npercent = 101\npersonas = [\"locked\"]\n[[device]]",
+            "[trouble]\npercent = 5\npersonas = []\n[[device]]",
             "[[device]]\ncount = 100000",
             "[[device]]\nfaults = [{ kind = \"detach\", when = 4 }]",
         ] {

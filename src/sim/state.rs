@@ -13,7 +13,7 @@ use super::person::Person;
 use super::persona::{Activation, Persona, Settings};
 use super::profiles::Profiles;
 use super::services::Listener;
-use super::span::Latency;
+use super::span::{After, Latency};
 use super::trust::Trust;
 use super::values::Overrides;
 use crate::clock::Clock;
@@ -128,6 +128,9 @@ impl State {
             latency,
         };
         state.log("lockdownd", "simulated device is up");
+        if state.activation == Activation::Unactivated {
+            state.expect_activation(state.settings.activates_after.unwrap_or(After::Never));
+        }
         Ok(state)
     }
 

@@ -3,7 +3,10 @@
 use super::installer::first_certificate;
 use super::state::State;
 use crate::wire::fields::Fields;
+use jiff::{SignedDuration, Timestamp};
+use openssl::asn1::Asn1Time;
 use openssl::cms::{CMSOptions, CmsContentInfo};
+use openssl::error::ErrorStack;
 use openssl::stack::Stack;
 use openssl::x509::X509;
 
@@ -16,10 +19,17 @@ pub(super) fn constructed_supervisor() -> Option<Vec<u8>> {
 }
 
 /// True if `response` is what 4.6 demands: SignedData by the supervisor, its certificate the
-/// first of the set, the content byte for byte the challenge.
-pub(super) fn answers(response: &[u8], challenge: &[u8], supervisor: &[u8]) -> bool {
+/// first of the set and valid at `now`, the content byte for byte the challenge.
+fn answers(response: &[u8], challenge: &[u8], supervisor: &[u8], now: Timestamp) -> bool {
     first_certificate(response) == Some(supervisor)
+        && is_valid(supervisor, now).unwrap_or(false)
         && signed_content(response, supervisor).is_some_and(|content| content == challenge)
+}
+
+/// Part of "a basic X.509 policy" (4.6).
+fn is_valid(certificate: &[u8], now: Timestamp) -> Result<bool, ErrorStack> {
+    let (certificate, now) = (X509::from_der(certificate)?, Asn1Time::from_unix(now.as_second())?);
+    Ok(certificate.not_before() <= &*now && certificate.not_after() >= &*now)
 }
 
 fn signed_content(response: &[u8], supervisor: &[u8]) -> Option<Vec<u8>> {
@@ -35,6 +45,13 @@ fn signed_content(response: &[u8], supervisor: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl State {
+    /// See [`answers`]; by the device's own clock.
+    pub(super) fn is_answered(&self, response: &[u8], challenge: &[u8], supervisor: &[u8]) -> bool {
+        let ahead = SignedDuration::from_secs(self.settings.clock_ahead);
+        let now = self.clock.now();
+        answers(response, challenge, supervisor, now.checked_add(ahead).unwrap_or(now))
+    }
+
     /// True if the certificate is among `SupervisorHostCertificates`.
     pub(super) fn is_supervisor(&self, certificate: &[u8]) -> bool {
         let supervisors = self.cloud.as_ref().and_then(|c| c.list("SupervisorHostCertificates"));

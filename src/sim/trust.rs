@@ -4,7 +4,6 @@ use super::lifecycle::Event;
 use super::pairing;
 use super::persona::{Activation, PairingPolicy, RecordCheck, TrustAnswer};
 use super::state::State;
-use super::supervision;
 use super::tls;
 use crate::wire::lockdown::{ErrorName, PairingOptions};
 use crate::wire::pair_record::OfferedRecord;
@@ -181,7 +180,7 @@ impl State {
         if let Some(response) = &options.challenge_response {
             let given = challenge.take().ok_or(ErrorName::McProtected)?;
             let same = given.record == *record;
-            let good = supervision::answers(response.expose(), &given.bytes, &given.supervisor);
+            let good = self.is_answered(response.expose(), &given.bytes, &given.supervisor);
             return if same && good { Ok(false) } else { Err(ErrorName::McProtected) };
         }
         if let Some(certificate) = &options.supervisor_certificate {

@@ -79,6 +79,10 @@ impl State {
             return Err(ErrorName::SetProhibited);
         }
         match (key, &value) {
+            // "SetProhibited if managed" (3.5).
+            ("DeviceName", Value::String(_)) if self.profiles.is_managed() => {
+                return Err(ErrorName::SetProhibited);
+            }
             ("DeviceName", Value::String(name)) => {
                 self.identity.name = name.chars().take(200).collect();
                 self.post("com.apple.mobile.lockdown.device_name_changed");

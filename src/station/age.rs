@@ -4,10 +4,12 @@
 //! May import: `wire`, `workflow`, base.
 
 use crate::wire::profile::TrustAnchors;
-use crate::wire::profile::lint::{self, LintContext};
+use crate::wire::profile::lint::{self, ExportAge, LintContext};
 use crate::workflow::methods::{Platform, portal_path};
 use crate::workflow::outcome::{Class, Verdict};
+pub use crate::workflow::policy::UnknownAge;
 use jiff::{SignedDuration, Timestamp};
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +22,10 @@ const LIFE: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// As the linter has it (L46): clocks and time zones may be off by this much.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
+/// The weak signs, which may be reset or are late.
+const FILE_DATE: &str = "date of the file";
+const FIRST_LOOK: &str = "first look of this station";
+
 /// What the operator says of an export's age.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgeAnswers {
@@ -27,6 +33,48 @@ pub struct AgeAnswers {
     pub allow_stale: Option<String>,
     /// When it was exported, where the file does not say.
     pub exported_at: Option<Timestamp>,
+    /// What to do where neither the file nor a person says it.
+    pub unknown: UnknownAge,
+}
+
+impl AgeAnswers {
+    /// Why no job may begin at `now` with an export of this age that may take as long as
+    /// `lasting`; `None` if one may, or if somebody answers for it.
+    pub fn objection(&self, age: Option<&Age>, lasting: Duration, now: Timestamp) -> Option<Objection> {
+        if let Some(reason) = age.and_then(|age| age.refusal(lasting, now)) {
+            return Some(Objection::TooOld(reason));
+        }
+        let known = match self.unknown {
+            UnknownAge::Hold => age.is_some_and(|age| age.sure),
+            UnknownAge::FileDate => age.is_some(),
+        };
+        (!known).then_some(Objection::Unknown)
+    }
+}
+
+/// Why an export is not used as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Objection {
+    /// It is too old, or would be before its run ends.
+    #[error("{0}")]
+    TooOld(String),
+    /// Neither the file nor a person says how old it is (3.4: hold until one does).
+    #[error(
+        "Nothing in it tells when it was exported, and its date is no proof: copying resets it (3.4, L46)."
+    )]
+    Unknown,
+}
+
+impl Objection {
+    /// What to do.
+    pub fn next(&self) -> String {
+        match self {
+            Self::TooOld(_) => next_action(),
+            Self::Unknown => "State the day of its export: --exported-at DATE. The station remembers it. \
+                 Or take the file's date: enroll.unknown_age = \"file-date\" in the configuration."
+                .to_owned(),
+        }
+    }
 }
 
 /// What is known of an export's age.
@@ -37,7 +85,7 @@ pub struct Age {
     /// The MDM takes it until.
     pub ends: Timestamp,
     /// What tells it, in words.
-    pub told_by: &'static str,
+    pub told_by: Cow<'static, str>,
     /// False if it may well be older: copying a file resets its date.
     pub sure: bool,
 }
@@ -74,8 +122,8 @@ pub struct Beside {
     pub exported_at: Option<Timestamp>,
     /// The date of the file.
     pub file_date: Option<Timestamp>,
-    /// First used by this station.
-    pub first_used: Option<Timestamp>,
+    /// First seen by this station.
+    pub first_seen: Option<Timestamp>,
 }
 
 impl Age {
@@ -83,17 +131,31 @@ impl Age {
     pub fn of(file: &[u8], beside: Beside, anchors: &TrustAnchors, now: Timestamp) -> Option<Self> {
         let mut context = LintContext::new(Some(now));
         context.exported_at = beside.exported_at;
-        if let Some(age) = lint::export_age(file, anchors, &context) {
-            return Some(Self { exported: age.begins, ends: age.ends, told_by: age.told_by, sure: true });
+        Self::by(lint::export_age(file, anchors, &context), beside, now)
+    }
+
+    /// The same, by the best sign in the file, if there is one.
+    pub fn by(sign: Option<ExportAge>, beside: Beside, now: Timestamp) -> Option<Self> {
+        if let Some(age) = sign {
+            return Some(Self {
+                exported: age.begins,
+                ends: age.ends,
+                told_by: age.told_by.into(),
+                sure: true,
+            });
         }
         // Both are lower bounds of the age, so the earlier one is nearer to the truth.
-        let known = [
-            beside.file_date.map(|at| (at, "date of the file")),
-            beside.first_used.map(|at| (at, "first use by this station")),
-        ];
+        let known =
+            [beside.file_date.map(|at| (at, FILE_DATE)), beside.first_seen.map(|at| (at, FIRST_LOOK))];
         let (at, told_by) = known.into_iter().flatten().filter(|(at, _)| *at <= now).min()?;
         let ends = at.checked_add(LIFE).ok()?;
-        Some(Self { exported: Some(at), ends, told_by, sure: false })
+        Some(Self { exported: Some(at), ends, told_by: told_by.into(), sure: false })
+    }
+
+    /// As the journal kept it.
+    pub fn recalled(exported: Option<Timestamp>, ends: Timestamp, told_by: String) -> Self {
+        let sure = ![FILE_DATE, FIRST_LOOK].contains(&told_by.as_str());
+        Self { exported, ends, told_by: told_by.into(), sure }
     }
 
     /// How it stands at `now`.
@@ -255,7 +317,7 @@ mod tests {
         let of = |beside| Age::of(&plain, beside, &TrustAnchors::none(), now());
         assert_eq!(of(Beside::default()), None);
         let both =
-            Beside { file_date: Some(hours_ago(1)), first_used: Some(hours_ago(400)), exported_at: None };
+            Beside { file_date: Some(hours_ago(1)), first_seen: Some(hours_ago(400)), exported_at: None };
         let age = of(both).unwrap();
         assert_eq!((age.standing(now()), age.sure), (Standing::Stale, false));
         let word = of(Beside { exported_at: Some(hours_ago(2)), ..both }).unwrap();

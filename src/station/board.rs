@@ -108,7 +108,9 @@ impl BayState {
             let running = !matches!(event.kind, EventKind::JobEnded(_) | EventKind::Retrying { .. });
             self.standing = if running { of_mac().unwrap_or(standing) } else { standing };
             self.until = match &event.kind {
-                EventKind::Waiting { until, .. } => Some(*until),
+                EventKind::Waiting { until, .. }
+                | EventKind::WaitingForHelper { until, .. }
+                | EventKind::Held { until, .. } => Some(*until),
                 _ => None,
             };
         }
@@ -123,7 +125,9 @@ fn standing_after(kind: &EventKind) -> Option<Verdict> {
             let sentence = format!("{reason} Trying again in {} s.", pause_ms.div_ceil(1000));
             Verdict::from(state).saying(sentence).because(chain.clone())
         }
+        EventKind::WaitingForHelper { helper, .. } => helper.waits(),
         EventKind::Recovering { rung } => recovering(*rung),
+        EventKind::Held { sentence, next, .. } => Verdict::from(state).saying(sentence).then(next),
         EventKind::Quarantined { bay } => Verdict::quarantined(bay),
         _ => state.into(),
     })
@@ -145,6 +149,10 @@ pub enum News {
     MuxLost(String),
     /// The way to the devices is there.
     MuxReady,
+    /// The journal cannot be written, for this reason: nothing new is begun.
+    JournalLost(String),
+    /// The journal is written again.
+    JournalReady,
 }
 
 /// The board.
@@ -167,6 +175,7 @@ struct State {
     bays: BTreeMap<Key, BayState>,
     jobs: HashMap<JobId, Udid>,
     mux_trouble: Option<String>,
+    journal_trouble: Option<String>,
 }
 
 impl Default for Board {
@@ -186,6 +195,20 @@ impl Board {
     /// Why there is no way to the devices, if so.
     pub fn mux_trouble(&self) -> Option<String> {
         self.lock().mux_trouble.clone()
+    }
+
+    /// Why the journal cannot be written, if so.
+    pub fn journal_trouble(&self) -> Option<String> {
+        self.lock().journal_trouble.clone()
+    }
+
+    /// The journal cannot be written, or can again.
+    pub fn journal(&self, trouble: Option<String>) {
+        let mut state = self.lock();
+        if state.journal_trouble != trouble {
+            state.journal_trouble.clone_from(&trouble);
+            self.tell(trouble.map_or(News::JournalReady, News::JournalLost));
+        }
     }
 
     /// Follows changes from now on. One who lags too far is told so and reads

@@ -280,6 +280,20 @@ impl Desk {
         listed.await.map_err(|e| verdict_of(&e))
     }
 
+    /// As [`Desk::installed`], and takes the supervision data into the facts.
+    ///
+    /// # Errors
+    /// How it stands instead.
+    pub async fn managed(&self, earned: &mut Earned) -> Result<Vec<InstalledProfile>, Verdict> {
+        let looked = async {
+            earned.facts.read_session(&mut earned.session).await?;
+            let mut mcinstall = earned.session.mcinstall().await?;
+            earned.facts.take_cloud_configuration(mcinstall.cloud_configuration().await?.as_ref());
+            mcinstall.profiles().await
+        };
+        looked.await.map_err(|e| verdict_of(&e))
+    }
+
     /// Removes the profile `identifier` and reads the list back; `None` if it is not there.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
-//! Reading profile files; [`folder`] chooses one of many, [`shelf`] follows a folder, [`store`]
-//! keeps the station's own.
+//! Reading profile files; [`candidate`] judges one, [`folder`] chooses one of many, [`shelf`]
+//! follows a folder, [`store`] keeps the station's own.
 
+pub mod candidate;
 pub mod folder;
+mod notice;
 pub mod shelf;
 pub mod store;
 
@@ -37,6 +39,18 @@ pub enum ProfileFileError {
         path: PathBuf,
         /// Why.
         refusal: Refusal,
+    },
+    /// It could be pushed, and a device would refuse it: the linter finds an error.
+    #[error("{}: {message} ({code})", path.display())]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// The rule.
+        code: &'static str,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
     },
 }
 

@@ -5,15 +5,23 @@
 //! [`desk`] does single things with single devices.
 
 pub mod age;
+pub mod batches;
 pub mod bays;
+pub mod blueprints;
 pub mod board;
 pub mod desk;
 pub mod doctor;
 mod flaps;
+pub mod helpers;
+pub mod hooks;
 pub mod learn;
 pub mod library;
 pub mod macs;
+mod orders;
+mod owned;
+pub mod pace;
 mod registry;
+mod scheduler;
 mod sink;
 mod stays;
 pub mod unserved;
@@ -21,28 +29,34 @@ pub mod unserved;
 pub use bays::BayNames;
 pub use board::{BayState, Board, News};
 pub use desk::Desk;
+pub use orders::Orders;
 
 use crate::clock::Clock;
 use crate::device::trust::Trust;
 use crate::device::{DeviceLink, Presence};
 use crate::ids::{JobId, MuxId, PortPath, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
-use crate::limits::{RUNG_NOTICE, RUNG_TAKES, SHUTDOWN_GRACE};
+use crate::limits::{HOOKS_GRACE, RUNG_NOTICE, RUNG_TAKES, SHUTDOWN_GRACE};
 use crate::transport::{Attachment, Backend, BackendEvent, Rung, RungError, Unserved};
 use crate::wire::printable::sentence;
 use crate::wire::profile::Profile;
+use crate::workflow::assign::Assigner;
 use crate::workflow::choice;
 use crate::workflow::engine::{self, EventSink, Job};
 use crate::workflow::event::{EventKind, NewJob};
 use crate::workflow::memory::Memory;
 use crate::workflow::outcome::{Class, Outcome, Verdict};
-use crate::workflow::policy::Policy;
+use crate::workflow::policy::{Policy, Task};
+use batches::JobAssigner;
+use hooks::Hooks;
 use library::shelf::{OnShelf, Shelf};
 use registry::{Arrival, Links, Registry};
+use scheduler::Scheduler;
 use sink::{DrySink, JournalSink};
 use stays::{Due, Stays};
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -55,6 +69,10 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Such a run gives up if no device came for this long.
 const NO_DEVICE: Duration = Duration::from_secs(15);
+
+/// How long a job of such a run waits for an export, where the folder lost its last one: a
+/// person who replaces a file is done by then.
+const SUPPLY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Which devices a run is about.
 #[derive(Debug, Clone)]
@@ -96,6 +114,8 @@ pub struct Station {
     pub shelf: Option<Shelf>,
     /// The owner's decisions.
     pub policy: Policy,
+    /// What else its owner wants done with devices.
+    pub orders: Orders,
     /// Wall time.
     pub clock: Clock,
 }
@@ -119,6 +139,9 @@ impl Station {
             // A run about certain devices leaves others alone; a dry run leaves all alone.
             recovers: matches!(selection, Selection::All) && !once && !self.policy.dry_run,
             stays: Stays::default(),
+            scheduler: Arc::default(),
+            hooks: Hooks::new(&self.orders.hooks, self.journal_path(), self.clock.clone()),
+            watches: JoinSet::new(),
             rungs: JoinSet::new(),
             patience: Instant::now() + NO_DEVICE,
         };
@@ -133,6 +156,12 @@ impl Station {
         };
         // Dropped jobs close their connections; their journal shows them open.
         let _ = timeout(SHUTDOWN_GRACE, run.jobs.shutdown()).await;
+        let grace = if end == RunEnd::Interrupted { SHUTDOWN_GRACE } else { HOOKS_GRACE };
+        let _ = timeout(grace, async {
+            run.hooks.finish().await;
+            while run.watches.join_next().await.is_some() {}
+        })
+        .await;
         end
     }
 
@@ -148,18 +177,57 @@ impl Station {
         }
     }
 
+    fn journal_path(&self) -> Option<PathBuf> {
+        self.journal.as_ref().map(|journal| journal.path().to_owned())
+    }
+
+    /// Who decides about a job's device, once it is known.
+    fn assigner(
+        &self,
+        udid: &Udid,
+        profile: &Arc<Profile>,
+        policy: &Policy,
+        once: bool,
+    ) -> Option<Arc<dyn Assigner>> {
+        let journal = self.journal_path();
+        let orders = &self.orders;
+        let is_enrolled = matches!(policy.task, Task::Enroll);
+        if !is_enrolled || journal.is_none() && orders.blueprints.is_none() {
+            return None;
+        }
+        Some(Arc::new(JobAssigner {
+            udid: udid.clone(),
+            journal,
+            blueprints: orders.blueprints.clone(),
+            wanted: orders.blueprint.clone(),
+            only_blueprints: orders.only_blueprints,
+            profile: profile.clone(),
+            policy: policy.clone(),
+            once,
+            clock: self.clock.clone(),
+        }))
+    }
+
     /// One device's job from whatever the journal knows of it to its end.
     async fn enroll(
         &self,
         link: DeviceLink,
         superseded: Vec<JobId>,
         links: watch::Receiver<Presence>,
+        scheduler: Arc<Scheduler>,
+        once: bool,
     ) -> Verdict {
-        let (profile, policy) = self.supply(&link).await;
+        let (profile, mut policy) = match self.supply(&link, once).await {
+            Ok(supplied) => supplied,
+            Err(verdict) => return verdict,
+        };
         let (id, memory) = match self.open_job(&link, &profile, &policy, superseded).await {
             Ok(opened) => opened,
             Err(error) => return journal_trouble(&error),
         };
+        if let Some(journal) = &self.journal {
+            policy.owned = owned::owned(journal.path(), id, &profile, &policy).await;
+        }
         // What was pushed in time may be finished.
         if memory.pushes.is_empty() && self.refuses_stale(&policy) {
             let verdict = age::too_old_by_now();
@@ -170,12 +238,13 @@ impl Station {
         }
         let job = Job {
             id,
+            assigner: self.assigner(link.udid(), &profile, &policy, once),
             profile,
             policy,
             trust: self.trust.clone(),
             clock: self.clock.clone(),
+            sink: scheduler.sink(self.sink(), link.attachment(), links.clone()),
             links,
-            sink: self.sink(),
             memory,
         };
         engine::run(job).await
@@ -223,15 +292,16 @@ impl Station {
         }
     }
 
-    /// The profile a new job gets. It waits while there is none; a device that goes meanwhile
-    /// is missed by the job itself.
-    async fn supply(&self, link: &DeviceLink) -> (Arc<Profile>, Policy) {
+    /// The profile a new job gets. It waits while there is none, with `once` not for ever; a
+    /// device that goes meanwhile is missed by the job itself.
+    async fn supply(&self, link: &DeviceLink, once: bool) -> Result<(Arc<Profile>, Policy), Verdict> {
         let policy = self.policy.clone();
-        let Some(mut shelf) = self.shelf.clone() else { return (self.profile.clone(), policy) };
+        let Some(mut shelf) = self.shelf.clone() else { return Ok((self.profile.clone(), policy)) };
+        let deadline = Instant::now() + SUPPLY_WITHIN;
         loop {
             let reason = match &*shelf.borrow_and_update() {
                 OnShelf::Profile { profile, ends, .. } => {
-                    return (profile.clone(), Policy { export_ends: *ends, ..policy });
+                    return Ok((profile.clone(), Policy { export_ends: *ends, ..policy }));
                 }
                 OnShelf::Nothing(reason) => sentence(reason),
             };
@@ -239,8 +309,14 @@ impl Station {
                 Verdict::from(Outcome::Attached).saying(format!("It waits for a profile. {reason}"));
             self.board
                 .holds(link.udid(), verdict.then("Put an export into the folder; the job then begins."));
-            if shelf.changed().await.is_err() {
-                return (self.profile.clone(), policy);
+            tokio::select! {
+                changed = shelf.changed() => if changed.is_err() {
+                    return Err(no_supply("The folder is no longer followed."));
+                },
+                () = sleep_until(deadline), if once => {
+                    let waited = SUPPLY_WITHIN.as_secs();
+                    return Err(no_supply(&format!("No profile came within {waited} seconds. {reason}")));
+                }
             }
         }
     }
@@ -263,6 +339,11 @@ impl Station {
             stale_allowed: policy.reason_for_stale(self.clock.now()).map(str::to_owned),
         }
     }
+}
+
+fn no_supply(reason: &str) -> Verdict {
+    let next = "Put the file there that your MDM exported, then run it again.";
+    Verdict::failed(Class::Configuration, reason, next)
 }
 
 fn superseded_verdict() -> Verdict {
@@ -297,6 +378,10 @@ struct Run {
     /// Devices that no mux serves are reset.
     recovers: bool,
     stays: Stays,
+    scheduler: Arc<Scheduler>,
+    hooks: Hooks,
+    /// Looks whether a batch has to stop.
+    watches: JoinSet<()>,
     rungs: JoinSet<(PortPath, Result<(), RungError>)>,
     patience: Instant,
 }
@@ -431,7 +516,9 @@ impl Run {
     fn start(&mut self, link: DeviceLink, links: Links) {
         let (station, udid) = (self.station.clone(), link.udid().clone());
         let superseded = self.leftovers.remove(&udid).unwrap_or_default();
-        let task = self.jobs.spawn(async move { station.enroll(link, superseded, links).await });
+        let (scheduler, once) = (self.scheduler.clone(), self.once);
+        let job = async move { station.enroll(link, superseded, links, scheduler, once).await };
+        let task = self.jobs.spawn(job);
         self.names.insert(task.id(), udid);
     }
 
@@ -450,11 +537,31 @@ impl Run {
         // Most ends are on the board by their event; what no journal could take is not.
         let board = &self.station.board;
         if !board.bays().iter().any(|b| b.udid.as_ref() == Some(&udid) && b.ended.is_some()) {
-            board.stands(&udid, verdict, self.station.clock.now());
+            board.stands(&udid, verdict.clone(), self.station.clock.now());
         }
+        if let Some(bay) = board.bays().iter().find(|b| b.udid.as_ref() == Some(&udid)) {
+            self.hooks.ended(bay, &verdict);
+        }
+        self.watch_batch();
         if let Some((link, links)) = again {
             self.start(link, links);
         }
+    }
+}
+
+impl Run {
+    /// Stops the open batch if too many devices in a row failed alike.
+    fn watch_batch(&mut self) {
+        while self.watches.try_join_next().is_some() {}
+        let (Some(journal), now) = (self.station.journal_path(), self.station.clock.now()) else { return };
+        self.watches.spawn(async move {
+            let looked = tokio::task::spawn_blocking(move || batches::stop_if_due(&journal, now)).await;
+            match looked {
+                Ok(Ok(Some(reason))) => tracing::warn!(%reason),
+                Ok(Err(error)) => tracing::warn!(%error, "the batch was not looked at"),
+                _ => {}
+            }
+        });
     }
 }
 
@@ -477,9 +584,14 @@ async fn take_rung(station: Arc<Station>, port: PortPath, rung: Rung) -> (PortPa
         }
     };
     let done = recovery.await;
+    // The only trace of it: a device without a job has no line in the journal.
+    let bay = station.bays.of_port(&port).0;
     match &done {
-        Ok(()) => tracing::info!(%port, ?rung, "a rung of the ladder was taken"),
-        Err(error) => tracing::warn!(%port, ?rung, %error, "a rung of the ladder was not taken"),
+        Ok(()) => tracing::info!(%port, %bay, ?rung, "a rung of the ladder was taken"),
+        Err(error @ RungError::NotPossible(_)) => {
+            tracing::info!(%port, %bay, ?rung, %error, "a rung of the ladder cannot be taken");
+        }
+        Err(error) => tracing::warn!(%port, %bay, ?rung, %error, "a rung of the ladder was not taken"),
     }
     (port, done)
 }

@@ -28,6 +28,8 @@ impl EventSink for JournalSink {
     }
 
     async fn post(&self, job: JobId, kind: EventKind) -> Result<(), String> {
+        // A step that begins while the disk is full would fail at its own files.
+        self.journal.writable().await;
         self.journal.post(job, kind).await.map_err(|e| e.to_string())
     }
 }

@@ -6,6 +6,7 @@
 //! [`tls`] wraps one. Start at [`Backend`].
 
 pub mod error;
+pub mod https;
 pub mod plist_channel;
 pub mod recorder;
 pub mod shell;
@@ -173,6 +174,11 @@ pub trait PairRecords: Send + Sync + Debug {
     fn delete(&self, udid: &Udid) -> bool;
 }
 
+/// Who keeps the pair records of a backend that has none.
+fn keeper(beneath: Option<&dyn Backend>) -> Result<&dyn Backend, TransportError> {
+    beneath.ok_or_else(|| TransportError::Closed { what: "the way that keeps pair records".to_owned() })
+}
+
 /// A way to the devices: the system's mux socket, our own mux, a simulator.
 #[async_trait]
 pub trait Backend: Send + Sync + Debug {
@@ -196,17 +202,27 @@ pub trait Backend: Send + Sync + Debug {
     /// listens there.
     async fn connect(&self, id: MuxId, port: u16) -> Result<BoxChannel, TransportError>;
 
+    /// The backend this one adds something to. It keeps the pair records of both, unless this
+    /// one has its own.
+    fn beneath(&self) -> Option<&dyn Backend> {
+        None
+    }
+
     /// The station identity this mux keeps (SystemBUID).
     ///
     /// # Errors
     /// As [`Backend::list`].
-    async fn read_buid(&self) -> Result<String, TransportError>;
+    async fn read_buid(&self) -> Result<String, TransportError> {
+        keeper(self.beneath())?.read_buid().await
+    }
 
     /// The stored pair record of a device; `None` if there is none.
     ///
     /// # Errors
     /// As [`Backend::list`].
-    async fn read_pair_record(&self, udid: &Udid) -> Result<Option<Secret<Vec<u8>>>, TransportError>;
+    async fn read_pair_record(&self, udid: &Udid) -> Result<Option<Secret<Vec<u8>>>, TransportError> {
+        keeper(self.beneath())?.read_pair_record(udid).await
+    }
 
     /// Stores a pair record. With `id` the mux tells its listeners.
     ///
@@ -217,13 +233,17 @@ pub trait Backend: Send + Sync + Debug {
         udid: &Udid,
         record: &Secret<Vec<u8>>,
         id: Option<MuxId>,
-    ) -> Result<(), TransportError>;
+    ) -> Result<(), TransportError> {
+        keeper(self.beneath())?.save_pair_record(udid, record, id).await
+    }
 
     /// Forgets a pair record; there being none is fine.
     ///
     /// # Errors
     /// As [`Backend::list`].
-    async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError>;
+    async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
+        keeper(self.beneath())?.delete_pair_record(udid).await
+    }
 
     /// What records a connection to a service, where connections are recorded.
     fn tap(&self, id: MuxId, service: &str) -> Option<recorder::Tap> {

@@ -69,6 +69,13 @@ impl RemovalKey {
 pub enum Request {
     /// End politely.
     Disconnect,
+    /// Erase all content and settings; "works unsupervised".
+    EraseDevice {
+        /// Keep an eSIM's plan.
+        preserve_data_plan: bool,
+        /// Do not offer to set the device up by another one near it.
+        disallow_proximity_setup: bool,
+    },
     /// Prove that we hold the supervision identity: first half.
     Escalate {
         /// DER.
@@ -118,6 +125,7 @@ impl Request {
     pub fn name(&self) -> &str {
         match self {
             Self::Disconnect => "Disconnect",
+            Self::EraseDevice { .. } => "EraseDevice",
             Self::Escalate { .. } => "Escalate",
             Self::EscalateResponse { .. } => "EscalateResponse",
             Self::Flush => "Flush",
@@ -135,6 +143,13 @@ impl Request {
 
     /// The request as a property list.
     pub fn to_plist(&self) -> Value {
+        if let Self::EraseDevice { preserve_data_plan, disallow_proximity_setup } = self {
+            return Value::Dictionary(dictionary([
+                ("DisallowProximitySetup", Some(Value::Boolean(*disallow_proximity_setup))),
+                ("PreserveDataPlan", Some(Value::Boolean(*preserve_data_plan))),
+                ("RequestType", string(self.name())),
+            ]));
+        }
         let own = match self {
             Self::Escalate { supervisor_certificate } => {
                 ("SupervisorCertificate", data(supervisor_certificate.clone()))
@@ -169,6 +184,16 @@ impl Request {
         };
         Ok(match fields.text("RequestType").ok_or(Status::CommandFormatError)? {
             "Disconnect" => Self::Disconnect,
+            "EraseDevice" => {
+                let flag = |key: &str| match fields.get(key) {
+                    None => Ok(false),
+                    Some(value) => value.as_boolean().ok_or(Status::CommandFormatError),
+                };
+                Self::EraseDevice {
+                    preserve_data_plan: flag("PreserveDataPlan")?,
+                    disallow_proximity_setup: flag("DisallowProximitySetup")?,
+                }
+            }
             "Escalate" => Self::Escalate { supervisor_certificate: bytes("SupervisorCertificate")? },
             "EscalateResponse" => Self::EscalateResponse { signed_request: bytes("SignedRequest")?.into() },
             "Flush" => Self::Flush,

@@ -5,11 +5,13 @@
 //! Start at [`plist_frame`], then [`lockdown`].
 
 pub mod boot_identity;
+pub mod device_log;
 pub mod fields;
 pub mod installation_proxy;
 pub mod intune_csv;
 pub mod lockdown;
 pub mod mac_profiles;
+pub mod manifest;
 pub mod mcinstall;
 pub mod mcinstall_error;
 pub mod mux_packet;
@@ -19,6 +21,8 @@ pub mod plist_frame;
 pub mod printable;
 pub mod profile;
 pub mod property_list;
+pub mod service_config;
+pub mod toml_text;
 pub mod usbmuxd;
 
 /// Budget of a plist that came from a device.

@@ -95,8 +95,8 @@ impl Choice {
         if plan::in_flight(situation).is_some() {
             return None;
         }
-        if let Some(reason) = unfit(facts, profile) {
-            let fit = self.siblings_of(profile).find(|other| unfit(facts, other).is_none())?;
+        if let Some(reason) = unfit(facts, profile, policy) {
+            let fit = self.siblings_of(profile).find(|other| unfit(facts, other, policy).is_none())?;
             return chosen(fit, reason);
         }
         // The device never says why nobody's tap led to an enrollment (protocols.md 4.5): a
@@ -105,7 +105,7 @@ impl Choice {
         if again && memory.accepted_pushes() < policy.pushes && is_acme(profile) {
             let reason =
                 "the ACME export was pushed and not installed, and the device does not say why (R13)";
-            return chosen(self.scep(profile, facts)?, reason.to_owned());
+            return chosen(self.scep(situation)?, reason.to_owned());
         }
         None
     }
@@ -122,7 +122,7 @@ impl Choice {
         if !is_acme(situation.profile) || verdict.chain.is_empty() || holds_for_any(&verdict.chain) {
             return None;
         }
-        let profile = self.scep(situation.profile, situation.facts)?.clone();
+        let profile = self.scep(situation)?.clone();
         let reason =
             format!("the ACME export failed, so the SCEP export is next (R13): {}", verdict.sentence);
         Some(Chosen { profile, reason, chain: verdict.chain.clone() })
@@ -133,13 +133,14 @@ impl Choice {
         if self.others.is_empty() { String::new() } else { format!("; with the {} export", kind(profile)) }
     }
 
-    fn siblings_of<'a>(&'a self, profile: &'a Profile) -> impl Iterator<Item = &'a Arc<Profile>> {
-        self.all().filter(|other| other.file_sha256() != profile.file_sha256())
+    fn siblings_of<'a>(&'a self, profile: &Profile) -> impl Iterator<Item = &'a Arc<Profile>> + use<'a> {
+        let sha256 = profile.file_sha256();
+        self.all().filter(move |other| other.file_sha256() != sha256)
     }
 
-    fn scep(&self, profile: &Profile, facts: &Facts) -> Option<&Arc<Profile>> {
-        let mut others = self.all().filter(|other| other.file_sha256() != profile.file_sha256());
-        others.find(|other| !is_acme(other) && unfit(facts, other).is_none())
+    fn scep(&self, situation: &Situation<'_>) -> Option<&Arc<Profile>> {
+        let Situation { facts, policy, profile, .. } = *situation;
+        self.siblings_of(profile).find(|other| !is_acme(other) && unfit(facts, other, policy).is_none())
     }
 }
 
@@ -152,8 +153,8 @@ fn kind(profile: &Profile) -> String {
 }
 
 /// Why a sibling is worth looking for, knowing the device.
-fn unfit(facts: &Facts, profile: &Profile) -> Option<String> {
-    let refused = plan::too_old(facts, profile).or_else(|| plan::made_for_another(facts, profile));
+fn unfit(facts: &Facts, profile: &Profile, policy: &Policy) -> Option<String> {
+    let refused = plan::too_old(facts, profile).or_else(|| plan::made_for_another(facts, profile, policy));
     if let Some(verdict) = refused {
         return Some(verdict.sentence);
     }
@@ -269,6 +270,7 @@ mod tests {
                     profile: &profile,
                     policy: &self.policy,
                     memory: &self.memory,
+                    supervises: false,
                     now: self.now,
                 },
             )
@@ -341,6 +343,13 @@ mod tests {
         let (kind, reason) = better("00008140-0000000000000001").unwrap();
         assert_eq!(kind, Some(IdentityKind::Scep));
         assert!(reason.contains("one device alone (00008140-0000000000000001)"), "{reason}");
+        // What the station knows beside the file.
+        let mut case = Case::acme_first(only("FAKE-CLIENT-0001"), modern());
+        let acme = sha256(&case.policy.siblings[0]);
+        case.policy.owned.insert(acme.clone(), UDID.parse().unwrap());
+        assert_eq!(case.better(), None);
+        case.policy.owned.insert(acme, "00008140-0000000000000001".parse().unwrap());
+        assert_eq!(case.better().unwrap().0, Some(IdentityKind::Scep));
     }
 
     #[test]

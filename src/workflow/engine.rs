@@ -5,7 +5,9 @@
 //! after a replug, a broken connection, or a crash of the station is the same thing: the
 //! next attempt.
 
+use super::assign::Assigner;
 use super::choice::Choice;
+use super::erasure;
 use super::event::{EventKind, StepId, StepResult};
 use super::failure::Failure;
 use super::memory::Memory;
@@ -63,6 +65,8 @@ pub struct Job {
     pub links: watch::Receiver<Presence>,
     /// Where events go.
     pub sink: Arc<dyn EventSink>,
+    /// Who lets the device in and says what is done with it; `None`: it is done as the job says.
+    pub assigner: Option<Arc<dyn Assigner>>,
     /// What an earlier run of this job did.
     pub memory: Memory,
 }
@@ -93,16 +97,22 @@ impl From<crate::device::DeviceError> for Break {
 /// A job being run.
 pub(super) struct Run {
     pub(super) job: Job,
+    /// Time as this run measures it: the wall clock when it began, and what has passed since.
+    steady: Clock,
     /// The profiles it may use; the one in use is the job's.
     pub(super) choice: Choice,
     /// True while polling for an unlock: steps that fail the same way again are not told.
     quiet: bool,
+    /// What its blueprint said, in words; `None` until it was asked.
+    pub(super) assigned: Option<String>,
     /// Broken connections since the device was last inspected whole.
     pub(super) reconnects: usize,
     /// The device was inspected after the last push began.
     looked: bool,
     unlock_deadline: Option<Instant>,
     committing: Option<Committing>,
+    /// What the device's log said of its network.
+    pub(super) network_sign: Option<&'static str>,
     /// The second try of something that should not happen is used up.
     tried_again: bool,
 }
@@ -122,19 +132,23 @@ pub async fn run(mut job: Job) -> Verdict {
     // Which of them was pushed before a crash decides what is looked for after it.
     job.profile = choice.in_hand(&job.memory);
     let mut run = Run {
+        steady: job.clock.steady(),
         job,
         choice,
+        assigned: None,
         quiet: false,
         reconnects: 0,
         looked: false,
         unlock_deadline: None,
         committing: None,
+        network_sign: None,
         tried_again: false,
     };
     let verdict = match run.until_over().await {
         Ok(verdict) => verdict,
         Err(reason) => return journal_failed(&reason),
     };
+    run.count_unseen().await;
     // It looks at no attachment any more; whoever hands out a newer one can tell.
     run.job.links = watch::channel(Presence::Unplugged).1;
     match run.emit(EventKind::JobEnded(verdict.clone())).await {
@@ -179,6 +193,17 @@ impl Run {
         }
     }
 
+    /// A job that ends before its device was looked at counts for its batch all the same.
+    async fn count_unseen(&mut self) {
+        let unseen = self.assigned.is_none() && !self.job.memory.assigned;
+        if let Some(assigner) = self.job.assigner.clone().filter(|_| unseen && !self.job.policy.dry_run)
+            && let Some(assignment) = assigner.unseen().await
+        {
+            // If the journal has trouble, the end of the job tells.
+            let _ = self.emit(assignment.event()).await;
+        }
+    }
+
     /// The present attachment; waits for a replug as long as the policy says, and then
     /// tells how the job ends without one.
     async fn attached_link(&mut self) -> Result<Result<DeviceLink, Verdict>, String> {
@@ -208,7 +233,12 @@ impl Run {
                 }
                 Presence::Unplugged | Presence::MuxLost(_) if !detach_told => {
                     detach_told = true;
-                    self.emit(EventKind::Detached).await.map_err(journal_reason)?;
+                    let until = self.after_now(self.job.policy.replug_within);
+                    let left = match self.job.memory.erase {
+                        Some(_) => EventKind::Waiting { state: Outcome::Erasing, until },
+                        None => EventKind::Detached,
+                    };
+                    self.emit(left).await.map_err(journal_reason)?;
                 }
                 _ => {}
             }
@@ -225,6 +255,7 @@ impl Run {
                 .saying(format!("The way to the devices was lost: {reason}."))
                 .then("Restart usbmuxd and run enlist again; `enlist doctor` checks it."),
             Presence::Quarantined(bay) => Verdict::quarantined(bay),
+            _ if self.job.memory.erase.is_some() => erasure::away(),
             _ => Outcome::DetachedMidway.into(),
         }
     }
@@ -338,7 +369,7 @@ impl Run {
     /// through a detach, so that another look is worth while.
     async fn climb(&mut self, link: &DeviceLink) -> Result<bool, String> {
         // It may be installing right now, and nobody looked since.
-        let unknown = self.job.memory.last_push().is_some_and(|p| p.answer.is_none()) && !self.looked;
+        let unknown = self.job.memory.erase.is_some() || self.job.memory.unanswered() && !self.looked;
         if unknown || self.job.policy.dry_run {
             return Ok(false);
         }
@@ -407,15 +438,13 @@ impl Run {
 
     /// Commits an event and remembers it.
     pub(super) async fn emit(&mut self, kind: EventKind) -> Result<(), Break> {
-        let at = self.job.clock.now();
-        self.looked &= !matches!(kind, EventKind::PushStarted { .. });
+        let at = self.now();
+        self.looked &= !matches!(kind, EventKind::PushStarted { .. } | EventKind::HelperPushStarted { .. });
         let (sink, id, event) = (self.job.sink.clone(), self.job.id, kind.clone());
-        // A job waits for the disk where a crash would matter: before a push, and at its end.
-        // The rest rides along in order, so that a slow disk does not slow every step.
         let done = Box::pin(async move {
             match event {
-                EventKind::PushStarted { .. } | EventKind::JobEnded(_) => sink.emit(id, event).await,
-                _ => sink.post(id, event).await,
+                event if must_last(&event) => sink.emit(id, event).await,
+                event => sink.post(id, event).await,
             }
         });
         self.committing = Some(Committing { at, kind, done });
@@ -433,11 +462,29 @@ impl Run {
         Ok(())
     }
 
+    /// Now, for everything that is waited for. The wall clock may be set while a person acts.
+    pub(super) fn now(&self) -> Timestamp {
+        self.steady.now()
+    }
+
     /// The moment `wait` from now.
     pub(super) fn after_now(&self, wait: Duration) -> Timestamp {
-        let now = self.job.clock.now();
+        let now = self.now();
         SignedDuration::try_from(wait).ok().and_then(|w| now.checked_add(w).ok()).unwrap_or(now)
     }
+}
+
+/// A job waits for the disk where a crash would matter: before it changes the device, and at
+/// its end. The rest rides along in order, so that a slow disk does not slow every step.
+fn must_last(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::PushStarted { .. }
+            | EventKind::HelperPushStarted { .. }
+            | EventKind::EraseStarted
+            | EventKind::StepStarted { step: StepId::Configure }
+            | EventKind::JobEnded(_)
+    )
 }
 
 impl Break {

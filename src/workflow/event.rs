@@ -1,8 +1,9 @@
 //! Events: the only output of a workflow. The journal keeps them, the screens follow them.
 
+use super::helpers::HelperName;
 use super::outcome::{Outcome, Verdict};
 use crate::device::Rung;
-use crate::ids::{Bay, JobId, Udid};
+use crate::ids::{BatchId, Bay, JobId, Udid};
 use crate::wire::mcinstall_error::ErrorChain;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,20 @@ pub enum StepId {
     Pair,
     /// Read facts, installed profiles and supervision data.
     Inspect,
+    /// Give the device its name.
+    NameDevice,
+    /// Push a helper profile, and read it back if it is there at once.
+    PushHelper,
+    /// Wait for a helper profile: for its person, or for a lost answer to settle.
+    WaitForHelper,
+    /// Wait until the device has activated itself over its network (protocols.md 5.1).
+    Activate,
+    /// Erase the device and wait until it is back (R47).
+    Erase,
+    /// Write the device's supervision data, and read them back (4.7).
+    Configure,
+    /// Prove that the station holds a supervision identity of the device (4.6).
+    Escalate,
     /// Push the profile.
     Install,
     /// Wait for the person to install it, or for a lost answer to settle.
@@ -31,6 +46,13 @@ impl StepId {
         match self {
             Self::Pair => "pair",
             Self::Inspect => "inspect",
+            Self::NameDevice => "name-device",
+            Self::PushHelper => "push-helper",
+            Self::WaitForHelper => "wait-for-helper",
+            Self::Activate => "activate",
+            Self::Erase => "erase",
+            Self::Configure => "configure",
+            Self::Escalate => "escalate",
             Self::Install => "install",
             Self::WaitForPerson => "wait-for-person",
             Self::Verify => "verify",
@@ -38,10 +60,10 @@ impl StepId {
         }
     }
 
-    /// True if a resumed job may simply do it again. Install may only after looking at the
-    /// device: see the plan.
+    /// True if a resumed job may simply do it again. A push and Configure may only after
+    /// looking at the device; Erase never: see the plans.
     pub fn is_repeatable(self) -> bool {
-        !matches!(self, Self::Install)
+        !matches!(self, Self::Install | Self::PushHelper | Self::Configure | Self::Erase)
     }
 }
 
@@ -162,9 +184,37 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "ErrorChain::is_empty")]
         chain: ErrorChain,
     },
+    /// What the job does was decided by a blueprint, by a batch, or by both.
+    Assigned {
+        /// The blueprint; `None` if it goes as the station usually does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blueprint: Option<String>,
+        /// The batch it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<BatchId>,
+        /// Its line in the batch's manifest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u32>,
+        /// Tags.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<String>,
+        /// Why so, in words.
+        reason: String,
+    },
+    /// Before anything is pushed the job waits for the owner's decision, at the latest until
+    /// `until`.
+    Held {
+        /// What for, in one sentence.
+        sentence: String,
+        /// What to do.
+        next: String,
+        /// Deadline.
+        until: Timestamp,
+    },
     /// A person must act, at the latest by `until`.
     Waiting {
-        /// A `waiting-…` outcome, or `verifying` while a lost answer may still come true.
+        /// A `waiting-…` outcome; `not-activated`; `verifying` while a lost answer may still come
+        /// true; `erasing` while the device is away; `prepared` for its user (R59).
         state: Outcome,
         /// Deadline.
         until: Timestamp,
@@ -181,6 +231,25 @@ pub enum EventKind {
         number: u32,
         /// How.
         answer: PushAnswer,
+    },
+    /// A helper profile is about to be sent. Committed before the first byte leaves, too.
+    HelperPushStarted {
+        /// Which.
+        helper: HelperName,
+    },
+    /// The device answered the push of a helper profile.
+    HelperPushAnswered {
+        /// Which.
+        helper: HelperName,
+        /// How.
+        answer: PushAnswer,
+    },
+    /// A person must install a helper profile, at the latest by `until`.
+    WaitingForHelper {
+        /// Which.
+        helper: HelperName,
+        /// Deadline.
+        until: Timestamp,
     },
     /// Something failed and will be tried again by itself.
     Retrying {
@@ -203,6 +272,14 @@ pub enum EventKind {
     Quarantined {
         /// Where.
         bay: Bay,
+    },
+    /// The device is about to be told to erase itself. Committed before the first byte leaves;
+    /// at most one a job.
+    EraseStarted,
+    /// The device answered that.
+    EraseAnswered {
+        /// It erases itself now.
+        accepted: bool,
     },
     /// A rung of the recovery ladder is taken.
     Recovering {
@@ -233,13 +310,20 @@ impl EventKind {
             Self::Identified(_) => "identified",
             Self::Planned { .. } => "planned",
             Self::ProfileChosen { .. } => "profile-chosen",
+            Self::Assigned { .. } => "assigned",
+            Self::Held { .. } => "held",
             Self::Waiting { .. } => "waiting",
             Self::PushStarted { .. } => "push-started",
             Self::PushAnswered { .. } => "push-answered",
+            Self::HelperPushStarted { .. } => "helper-push-started",
+            Self::HelperPushAnswered { .. } => "helper-push-answered",
+            Self::WaitingForHelper { .. } => "waiting-for-helper",
             Self::Retrying { .. } => "retrying",
             Self::Detached => "detached",
             Self::Reattached { .. } => "reattached",
             Self::Quarantined { .. } => "quarantined",
+            Self::EraseStarted => "erase-started",
+            Self::EraseAnswered { .. } => "erase-answered",
             Self::Recovering { .. } => "recovering",
             Self::StepFinished { .. } => "step-finished",
             Self::JobEnded(_) => "job-ended",
@@ -249,11 +333,15 @@ impl EventKind {
     /// What the bay shows after this event; `None` if it changes nothing there.
     pub fn state(&self) -> Option<Outcome> {
         match self {
-            Self::JobStarted(_) | Self::Reattached { .. } => Some(Outcome::Attached),
-            Self::StepStarted { step: StepId::Install } | Self::PushStarted { .. } => Some(Outcome::Pushing),
+            Self::JobStarted(_) | Self::Reattached { .. } | Self::Held { .. } => Some(Outcome::Attached),
+            Self::StepStarted { step: StepId::Install | StepId::PushHelper }
+            | Self::PushStarted { .. }
+            | Self::HelperPushStarted { .. } => Some(Outcome::Pushing),
             Self::StepStarted { step: StepId::Verify } => Some(Outcome::Verifying),
             Self::StepStarted { step: StepId::FollowPolicies } => Some(Outcome::Enrolled),
+            Self::EraseStarted => Some(Outcome::Erasing),
             Self::Waiting { state, .. } => Some(*state),
+            Self::WaitingForHelper { .. } => Some(Outcome::WaitingForPerson),
             Self::Retrying { .. } | Self::Recovering { .. } => Some(Outcome::Retrying),
             Self::Quarantined { .. } => Some(Outcome::Quarantined),
             Self::Detached => Some(Outcome::DetachedMidway),

@@ -43,6 +43,8 @@ impl Failure {
             DeviceError::Transport(error) => of_transport(error),
             // 6.4: "enumerates while lockdown is refused". A reset would not unlock it.
             DeviceError::LockdownRefused => Self::AwaitUnlock { state: Outcome::WaitingForUnlock },
+            // What the mux had numbered otherwise is sorted out when it tells of the new numbers.
+            DeviceError::OtherDevice { .. } => Self::Reconnect { reason: error.to_string() },
             DeviceError::NotNormal { .. } => Self::Final(Outcome::Restoring.into()),
             DeviceError::ServiceLocked { .. } => Self::AwaitUnlock { state: Outcome::NeverUnlocked },
             DeviceError::ServiceProhibited { .. } => Self::Final(Outcome::NotActivated.into()),
@@ -67,11 +69,20 @@ impl Failure {
             DeviceError::ServiceAbsent { .. } | DeviceError::DeviceKey { .. } | DeviceError::Record(_) => {
                 Self::Final(device_trouble(error))
             }
-            DeviceError::File { .. } | DeviceError::Identity { .. } => Self::Final(Verdict::failed(
-                Class::Configuration,
-                format!("{error}."),
-                "Check the station's state folder: its owner, its rights, the space on its disk.",
-            )),
+            DeviceError::File { source, .. } if is_full(source) => Self::RetryLater {
+                verdict: Verdict::failed(
+                    Class::Configuration,
+                    sentence(error),
+                    "Make space on the disk of the station's state folder, then plug the device in again.",
+                ),
+            },
+            DeviceError::File { .. } | DeviceError::Identity { .. } | DeviceError::Signing { .. } => {
+                Self::Final(Verdict::failed(
+                    Class::Configuration,
+                    format!("{error}."),
+                    "Check the station's state folder: its owner, its rights, the space on its disk.",
+                ))
+            }
         }
     }
 
@@ -86,6 +97,11 @@ impl Failure {
                     .then("Connect it to this station by cable.")
             }
             NotTrusted::Forbidden(_) => Outcome::PairingForbidden.into(),
+            NotTrusted::NotSupervisor { tried } => {
+                Verdict::from(Outcome::PairingForbidden).saying(format!(
+                    "The organisation that manages the device allows pairing to its supervision identities, and it accepts none of this station's ({tried})."
+                ))
+            }
             NotTrusted::NoAnswer { reason } => Verdict::failed(
                 Class::Device,
                 format!("The device did not answer when it was asked for trust ({reason})."),
@@ -112,6 +128,12 @@ impl Failure {
             ),
         })
     }
+}
+
+/// Space comes back, rights do not.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn device_trouble(error: &DeviceError) -> Verdict {
@@ -217,6 +239,10 @@ fn refusal(chain: &ErrorChain, verdict: impl Fn(Class, &str) -> Verdict) -> Verd
         let next =
             "Check the device's clock and its network: captive portal, TLS inspection, server certificate.";
         return verdict(Class::Server, next);
+    }
+    if chain.has("WiFi", &[13000, 13001, 13002, 13003, 13004, 13005]) {
+        let next = "Check name, security and password of the network: under [wifi], or in the profile.";
+        return verdict(Class::Configuration, next);
     }
     let family = |family: &str, range: std::ops::RangeInclusive<i64>| {
         chain.links().iter().any(|l| l.code_in(family).is_some_and(|c| range.contains(&c)))

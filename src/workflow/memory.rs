@@ -1,16 +1,41 @@
 //! What a job remembers of itself: rebuilt from its events after a restart.
 
 use super::event::{Event, EventKind, PushAnswer, StepId, StepResult};
+use super::helpers::HelperName;
+use super::second_chance;
 use crate::device::Rung;
 use jiff::Timestamp;
 
-/// One push of the profile.
+/// One push of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Push {
     /// When the push began.
     pub at: Timestamp,
+    /// As a supervisor: the device installs without asking anybody.
+    pub silent: bool,
     /// When and how the device answered; `None` if the answer was lost.
     pub answer: Option<(Timestamp, PushAnswer)>,
+    /// When the device was first looked at again although no answer had come: from then on it
+    /// is known to be lost.
+    pub lost: Option<Timestamp>,
+}
+
+impl Push {
+    /// True if the device refused it: nothing can come of it any more.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.answer, Some((_, PushAnswer::Refused)))
+    }
+}
+
+/// The one time a device was told to erase itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erase {
+    /// When that began.
+    pub at: Timestamp,
+    /// When the device answered, and whether it does; `None` if the answer was lost.
+    pub answer: Option<(Timestamp, bool)>,
+    /// It had to be paired anew since: what a device forgets when it is erased.
+    pub forgot_us: bool,
 }
 
 /// A job's memory. The device's own word always outranks it.
@@ -20,14 +45,30 @@ pub struct Memory {
     pub attempts: u32,
     /// Pushes so far, oldest first.
     pub pushes: Vec<Push>,
+    /// Pushes of helper profiles so far, oldest first.
+    pub helpers: Vec<(HelperName, Push)>,
+    /// The device has its name, or refused it: once a job is enough.
+    pub named: bool,
+    /// How often this job began to give it one.
+    pub name_tries: u32,
     /// Automatic retries used up.
     pub retries: u32,
     /// Rungs of the recovery ladder taken: each at most once a job.
     pub rungs: Vec<Rung>,
     /// SHA-256 of the file in use, hex, if it is not the one the job started with.
     pub chosen: Option<String>,
+    /// It was let in by its batch, and given its blueprint.
+    pub assigned: bool,
     /// The profile was read back: whatever happens now, the device is enrolled.
     pub verified: bool,
+    /// When the SCEP server was first seen to answer invalidly (R153).
+    pub scep_failed: Option<Timestamp>,
+    /// The device was told to erase itself.
+    pub erase: Option<Erase>,
+    /// This attempt is a supervisor's.
+    escalated: bool,
+    /// The device refused to install without a person, or refused us as its supervisor.
+    pub silence_refused: bool,
 }
 
 impl Memory {
@@ -43,36 +84,124 @@ impl Memory {
     /// Takes one event.
     pub fn take(&mut self, at: Timestamp, kind: &EventKind) {
         match kind {
-            EventKind::AttemptStarted { .. } => self.attempts += 1,
-            EventKind::PushStarted { .. } => self.pushes.push(Push { at, answer: None }),
+            EventKind::AttemptStarted { .. } => {
+                self.attempts += 1;
+                self.escalated = false;
+                let helper = self.helpers.last_mut().map(|(_, push)| push);
+                for push in self.pushes.last_mut().into_iter().chain(helper) {
+                    if push.answer.is_none() {
+                        push.lost.get_or_insert(at);
+                    }
+                }
+            }
+            EventKind::StepFinished { step: StepId::Escalate, result, .. } => {
+                self.escalated = *result == StepResult::Done;
+                self.silence_refused |= *result == StepResult::Warning;
+            }
+            EventKind::PushStarted { .. } => {
+                self.pushes.push(Push { at, silent: self.escalated, answer: None, lost: None });
+            }
+            EventKind::EraseStarted => self.erase = Some(Erase { at, answer: None, forgot_us: false }),
+            EventKind::EraseAnswered { accepted } => {
+                if let Some(erase) = &mut self.erase {
+                    erase.answer = Some((at, *accepted));
+                }
+            }
+            EventKind::StepFinished {
+                step: StepId::Pair,
+                result: StepResult::Done | StepResult::Warning,
+                ..
+            } => {
+                if let Some(erase) = &mut self.erase {
+                    erase.forgot_us = true;
+                }
+            }
             EventKind::PushAnswered { answer, .. } => {
                 if let Some(push) = self.pushes.last_mut() {
                     push.answer = Some((at, *answer));
                 }
             }
+            EventKind::HelperPushStarted { helper } => {
+                self.helpers
+                    .push((helper.clone(), Push { at, silent: self.escalated, answer: None, lost: None }));
+            }
+            EventKind::HelperPushAnswered { answer, .. } => {
+                if let Some((_, push)) = self.helpers.last_mut() {
+                    push.answer = Some((at, *answer));
+                }
+            }
             EventKind::ProfileChosen { sha256, .. } => self.chosen = Some(sha256.clone()),
-            EventKind::Retrying { .. } => self.retries += 1,
+            EventKind::Assigned { .. } => self.assigned = true,
+            EventKind::Retrying { chain, .. } => {
+                self.retries += 1;
+                if second_chance::is_it(chain) {
+                    self.scep_failed.get_or_insert(at);
+                }
+            }
             EventKind::Recovering { rung } => self.rungs.push(*rung),
             EventKind::StepFinished { step: StepId::Verify, result: StepResult::Done, .. } => {
                 self.verified = true;
+            }
+            EventKind::StepStarted { step: StepId::NameDevice } => self.name_tries += 1,
+            EventKind::StepFinished { step: StepId::NameDevice, result, .. } => {
+                self.named |= *result != StepResult::Failed;
             }
             _ => {}
         }
     }
 
+    /// True if this attempt's connection is known to be a supervisor's: what is pushed is
+    /// installed without asking anybody.
+    pub fn is_escalated(&self) -> bool {
+        self.escalated
+    }
+
     /// The last push, unless the device refused it.
     pub fn last_push(&self) -> Option<&Push> {
-        self.pushes.last().filter(|push| !matches!(push.answer, Some((_, PushAnswer::Refused))))
+        self.pushes.last().filter(|push| !push.is_refused())
     }
 
     /// Pushes the device did not refuse: what a policy's `pushes` counts.
     pub fn accepted_pushes(&self) -> u32 {
-        let counted = |push: &&Push| !matches!(push.answer, Some((_, PushAnswer::Refused)));
+        let counted = |push: &&Push| !push.is_refused();
         u32::try_from(self.pushes.iter().filter(counted).count()).unwrap_or(u32::MAX)
     }
 
     /// Pushes whose answer was lost.
     pub fn lost_answers(&self) -> u32 {
         u32::try_from(self.pushes.iter().filter(|push| push.answer.is_none()).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Pushes of this helper, oldest first.
+    pub fn helper_pushes(&self, helper: &HelperName) -> Vec<Push> {
+        self.helpers.iter().filter(|(name, _)| name.is(helper)).map(|(_, push)| *push).collect()
+    }
+
+    /// True if the answer to the last push of any profile is lost: the device may be installing.
+    pub fn unanswered(&self) -> bool {
+        let lost = |push: Option<&Push>| push.is_some_and(|push| push.answer.is_none());
+        lost(self.pushes.last()) || lost(self.helpers.last().map(|(_, push)| push))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_lost_from_the_first_look_on() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let mut memory = Memory::default();
+        memory.take(at(1), &EventKind::AttemptStarted { number: 1 });
+        memory.take(at(2), &EventKind::PushStarted { number: 1 });
+        assert_eq!(memory.pushes[0].lost, None);
+        for second in [40, 50] {
+            memory.take(at(second), &EventKind::AttemptStarted { number: 2 });
+            assert_eq!(memory.pushes[0].lost, Some(at(40)));
+        }
+        memory.take(at(60), &EventKind::PushStarted { number: 2 });
+        memory.take(at(61), &EventKind::PushAnswered { number: 2, answer: PushAnswer::Acknowledged });
+        memory.take(at(62), &EventKind::AttemptStarted { number: 3 });
+        assert_eq!(memory.pushes[1].lost, None, "it was answered");
     }
 }

@@ -125,6 +125,9 @@ outcomes! {
     Verifying = "verifying", None, "The device's profile list is being read back.", None;
     Enrolled = "enrolled", None, "The device is enrolled: the profile was read back from it.", None;
     PoliciesSeen = "policies-seen", None, "The device is enrolled and the first policies have arrived.", None;
+    Erasing = "erasing", None, "The device erases itself and restarts.", None;
+    Erased = "erased", None, "The device is erased: it is back in Setup Assistant, with nothing on it.", None;
+    Prepared = "prepared", None, "The device is prepared: its configuration was read back from it.", None;
     Failed = "failed", Bug, "The enrollment failed.", None;
     Retrying = "retrying", None, "The last try failed; the next one follows by itself.", None;
     DetachedMidway = "detached-midway", Transport, "The device was unplugged before it was done.",
@@ -136,7 +139,15 @@ outcomes! {
 impl Outcome {
     /// True if the job reached its goal.
     pub fn is_success(self) -> bool {
-        matches!(self, Self::Enrolled | Self::PoliciesSeen | Self::AlreadyEnrolled | Self::Planned)
+        matches!(
+            self,
+            Self::Enrolled
+                | Self::PoliciesSeen
+                | Self::AlreadyEnrolled
+                | Self::Planned
+                | Self::Erased
+                | Self::Prepared
+        )
     }
 }
 

@@ -1,8 +1,12 @@
 //! What the owner of the station decided: people's time, pushes, retries.
 
+use super::erasure::Erasure;
+use super::preparation::Preparation;
+use crate::ids::Udid;
 use crate::limits;
 use crate::wire::profile::{IdentityKind, Profile};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +19,30 @@ pub enum SetupAssistant {
     Push,
     /// Hold until a person finished it (R8).
     Hold,
+}
+
+/// What an export of unknown age comes to: one that does not say when it was made, and of
+/// which nobody else says it (profiles-and-enrollment.md 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownAge {
+    /// It is held until a person states the day (F03, F15).
+    #[default]
+    Hold,
+    /// The date of its file counts, low as its worth is.
+    FileDate,
+}
+
+/// Whether one ACME export may enroll several devices. Its client identifier is "unique per
+/// device" (2.3), and yet one file is said to serve many (3.3, unconfirmed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reuse {
+    /// It may, unless it names one device; where it fails, SCEP is the way out (R13).
+    #[default]
+    Yes,
+    /// It is for the first device that enrolled with it.
+    No,
 }
 
 /// Which export is taken where both would do.
@@ -33,6 +61,18 @@ impl Prefer {
     pub fn likes(self, profile: &Profile) -> bool {
         (profile.identity() == Some(IdentityKind::Acme)) == (self == Self::Acme)
     }
+}
+
+/// What a job is for.
+#[derive(Debug, Clone, Default)]
+pub enum Task {
+    /// To enroll the device with the job's profile.
+    #[default]
+    Enroll,
+    /// To erase it; the job's profile only stands for the task in the journal.
+    Erase(Erasure),
+    /// To prepare it, and no more; likewise.
+    Prepare,
 }
 
 /// Decisions that hold for a whole job.
@@ -57,16 +97,26 @@ pub struct Policy {
     pub prefer: Prefer,
     /// Exports of the same enrollment with another kind of identity (3.3).
     pub siblings: Vec<Arc<Profile>>,
-    /// Profiles that are on the device before the enrollment profile comes, in this order:
-    /// root certificates, Wi-Fi (R72).
+    /// What the job is for.
+    pub task: Task,
+    /// What the device is configured with first, in Setup Assistant (4.B).
+    pub prepare: Option<Arc<Preparation>>,
+    /// Profiles that are on the device before the enrollment profile comes: root certificates,
+    /// then Wi-Fi, then others, in whatever order they stand here (R42, R72).
     pub helpers: Vec<Arc<Profile>>,
-    /// What the device is called before it enrolls, so that the MDM records that name (R41).
+    /// What the device is called before it enrolls, so that the MDM records that name (R41);
+    /// a template of [`super::device_name`].
     pub device_name: Option<String>,
     /// No job begins after this: the export is too old then (3.4, L46).
     pub export_ends: Option<Timestamp>,
     /// Why an export that is too old is pushed nevertheless, in the words of the person who
     /// answers for it (F03). The journal keeps it with each job that began after the end.
     pub stale_allowed: Option<String>,
+    /// Whether an ACME export that enrolled one device may enroll another.
+    pub acme_reuse: Reuse,
+    /// Exports for one device alone, by the SHA-256 of their file, and that device: they are
+    /// for no other (2.3, 3.3).
+    pub owned: BTreeMap<String, Udid>,
     /// Stop after planning, change nothing, ask the device for nothing.
     pub dry_run: bool,
 }
@@ -83,10 +133,14 @@ impl Default for Policy {
             policies_within: Duration::ZERO,
             prefer: Prefer::default(),
             siblings: Vec::new(),
+            task: Task::default(),
+            prepare: None,
             helpers: Vec::new(),
             device_name: None,
             export_ends: None,
             stale_allowed: None,
+            acme_reuse: Reuse::default(),
+            owned: BTreeMap::new(),
             dry_run: false,
         }
     }
@@ -96,7 +150,9 @@ impl Policy {
     /// How long a job may take at most while its device stays attached: every wait for a
     /// person once, and every push.
     pub fn longest_job(&self) -> Duration {
-        self.person_within * 2 + self.accept_within * self.pushes + self.policies_within
+        let profiles = u32::try_from(self.helpers.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let waits = self.accept_within * self.pushes.saturating_mul(profiles);
+        self.person_within * 2 + waits + self.policies_within
     }
 
     /// True if the export is too old at `now`, whether that is allowed or not.

@@ -3,7 +3,8 @@
 //!
 //! The station and the simulator are two processes, as at a bench the station and the
 //! devices are two things: CPU and memory are the station's alone. All devices are
-//! SIMULATED. Read ratios, not milliseconds. `cargo bench -- usb-mux` measures the USB mux alone.
+//! SIMULATED. Read ratios, not milliseconds. `cargo bench -- usb-mux` measures the USB mux alone,
+//! `cargo bench -- files` large files and large folders.
 
 #![allow(clippy::print_stdout)] // printing is what it is for
 #![allow(clippy::disallowed_methods)] // it watches other processes, in real time
@@ -14,6 +15,9 @@
 #[cfg(target_os = "linux")]
 #[path = "../support/bus/mod.rs"]
 mod bus;
+mod files;
+#[path = "../support/large_files.rs"]
+mod large_files;
 #[cfg(target_os = "linux")]
 mod usb_mux;
 
@@ -41,6 +45,9 @@ fn main() {
     if std::env::args().any(|a| a == usb_mux::TOPIC) {
         return usb_mux::run();
     }
+    if std::env::args().any(|a| a == files::TOPIC) {
+        return files::run();
+    }
     let folder = tempfile::tempdir().expect("a folder");
     println!("Simulated devices in Setup Assistant, pairing included; {} cores", cores());
     println!("{:<44} {:>12} {:>12} {:>8}", "figure", "measured", "budget", "ratio");
@@ -51,6 +58,7 @@ fn main() {
     }
     idle(folder.path());
     pymobiledevice3(folder.path());
+    files::run();
     #[cfg(target_os = "linux")]
     usb_mux::run();
 }
@@ -85,7 +93,7 @@ fn fleet(folder: &Path, devices: usize) {
 fn idle(folder: &Path) {
     let mut sim = Simulator::start(folder, "idle", 32, "0ms");
     let mut station = Command::new(ENLIST)
-        .args(["serve", &example().display().to_string()])
+        .args(["serve", &example().display().to_string(), "--exported-at", &today()])
         .env("USBMUXD_SOCKET_ADDRESS", &sim.address)
         .env("ENLIST_STATE_DIR", folder.join("idle-state"))
         .stdout(Stdio::piped())
@@ -154,7 +162,7 @@ struct Ran {
 fn run(folder: &Path, name: &str, devices: usize, latency: &str) -> Ran {
     let mut sim = Simulator::start(folder, name, devices, latency);
     let child = Command::new(ENLIST)
-        .args(["enroll", "--all", "--json", &example().display().to_string()])
+        .args(["enroll", "--all", "--json", &example().display().to_string(), "--exported-at", &today()])
         .env("USBMUXD_SOCKET_ADDRESS", &sim.address)
         // One identity for all runs: a station makes its keys once in its life.
         .env("ENLIST_STATE_DIR", state(folder))
@@ -259,6 +267,11 @@ impl Simulator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Nothing in the example tells its age.
+fn today() -> String {
+    jiff::Timestamp::now().to_string()
 }
 
 fn example() -> PathBuf {

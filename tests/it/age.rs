@@ -121,19 +121,49 @@ fn a_batch_that_would_outlive_its_file_is_refused() {
 }
 
 #[test]
-fn what_a_file_does_not_say_its_dates_and_the_operator_tell() {
+fn an_unknown_age_is_asked_for_once_and_remembered_for_the_file() {
     let place = Place::ready();
     let file = place.bench.write("silent.mobileconfig", signed_without_time());
-    let done = place.enroll(&file, &["--dry-run"]).exits(0);
-    assert!(done.stderr.contains("state the day with --exported-at"), "{done}");
+    for command in [&["enroll", &file, "--dry-run"][..], &["enroll", &file], &["serve", "--once", &file]] {
+        let said = place.bench.run(command).fails_clearly(3);
+        assert!(said.contains("Nothing in it tells when it was exported"), "{said}");
+    }
     place.touch(&file, 20);
     let said = place.enroll(&file, &[]).fails_clearly(5);
     assert!(said.contains("exported 20 days ago (date of the file)"), "{said}");
+    let long_ago = ago(30, 0).to_string();
+    place.enroll(&file, &["--exported-at", &long_ago]).fails_clearly(5);
     let yesterday = ago(1, 0).to_string();
     let done = place.enroll(&file, &["--exported-at", &yesterday]).exits(0);
     assert!(!done.stderr.contains("warning: The export"), "{done}");
-    let long_ago = ago(30, 0).to_string();
-    place.enroll(&file, &["--exported-at", &long_ago]).fails_clearly(5);
+    // The word holds for the content, wherever it lies, and whatever its date.
+    let copy = place.bench.write("copy.mobileconfig", std::fs::read(&file).unwrap());
+    assert_eq!(place.enroll(&copy, &[]).exits(0).only()["outcome"], "already-enrolled");
+    let shown = place.bench.run(&["profile", "show", "--json", &copy]).exits(0).only();
+    assert_eq!(shown["age"]["sure"], true, "{shown}");
+    // In the journal: under both names, and which job used which.
+    let met = place.bench.run(&["profile", "list", "--met", "--json"]).exits(0).json();
+    assert_eq!(met.len(), 1, "{met:?}");
+    let names: Vec<_> =
+        met[0]["places"].as_array().unwrap().iter().map(|p| p["file"].as_str().unwrap()).collect();
+    assert_eq!(names, ["copy.mobileconfig", "silent.mobileconfig"]);
+    assert!(met[0]["stated"].is_string() && met[0]["jobs"] == 2, "{met:?}");
+    assert!(place.history()[0]["profile_file"].as_str().unwrap().ends_with("/copy.mobileconfig"));
+}
+
+#[test]
+fn the_owner_may_take_the_date_of_the_file_or_answer_for_it() {
+    let place = Place::ready();
+    let file = place.bench.write("silent.mobileconfig", signed_without_time());
+    let reason = "Ada exported it this morning";
+    place.enroll(&file, &["--allow-stale", reason]).exits(0);
+    assert_eq!(place.history()[0]["stale_allowed"], reason);
+    let place = Place::ready();
+    let file = place.bench.write("silent.mobileconfig", signed_without_time());
+    let roots = std::fs::read_to_string(place.bench.path("enlist.toml")).unwrap_or_default();
+    let config = place.bench.write("dates.toml", format!("{roots}\n[enroll]\nunknown_age = 'file-date'\n"));
+    let done = place.enroll(&file, &["--config", &config]).exits(0);
+    assert!(done.stderr.contains("state the day with --exported-at"), "{done}");
 }
 
 #[test]

@@ -182,6 +182,38 @@ fn two_mdm_payloads() {
     refused_bytes(&signed(&two), 5, "2 MDM payloads");
 }
 
+/// What is well formed and what a device would refuse all the same: every error of the linter.
+#[test]
+fn a_profile_that_a_device_would_refuse() {
+    fn at(root: &mut enlist::wire::property_list::Dictionary, n: usize, key: &str, value: impl Into<Value>) {
+        payloads(root)[n].as_dictionary_mut().unwrap().insert(key.into(), value.into());
+    }
+    let scep = |root: &mut enlist::wire::property_list::Dictionary, key: &str, value: Value| {
+        let payload = payloads(root)[0].as_dictionary_mut().unwrap();
+        payload.get_mut("PayloadContent").unwrap().as_dictionary_mut().unwrap().insert(key.into(), value);
+    };
+    let bench = bench();
+    let cases: [(&str, Vec<u8>); 6] = [
+        ("L17", changed(|root| at(root, 1, "AccessRights", 8192))),
+        ("L08", changed(|root| at(root, 1, "PayloadIdentifier", "Microsoft.Profiles.MDM.scep"))),
+        (
+            "L20",
+            changed(|root| {
+                at(root, 1, "ServerURLPinningCertificateUUIDs", Value::Array(vec!["no such".into()]));
+            }),
+        ),
+        ("L24", changed(|root| scep(root, "URL", "nowhere".into()))),
+        ("L26", changed(|root| scep(root, "Key Type", "EC".into()))),
+        ("L47", changed(|root| at(root, 1, "SignMessage", "yes"))),
+    ];
+    for (code, plain) in cases {
+        let file = bench.write(&format!("{code}.mobileconfig"), signed(&plain));
+        refused(&bench, &file, 5, code);
+        let shown = bench.run(&["profile", "show", "--json", &file]).exits(0).only();
+        assert_eq!(shown["refusals"][0]["code"], code, "{shown}");
+    }
+}
+
 #[test]
 fn a_tampered_signature() {
     let mut file = f01();

@@ -224,3 +224,40 @@ fn after_setup_a_second_push_is_the_scep_export() {
     assert!(chose > story.iter().position(|e| e == "push 1").unwrap(), "{story:?}");
     assert!(chose < story.iter().position(|e| e == "push 2").unwrap(), "{story:?}");
 }
+
+/// Two devices of the same kind, one after the other, with one ACME file.
+fn second_device(acme: impl FnOnce(&Simulator) -> Vec<u8>, config: &str) -> (Done, Done) {
+    let bench = Bench::new();
+    let sim = Simulator::of(&bench, "[[device]]\npersona = \"in-setup\"\ncount = 2\n");
+    bench.write("enlist.toml", config);
+    // What the first one is called is known to the journal from its job on.
+    let file = bench.write("acme.mobileconfig", acme(&sim));
+    let enroll = |n: usize| bench.run(&["enroll", "--json", "-u", &sim.udids[n], &file]);
+    (enroll(0), enroll(1))
+}
+
+#[test]
+fn an_acme_export_that_names_a_device_is_refused_for_a_second() {
+    let serial = |sim: &Simulator| sim.device(&sim.udids[0])["serial"].as_str().unwrap().to_owned();
+    for client in [
+        (|sim: &Simulator, _: String| sim.udids[0].clone()) as fn(&Simulator, String) -> String,
+        |_, serial| serial,
+        |_, serial| openssl::base64::encode_block(format!("{{\"serial\":\"{serial}\"}}").as_bytes()),
+    ] {
+        let file = |sim: &Simulator| acme(|o| o.challenge = Some(client(sim, serial(sim))));
+        let (first, second) = second_device(file, "");
+        assert_eq!(first.exits(0).only()["outcome"], "enrolled");
+        let refused = second.exits(1).only();
+        assert!(refused["sentence"].as_str().unwrap().contains("for one device alone"), "{refused}");
+        assert_eq!(refused["class"], "configuration");
+    }
+}
+
+#[test]
+fn whether_one_acme_export_serves_many_is_the_owners_to_say() {
+    let (_, second) = second_device(|_| acme(|_| {}), "");
+    assert_eq!(second.exits(0).only()["outcome"], "enrolled");
+    let (first, second) = second_device(|_| acme(|_| {}), "[enroll]\nacme_reuse = 'no'\n");
+    assert_eq!(first.exits(0).only()["outcome"], "enrolled");
+    assert!(second.exits(1).only()["sentence"].as_str().unwrap().contains("for one device alone"));
+}

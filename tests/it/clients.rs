@@ -144,6 +144,49 @@ fn pymobiledevice3_installs_lists_and_removes_profiles() {
     }
 }
 
+/// What the station makes is read by a parser and pushed by a client that are not ours.
+#[test]
+fn pymobiledevice3_installs_the_profiles_that_are_made() {
+    let simulator = start(&["--devices", "1", "--persona", "in-setup"]);
+    let udid = &simulator.udids[0];
+    let (config, out) = (simulator.folder().join("enlist.toml"), simulator.folder().join("made"));
+    std::fs::write(&config, "[wifi]\nssid = 'B\u{fc}ro & <Bench>'\nsecurity = 'none'\nhidden = true\n")
+        .unwrap();
+    let root = simulator.folder().join("root.pem");
+    std::fs::write(&root, crate::support::profile::SIGNER.root_pem().unwrap()).unwrap();
+    let made = std::process::Command::new(env!("CARGO_BIN_EXE_enlist"))
+        .args(["profile", "helpers", "--config"])
+        .arg(&config)
+        .arg("--helper")
+        .arg(&root)
+        .arg("-o")
+        .arg(&out)
+        .output();
+    assert!(made.unwrap().status.success());
+    let script = "import plistlib, sys, json\n\
+        roots, wifi = (plistlib.load(open(f, 'rb')) for f in sys.argv[1:])\n\
+        assert roots['PayloadContent'][0]['PayloadContent'][:1] == b'\\x30'\n\
+        print(json.dumps(wifi['PayloadContent'][0]))";
+    let files =
+        ["1-roots.mobileconfig", "2-wifi.mobileconfig"].map(|name| out.join(name).display().to_string());
+    let read = std::process::Command::new("python3").args(["-c", script]).args(&files).output().unwrap();
+    let payload = json(&String::from_utf8(read.stdout).unwrap());
+    assert_eq!(
+        (&payload["SSID_STR"], &payload["HIDDEN_NETWORK"]),
+        (&"B\u{fc}ro & <Bench>".into(), &true.into())
+    );
+    assert_eq!((&payload["EncryptionType"], payload.get("Password")), (&"None".into(), None));
+    for file in &files {
+        simulator.pymobiledevice3(&["profile", "install", "--udid", udid, file]).good();
+    }
+    let list = json(&simulator.pymobiledevice3(&["profile", "list", "--udid", udid]).good());
+    let listed: Vec<_> =
+        list["OrderedIdentifiers"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!(listed.len(), 2, "{list}");
+    assert_eq!(listed[0], "enlist.helper.roots");
+    assert_eq!(list["ProfileMetadata"][listed[1]]["PayloadDisplayName"], "Wi-Fi B\u{fc}ro & <Bench>");
+}
+
 #[test]
 fn pymobiledevice3_looks_for_an_app() {
     let folder = tempfile::tempdir().unwrap();

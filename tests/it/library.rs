@@ -5,6 +5,13 @@
 use crate::support::binary::{Bench, Running, text_of};
 use crate::support::fleet::{Simulator, count, has_profile};
 use crate::support::profile::{IDENTIFIER, SIGNER, UUID, changed, f01, plain_f01, signed};
+use crate::support::world::World;
+use enlist::clock::Clock;
+use enlist::sim::Persona;
+use enlist::station::age::AgeAnswers;
+use enlist::station::library::Signers;
+use enlist::station::library::folder::Folder;
+use enlist::station::library::shelf;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::fs;
@@ -130,7 +137,7 @@ fn a_replaced_file_is_what_the_next_device_gets() {
     let mut station = place.serve(&["-v"]);
     until(&mut station, &sim.udids[0], |bay| bay["outcome"] == "enrolled");
     place.drop_in("enroll.mobileconfig", &second());
-    // Two looks, a second apart, and some room.
+    // It settles for a second; and some room.
     std::thread::sleep(std::time::Duration::from_secs(5));
     attach_second(&sim);
     until(&mut station, &sim.udids[1], |bay| bay["outcome"] == "enrolled");
@@ -191,6 +198,69 @@ fn the_station_keeps_exports_of_its_own_for_nobody_else_to_read() {
     assert!(words.all_output().contains("the one serve pushes"), "{words}");
     let sha = added["sha256"].as_str().unwrap();
     run(&["profile", "remove", &sha[..12]]).exits(0);
+    // What was met stays known: which job used which file, and that one is gone.
+    let met = run(&["profile", "list", "--met"]).exits(0).json();
+    let gone: Vec<_> = met.iter().filter(|profile| !profile["gone"].is_null()).collect();
+    assert_eq!((met.len(), gone.len()), (2, 1), "{met:?}");
+    assert_eq!(
+        (&gone[0]["sha256"], &gone[0]["jobs"], &gone[0]["kind"]),
+        (&added["sha256"], &json!(1), &json!("scep"))
+    );
+    let job = run(&["history"]).exits(0).json().remove(0);
+    assert!(
+        job["profile_file"].as_str().unwrap().ends_with(&format!("profiles/{sha}.mobileconfig")),
+        "{job}"
+    );
     assert_eq!(run(&["profile", "list"]).exits(0).json().len(), 1);
     run(&["profile", "remove", &sha[..12]]).fails_clearly(2);
+}
+
+#[test]
+fn an_export_of_unknown_age_is_added_with_its_day_or_not_at_all() {
+    let place = Place::new();
+    let sim = two_devices(&place.bench);
+    let file = place.bench.write("plain.mobileconfig", plain_f01());
+    let said = place.bench.run(&["profile", "add", &file]).fails_clearly(3);
+    assert!(said.contains("Nothing in it tells when it was exported"), "{said}");
+    // A station that follows a folder hears of the day while it runs.
+    place.drop_in("signed.mobileconfig", &f01());
+    let mut station = place.serve(&[]);
+    until(&mut station, &sim.udids[0], |bay| bay["outcome"] == "enrolled");
+    place.drop_in(
+        "plain.mobileconfig",
+        &changed(|root| drop(root.insert("PayloadUUID".into(), SECOND.into()))),
+    );
+    fs::remove_file(place.folder.join("signed.mobileconfig")).unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    attach_second(&sim);
+    let waits = |bay: &Value| bay["sentence"].as_str().unwrap().contains("Nothing in it tells");
+    until(&mut station, &sim.udids[1], waits);
+    let day = days_ago(2).to_string();
+    let dropped = text_of(&place.folder.join("plain.mobileconfig"));
+    place.bench.run(&["profile", "add", &dropped, "--exported-at", &day]).exits(0);
+    until(&mut station, &sim.udids[1], |bay| bay["outcome"] == "enrolled");
+    assert!(has_profile(&sim.device(&sim.udids[1]), IDENTIFIER, SECOND));
+}
+
+#[test]
+fn a_name_to_choose_by_needs_a_folder() {
+    let bench = Bench::new();
+    let file = bench.write("enroll.mobileconfig", f01());
+    let said = bench.run(&["serve", &file, "--profile", "other"]).fails_clearly(2);
+    assert!(said.contains("is one file: --profile other cannot choose in it"), "{said}");
+    bench.run(&["serve", "--simulate", "1", "--profile", "other"]).fails_clearly(2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ends_does_not_wait_for_an_export_for_ever() {
+    let mut world = World::persona(Persona::InSetup);
+    let empty = tempfile::tempdir().unwrap();
+    let folder = Folder::new(empty.path().into(), None, AgeAnswers::default(), Signers::default());
+    let (on_shelf, _in_folder) = shelf::follow(folder, Clock::System);
+    world.shelf = Some(on_shelf);
+    let ran = world.run().await;
+    assert_eq!(ran.outcome(), "failed");
+    let said = &ran.bay().standing.sentence;
+    assert!(said.starts_with("No profile came within 60 seconds."), "{said}");
+    assert!(ran.took.as_secs() < 120, "{:?}", ran.took);
 }

@@ -4,7 +4,7 @@
 
 use crate::support::binary::{Bench, Done, poll, text_of};
 use crate::support::mac::{FakeMac, enroll, fixture, has_sshd, left_out};
-use crate::support::profile::{changed, f01, f01_with_challenge, f02, signed};
+use crate::support::profile::{changed, f01, f01_with_challenge, f02, plain_f01, signed};
 use enlist::journal::JournalReader;
 use serde_json::Value;
 use std::fs;
@@ -426,7 +426,7 @@ fn a_kit_has_the_right_file_its_checksum_and_pages_to_print() {
         "{card}"
     );
     assert!(card.contains(done.json()[0]["sha256"].as_str().unwrap()) && card.contains("is a secret"));
-    assert!(card.contains("two weeks after its signature"), "{card}");
+    assert!(card.contains("(by the time of the signature)"), "{card}");
     for outside in ["http:", "src=", "href=", "url(", "<script"] {
         assert!(!card.contains(outside), "{outside}");
     }
@@ -476,4 +476,28 @@ fn a_stick_must_be_one() {
     let there = kit.join("enrollment-scep.mobileconfig").exists();
     fs::remove_dir_all(&kit).unwrap();
     assert!(there && done.exits(0).all_output().contains("Unmount the stick"));
+}
+
+#[test]
+fn a_kit_holds_no_export_that_is_too_old_or_of_unknown_age() {
+    let bench = Bench::new();
+    bench.trust_signer();
+    let kit = text_of(&bench.path("kit"));
+    let silent = bench.write("silent.mobileconfig", plain_f01());
+    let said = bench.run(&["mac", "kit", &kit, &silent]).fails_clearly(3);
+    assert!(said.contains("Nothing in it tells when it was exported"), "{said}");
+    let days_ago = |days: i64| jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+    let old = days_ago(20).to_string();
+    bench.run(&["mac", "kit", &kit, &silent, "--exported-at", &old]).fails_clearly(5);
+    fs::File::options().write(true).open(&silent).unwrap().set_modified(days_ago(15).into()).unwrap();
+    let said = bench.run(&["mac", "kit", &kit, &silent]).fails_clearly(5);
+    assert!(said.contains("exported 15 days ago (date of the file)"), "{said}");
+    assert!(!bench.path("kit").exists());
+    let done = bench.run(&["mac", "kit", &kit, &silent, "--allow-stale", "Ada answers"]).exits(0);
+    assert!(done.stderr.contains("used nevertheless"), "{done}");
+    let (other, fresh) = (text_of(&bench.path("other")), days_ago(3));
+    bench.run(&["mac", "kit", &other, &silent, "--exported-at", &fresh.to_string()]).exits(0);
+    let card = fs::read_to_string(bench.path("other/card.html")).unwrap();
+    let until = (fresh + jiff::SignedDuration::from_hours(24 * 14)).strftime("%Y-%m-%d").to_string();
+    assert!(card.contains(&until) && card.contains("operator"), "{card}");
 }

@@ -11,13 +11,23 @@ mod answer_lost;
 mod architecture;
 mod bad_input;
 mod bad_world;
+mod batch;
+mod blueprints;
 mod canaries;
 mod choice;
 mod clients;
 mod endings;
+mod erase;
 mod export;
+mod faults;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod helpers;
 mod hostile;
+mod http;
 mod kill;
+#[path = "../support/large_files.rs"]
+mod large_files;
 mod library;
 mod lint;
 mod mac;
@@ -26,8 +36,11 @@ mod methods;
 mod mux;
 mod outcomes;
 mod ports;
+mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
+mod soak;
+mod supervision;
 mod support;
 mod udev;
 #[cfg(target_os = "linux")]
@@ -41,4 +54,5 @@ mod usb_mux;
 #[cfg(target_os = "linux")]
 mod usb_way;
 mod virtual_time;
+mod worlds;
 mod written_down;

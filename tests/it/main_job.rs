@@ -128,7 +128,9 @@ fn every_other_command_speaks_json_and_words() {
     has_the_contract(&jobs[0]);
     assert_eq!((&jobs[0]["outcome"], &jobs[0]["profile_uuid"]), (&json!("enrolled"), &json!(UUID)));
 
-    let removed = world.run(&["remove", IDENTIFIER, "--json"]).exits(0).only();
+    assert!(world.run(&["remove", IDENTIFIER]).fails_clearly(5).contains("manages this device"));
+    assert_eq!(count(&world.sim.first(), "removals"), 0);
+    let removed = world.run(&["remove", IDENTIFIER, "--yes", "--json"]).exits(0).only();
     assert_eq!(removed["profiles"], json!([]), "{removed}");
     assert_eq!(count(&world.sim.first(), "removals"), 1);
     assert!(world.run(&["remove", IDENTIFIER]).fails_clearly(2).contains(IDENTIFIER));

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // a computer of its own
 #![allow(clippy::print_stdout)] // its console is the report
 
+use super::support::binary::Running;
 use super::support::bus::iphone::IPhone;
 use super::support::bus::others;
 use super::support::bus::ports::FleetPorts;
@@ -11,11 +12,11 @@ use super::support::bus::vhci::Attached;
 use super::support::profile;
 use enlist::sim::{Fleet, FleetOptions};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Lines};
+use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -68,13 +69,15 @@ fn in_the_guest() {
     assert!(bays.iter().all(|bay| bay.starts_with("usb-1-") || bay.starts_with("usb-")), "{bays:?}");
     say("a plug is seen while udev still sets the rights");
     let mut watching = guest.watch();
-    for phone in &phones {
-        until_change(&mut watching, "attached");
+    let udids: BTreeSet<String> = present.iter().map(|attachment| attachment.udid.to_string()).collect();
+    watching.until("attached", udids);
+    for (phone, attachment) in phones.iter().zip(&present) {
         phone.replug();
+        for change in ["detached", "attached"] {
+            watching.until(change, BTreeSet::from([attachment.udid.to_string()]));
+        }
     }
-    until_change(&mut watching, "detached");
-    (0..PHONES).for_each(|_| until_change(&mut watching, "attached"));
-    drop(watching);
+    watching.end();
     settle();
     let listed = guest.enlist(&["devices", "--json", "--mux", "usb"]);
     assert_eq!(with(&listed, "outcome", "mac-attached").len(), 1, "{listed:?}");
@@ -122,10 +125,8 @@ impl Guest {
 
     /// Tells of what comes and goes.
     fn watch(&self) -> Watching {
-        let mut command = self.command(&["devices", "--follow", "--json", "--mux", "usb"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Watching { child, lines }
+        let command = self.command(&["devices", "--follow", "--json", "--mux", "usb"]);
+        Watching(Running::start(command).within(2 * PATIENCE))
     }
 
     /// The binary as a member of the group.
@@ -146,33 +147,30 @@ impl Guest {
     }
 }
 
-/// A program that ends with its owner.
-struct Watching {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
+/// The program that tells of what comes and goes; it says all it told when it is waited for too
+/// long.
+struct Watching(Running);
 
-impl Drop for Watching {
-    fn drop(&mut self) {
-        let id = self.child.id().to_string();
-        // It gives the devices back before it ends.
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
-        let _ = self.child.wait();
-    }
-}
-
-/// Reads on until such a change; a device that may not be opened would be another one.
-fn until_change(watching: &mut Watching, wanted: &str) {
-    for line in watching.lines.by_ref() {
-        let change: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        println!("GUEST: {} {} {}", change["change"], change["bay"], change["outcome"]);
-        let is_phone = change["outcome"] == "attached";
-        assert!(is_phone || change["change"] != "unserved" || change["udid"].is_null(), "{change}");
-        if is_phone && change["change"] == wanted {
-            return;
+impl Watching {
+    /// Reads on until each of these phones changed so. One that may not be opened would be told
+    /// as something else.
+    fn until(&mut self, wanted: &str, mut phones: BTreeSet<String>) {
+        while !phones.is_empty() {
+            let line = self.0.line().unwrap_or_else(|| panic!("it ended before {phones:?} were {wanted}"));
+            let change: Value = serde_json::from_str(&line).unwrap();
+            println!("GUEST: {} {} {}", change["change"], change["bay"], change["outcome"]);
+            assert!(change["change"] != "unserved" || change["udid"].is_null(), "{change}");
+            if change["change"] == wanted {
+                phones.remove(change["udid"].as_str().unwrap_or_default());
+            }
         }
     }
-    panic!("it ended before anything was {wanted}");
+
+    /// It gives the devices back before it ends.
+    fn end(self) {
+        self.0.terminate();
+        self.0.finish().exits(0);
+    }
 }
 
 /// Bays of all phones; each must have come out like this.

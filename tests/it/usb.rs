@@ -286,7 +286,7 @@ fn data_arrive_whole_through_usbmuxd_until_the_plug_is_pulled() {
             source.read_exact(&mut bytes).await.unwrap();
             assert!(bytes.iter().zip(0..).all(|(byte, at)| *byte == pattern(at)));
             plugged.unplug();
-            let rest = tokio::time::timeout(Duration::from_secs(20), source.read_to_end(&mut bytes)).await;
+            let rest = tokio::time::timeout(Duration::from_secs(60), source.read_to_end(&mut bytes)).await;
             rest.expect("the stream to end").ok();
         });
         until_listed(bus, 0);

@@ -15,7 +15,7 @@ const SCRIPT: &str = "ENLIST_USB_CLIENT";
 /// Begins what it says of an action.
 const SAYS: &str = "client: ";
 /// Time for a transfer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The program, running.
 pub struct Client {

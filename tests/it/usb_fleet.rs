@@ -7,7 +7,7 @@
 use crate::support::binary::Running;
 use crate::support::bus::others::{dfu, kis, mac, recovery};
 use crate::support::bus::{on_bus, on_bus_within};
-use crate::support::bus_bench::{Bench, in_setup, of, to_plug};
+use crate::support::bus_bench::{Bench, PATIENCE, in_setup, of, to_plug};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ fn text(value: &Value) -> String {
 fn come_and_go(bench: &Bench<'_>, way: &str) {
     let file = bench.profile();
     let args = ["--mux", way, "serve", "--json", &file];
-    let mut station = Changes(Running::start(bench.command(&args)).within(Duration::from_secs(80)));
+    let mut station = Changes(Running::start(bench.command(&args)).within(PATIENCE));
     let fleet = to_plug(bench.bus, DEVICES);
     let _inside = bench.bus.runtime().enter();
     for udid in fleet.fleet.udids() {
@@ -96,7 +96,7 @@ fn cycles() -> usize {
 
 /// More than they take on a busy computer.
 fn cycles_take() -> Duration {
-    Duration::from_secs(100 + cycles() as u64)
+    Duration::from_secs(300 + 2 * cycles() as u64)
 }
 
 /// Each plug is told once, each unplug is told once, in turn.
@@ -105,7 +105,7 @@ fn plug_and_unplug(bench: &Bench<'_>, way: &str) {
     let udid = fleet.fleet.udids()[0].clone();
     let cycles = cycles();
     let watching = Running::start(bench.command(&["--mux", way, "devices", "--follow", "--json"]));
-    let mut watching = Changes(watching.within(Duration::from_secs(60 + cycles as u64)));
+    let mut watching = Changes(watching.within(Duration::from_secs(120 + 2 * cycles as u64)));
     let _inside = bench.bus.runtime().enter();
     let begun = Instant::now();
     for cycle in 0..=cycles {

@@ -58,7 +58,7 @@ fn streams_end_at_once_when_the_cable_is_pulled() {
         station.event("attached");
         let idle = station.tell(&format!("open {A} 9"));
         let busy = station.tell(&format!("take {A} 99000000000"));
-        std::thread::sleep(Duration::from_millis(300));
+        station.event("flows");
         let began = Instant::now();
         plugged.unplug();
         assert_eq!(station.answer(idle), "ended");
@@ -141,7 +141,7 @@ fn everything_is_given_back_at_the_end() {
         station.event("attached");
         let open = station.tell(&format!("open {A} 9"));
         let busy = station.tell(&format!("take {A} 99000000000"));
-        std::thread::sleep(Duration::from_millis(200));
+        station.event("flows");
         let closed = station.ask("close");
         println!("{closed}");
         wait_until("it is closed", || plugged.openers() == 0);
@@ -162,7 +162,7 @@ fn a_backend_that_is_dropped_gives_everything_back_too() {
         station.event("attached");
         let threads = use_of(station.id()).0;
         let busy = station.tell(&format!("take {A} 99000000000"));
-        std::thread::sleep(Duration::from_millis(100));
+        station.event("flows");
         assert_eq!(station.ask("drop"), "dropped");
         station.event("detached");
         assert!(station.answer(busy).contains("ended after"));
@@ -365,7 +365,11 @@ fn a_hundred_devices_at_once_and_a_bus_that_is_shaken() {
         }
         println!("{before:?} before, {:?} after replugging", use_of(station.id()));
         assert_eq!(station.ask("list").matches('@').count(), 100);
-        assert_eq!(use_of(station.id()), before, "threads and open files");
+        // Threads that waited for devices end some seconds later.
+        wait_until("no more threads and open files", || {
+            let (threads, files) = use_of(station.id());
+            threads <= before.0 && files <= before.1
+        });
         let cpu = processor_ticks(station.id());
         std::thread::sleep(Duration::from_secs(3));
         let idle = processor_ticks(station.id()) - cpu;
@@ -441,8 +445,7 @@ fn the_whole_bus_falls_away_and_comes_back() {
             .collect();
         station.wait_for_events("attached", 20);
         let busy: Vec<_> = (0..20).map(|n| station.tell(&format!("take {} 99000000000", name(n)))).collect();
-        // All are in full flow.
-        std::thread::sleep(Duration::from_millis(300));
+        station.wait_for_events("flows", 20);
         bus.replug_all();
         busy.into_iter().for_each(|order| assert!(station.answer(order).contains("ended after")));
         station.wait_for_events("attached", 40);
@@ -490,8 +493,11 @@ fn cables_that_slip_at_any_moment_leave_nothing_behind() {
             let listed = station.ask("list");
             listed.matches('@').count() == here.len() && here.iter().all(|udid| listed.contains(udid))
         });
+        // They go another way than the list, and may come after it.
+        wait_until("the events say what the list says", || {
+            station.events("attached") - station.events("detached") == here.len()
+        });
         assert_eq!(station.events("unserved"), 0, "no cable that slips is a fault");
-        assert_eq!(station.events("attached") - station.events("detached"), here.len());
         let missing = (0..6).filter(|n| plugged[*n].is_none());
         missing.for_each(|n| _ = bus.plug(&format!("4.{}", n + 1), phone(bus, &name(n))));
         wait_until("all are there", || station.ask("list").matches('@').count() == 6);
@@ -501,7 +507,7 @@ fn cables_that_slip_at_any_moment_leave_nothing_behind() {
 
 /// Waits for something the bus or another program does in its own time.
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < until, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));

@@ -3,15 +3,18 @@
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 
-use crate::support::binary::{Running, text_of};
+use crate::support::binary::{Running, poll, text_of};
 use crate::support::bus::iphone::IPhone;
 use crate::support::bus::on_bus;
 use crate::support::bus::others::{dfu, mac, recovery};
-use crate::support::bus_bench::{Bench, in_setup, of};
+use crate::support::bus_bench::{Bench, PATIENCE, in_setup, of};
 use enlist::sim::FleetOptions;
 use serde_json::Value;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// What is plugged in before a learner looks teaches it nothing.
+const LEARNER_STARTS: Duration = Duration::from_secs(4);
 
 #[test]
 fn everything_on_the_bus_is_listed_with_its_bay() {
@@ -28,7 +31,7 @@ fn everything_on_the_bus_is_listed_with_its_bay() {
         let recovery = of(&listed, "usb-1-2");
         assert_eq!(recovery["outcome"], "recovery-mode");
         assert_eq!((&recovery["udid"], &recovery["imei"]), (&Value::Null, &"353214100000001".into()));
-        assert_eq!(recovery["ecid"], "1A2B3C4D5E6F70");
+        assert_eq!(recovery["ecid"], "001A2B3C4D5E6F70");
         assert_eq!(of(&listed, "usb-1-3")["serial"], "C02XXXXXXXXX");
         assert!(of(&listed, "usb-1-4")["sentence"].as_str().unwrap().contains("T2"));
         // Meant by its ECID, it needs a person, and says so as a result.
@@ -69,10 +72,7 @@ fn commands_that_find_no_usable_device_say_why() {
         let fleet = in_setup(bus, 1);
         let _usbmuxd = bus.usbmuxd(&["-p"]);
         let plugged = fleet.plugged(&fleet.fleet.udids()[0]).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !plugged.is_claimed(1) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        poll("usbmuxd to hold it", || plugged.is_claimed(1).then_some(()));
         let commands: [&[&str]; 4] = [&["enroll", "--all", &file], &["enroll", &file], &["info"], &["pair"]];
         for command in commands {
             let done = bench.run(&[&["--mux", "usb"], command].concat()).exits(1);
@@ -96,7 +96,7 @@ fn commands_that_find_no_usable_device_say_why() {
 fn auto_takes_usbmuxd_if_it_answers_and_else_the_bus() {
     on_bus("usb_way::auto_takes_usbmuxd_if_it_answers_and_else_the_bus", |bus| {
         let bench = Bench::on(bus);
-        let fleet = in_setup(bus, 1);
+        let _fleet = in_setup(bus, 1);
         let _recovery = bus.plug("2", recovery(0x1A2B, None));
         let done = bench.run(&["devices", "--json"]);
         assert_eq!(of(&done.json(), "usb-1-1.1")["outcome"], "attached");
@@ -104,12 +104,10 @@ fn auto_takes_usbmuxd_if_it_answers_and_else_the_bus() {
         let rule = std::path::Path::new("/usr/lib/udev/rules.d/39-usbmuxd.rules").exists();
         assert_eq!(done.stderr.contains("sudo install -m 644 udev/39-usbmuxd.rules"), rule, "{done}");
         let usbmuxd = bus.usbmuxd(&["-p"]);
-        let plugged = fleet.plugged(&fleet.fleet.udids()[0]).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !plugged.is_claimed(1) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        std::thread::sleep(Duration::from_millis(500));
+        poll("usbmuxd to list it", || {
+            let listed = bus.command("idevice_id").arg("-l").output().unwrap().stdout;
+            (!listed.is_empty()).then_some(())
+        });
         let listed = bench.run(&["devices", "--json"]).json();
         // The mux tells bus and address, the bus tells the port and what the mux does not.
         assert_eq!(of(&listed, "usb-1-1.1")["outcome"], "attached");
@@ -133,7 +131,7 @@ fn other_tools_use_the_devices_through_our_socket() {
         let (socket, file) = (bench.path("mux"), bench.profile());
         let socket_text = text_of(&socket);
         let args = ["serve", "--mux", "usb", "--mux-socket", &socket_text, "--json", &file];
-        let mut station = Running::start(bench.command(&args));
+        let mut station = Running::start(bench.command(&args)).within(PATIENCE);
         loop {
             let line = station.line().unwrap();
             let change: Value = serde_json::from_str(&line).unwrap();
@@ -184,8 +182,8 @@ fn bays_are_learned_by_plugging_any_device() {
     on_bus("usb_way::bays_are_learned_by_plugging_any_device", |bus| {
         let bench = Bench::on(bus);
         let args = ["--mux", "usb", "bays", "learn", "--json", "--names", "Left,Right"];
-        let mut learning = Running::start(bench.command(&args));
-        std::thread::sleep(Duration::from_millis(1500));
+        let mut learning = Running::start(bench.command(&args)).within(PATIENCE);
+        std::thread::sleep(LEARNER_STARTS);
         let mut learned = |port: &str| -> Value {
             let plugged = bus.plug(port, recovery(0x1A2B, None));
             let line = learning.line().unwrap();
@@ -202,8 +200,9 @@ fn bays_are_learned_by_plugging_any_device() {
         assert_eq!(of(&ports, "Left")["named_by"], "learned");
         assert_eq!(of(&ports, "Right")["devices"], Value::Array(Vec::new()));
         // Ended by hand, what was learned counts, and the round before is kept.
-        let mut learning = Running::start(bench.command(&["--mux", "usb", "bays", "learn", "--json"]));
-        std::thread::sleep(Duration::from_millis(1500));
+        let args = ["--mux", "usb", "bays", "learn", "--json"];
+        let mut learning = Running::start(bench.command(&args)).within(PATIENCE);
+        std::thread::sleep(LEARNER_STARTS);
         let _new = bus.plug("4.3", recovery(0x1A2B, None));
         assert!(learning.line().unwrap().contains("Bay 1"));
         learning.terminate();
@@ -224,7 +223,7 @@ fn a_loose_contact_is_quarantined_by_the_name_of_its_bay() {
         std::fs::write(&config, "[bays]\n'1-1.1' = 'Bay 7'\n").unwrap();
         let (config, file) = (text_of(&config), bench.profile());
         let args = ["--config", &config, "--mux", "usb", "serve", "--json", &file];
-        let mut station = Running::start(bench.command(&args));
+        let mut station = Running::start(bench.command(&args)).within(PATIENCE);
         let mut until = |is_so: &dyn Fn(&Value) -> bool| loop {
             let change: Value = serde_json::from_str(&station.line().unwrap()).unwrap();
             if is_so(&change) {

@@ -4,7 +4,10 @@
 use crate::support::world::World;
 use enlist::sim::span::Span;
 use enlist::sim::{After, Command, Fault, FaultKind, Latency, Persona, Settings};
+use enlist::wire::profile::made::{WifiNetwork, WifiSecurity};
+use enlist::wire::profile::{Profile, Purpose, TrustAnchors};
 use enlist::workflow::outcome::Class;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -30,6 +33,38 @@ async fn a_profile_accepted_in_the_last_second_counts() {
     let ran = world.run().await;
     assert_eq!(ran.outcome(), "enrolled");
     assert_eq!(world.counters().pushes_received, 1);
+}
+
+/// The wall clock is set, as by a time server that is reached late: a wait is as long as it was.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_neither_ends_nor_prolongs_a_wait() {
+    for hours in [-1, 1] {
+        for (after, outcome) in
+            [(After::In(300 * SECOND), "enrolled"), (After::Never, "person-did-not-accept")]
+        {
+            let world = World::of(vec![accepting_after(after)]);
+            let clock = world.clock.clone();
+            let time_server = tokio::spawn(async move {
+                sleep(20 * SECOND).await;
+                clock.set_by(hours * 3_600_000);
+            });
+            let ran = world.run().await;
+            time_server.await.unwrap();
+            assert_eq!(ran.outcome(), outcome, "{hours} h");
+            assert!(ran.took < 500 * SECOND, "{hours} h: {:?}", ran.took);
+            assert_eq!(world.counters().pushes_received, 1, "{hours} h");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_station_restarted_in_a_silent_install_waits_for_it() {
+    let install_takes = Span(70 * SECOND);
+    let world = World::of(vec![Settings { install_takes, ..Persona::InSetup.settings() }]);
+    world.run_until(sleep(40 * SECOND)).await;
+    let ran = world.run().await;
+    assert_eq!((ran.outcome(), ran.bay().pushes), ("enrolled", 1));
+    assert_eq!(world.counters().installs, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,4 +264,87 @@ async fn garbage_is_tried_once_more_and_no_oftener() {
     assert_eq!((ran.outcome(), ran.bay().attempts), ("failed", 2));
     assert!(ran.took < 10 * SECOND, "{:?}", ran.took);
     assert_eq!(world.counters().pushes_received, 0);
+}
+
+/// The network of the bench, as a helper profile.
+fn wifi() -> Arc<Profile> {
+    let network = WifiNetwork {
+        ssid: "Bench".into(),
+        security: WifiSecurity::None,
+        password: None,
+        hidden: false,
+        auto_join: true,
+        random_address: true,
+    };
+    let now = "2026-11-21T08:00:00Z".parse().unwrap();
+    let bytes = network.profile().unwrap();
+    Arc::new(Profile::load(bytes.expose(), Purpose::Any, &TrustAnchors::none(), now).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_profile_has_its_own_eight_minutes() {
+    let mut world = World::of(vec![accepting_after(After::In(470 * SECOND))]);
+    world.policy.helpers = vec![wifi()];
+    let ran = world.run().await;
+    assert_eq!(ran.outcome(), "enrolled");
+    assert!(ran.took >= 940 * SECOND && ran.took < 960 * SECOND, "{:?}", ran.took);
+    let counters = world.counters();
+    assert_eq!((counters.pushes_received, counters.pushes_replacing, counters.purged), (2, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_helper_nobody_installs_is_pushed_again_as_often_as_the_policy_says() {
+    let mut world = World::of(vec![accepting_after(After::Never)]);
+    world.policy.helpers = vec![wifi()];
+    world.policy.pushes = 2;
+    let ran = world.run().await;
+    assert_eq!(ran.outcome(), "person-did-not-accept");
+    assert!(ran.bay().standing.sentence.contains("Wi-Fi Bench"), "{}", ran.bay().standing.sentence);
+    let counters = world.counters();
+    assert_eq!((counters.pushes_received, counters.purged, counters.pushes_replacing), (2, 2, 0));
+    assert_eq!(ran.bay().pushes, 0, "the enrollment profile was not pushed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_station_waits_for_the_helper_and_then_goes_on() {
+    let mut world = World::of(vec![accepting_after(After::In(100 * SECOND))]);
+    world.policy.helpers = vec![wifi()];
+    let first = world.run_until(sleep(30 * SECOND)).await;
+    assert_eq!(first.outcome(), "waiting-for-person");
+    sleep(100 * SECOND).await;
+    let second = world.run().await;
+    assert_eq!(second.outcome(), "enrolled");
+    assert_eq!(second.bay().job, first.bay().job);
+    assert_eq!(world.counters().pushes_received, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_helper_whose_answer_was_lost_is_looked_for_before_it_is_pushed_again() {
+    let mut world = World::persona(Persona::EofInInstallInstalled);
+    world.policy.helpers = vec![wifi()];
+    let ran = world.run().await;
+    assert_eq!(ran.outcome(), "enrolled");
+    assert_eq!(world.counters().pushes_after_accept, 0);
+    let mut world = World::persona(Persona::EofInInstallNotInstalled);
+    world.policy.helpers = vec![wifi()];
+    let ran = world.run().await;
+    assert_eq!(ran.outcome(), "enrolled");
+    assert!(ran.took >= 45 * SECOND, "{:?}", ran.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_looks_into_the_devices_log() {
+    let install_logs = vec!["Error Domain=NSURLErrorDomain Code=-1009 https://canary.example".to_owned()];
+    let world = World::of(vec![Settings { install_logs, ..accepting_after(After::Never) }]);
+    let ran = world.run().await;
+    assert_eq!(ran.outcome(), "person-did-not-accept");
+    let said = &ran.bay().standing.sentence;
+    assert!(said.contains("failing connections") && !said.contains("canary"), "{said}");
+    // A person who is quick is not worth it.
+    let services = async |accepted: Duration| {
+        let world = World::of(vec![accepting_after(After::In(accepted))]);
+        world.run().await;
+        world.counters().services
+    };
+    assert_eq!(services(30 * SECOND).await + 1, services(90 * SECOND).await);
 }

@@ -75,6 +75,7 @@ async fn a_push_written_down_while_the_cable_is_pulled_is_remembered() {
     let sink = Arc::new(SlowSink { fleet: fleet.clone(), links, pushes: Mutex::default() });
     let verdict = engine::run(Job {
         id: JobId(1),
+        assigner: None,
         profile: example_profile(),
         policy: Policy::default(),
         trust: Trust::new(Arc::new(identity), store),

@@ -3,10 +3,12 @@
 use super::Operations;
 use crate::api::OperationError;
 use crate::api::view::Exit;
-use crate::journal::JournalReader;
-use crate::station::age::{self, Age, AgeAnswers, Beside, Standing, file_date};
-use crate::station::library;
-use crate::wire::profile::{Profile, Purpose};
+use crate::journal::{LibraryFile, LibraryProfile, Sighting};
+use crate::station::age::{Age, AgeAnswers, Objection, Standing};
+use crate::station::library::candidate::{Candidate, Judging, Memories, Read};
+use crate::station::library::folder::{name, shown};
+use crate::wire::printable::sentence;
+use crate::wire::profile::Profile;
 use crate::workflow::policy::Policy;
 use jiff::Timestamp;
 use std::path::Path;
@@ -21,29 +23,35 @@ pub struct Export {
     /// Its age; `None` if nothing tells it.
     pub age: Option<Age>,
     /// Why it would be refused, had the operator not allowed it.
-    pub refusal: Option<String>,
+    pub refusal: Option<Objection>,
+    /// Good until, as far as that counts.
+    pub ends: Option<Timestamp>,
 }
 
 impl Export {
+    pub(super) fn new(candidate: Candidate, now: Timestamp) -> Self {
+        let ends = candidate.ends(now);
+        Self { profile: candidate.profile, age: candidate.age, refusal: candidate.refusal, ends }
+    }
+
     /// Lays its end and the operator's reason over a policy.
     pub fn policy(&self, policy: Policy, answers: &AgeAnswers) -> Policy {
-        let export_ends = self.age.as_ref().map(|age| age.ends);
-        Policy { export_ends, stale_allowed: answers.allow_stale.clone(), ..policy }
+        Policy { export_ends: self.ends, stale_allowed: answers.allow_stale.clone(), ..policy }
     }
 
     /// What to know about its age, where there is something.
     pub fn warning(&self, now: Timestamp) -> Option<String> {
-        let Some(age) = &self.age else {
-            return Some("Nothing tells when the profile was exported; state it with --exported-at.".into());
-        };
+        if let Some(reason) = &self.refusal {
+            return Some(format!("{reason} It is used nevertheless."));
+        }
+        let age = self.age.as_ref()?;
         let countdown = age.countdown(now);
-        match (age.standing(now), &self.refusal) {
-            (_, Some(reason)) => Some(format!("{reason} It is used nevertheless.")),
-            (Standing::FromTheFuture, _) => {
+        match age.standing(now) {
+            Standing::FromTheFuture => {
                 Some(format!("The {} lies in the future: check this computer's clock.", age.told_by))
             }
-            (Standing::Ageing, _) => Some(format!("The export {countdown}.")),
-            (Standing::Fresh, _) if !age.sure => {
+            Standing::Ageing => Some(format!("The export {countdown}.")),
+            Standing::Fresh if !age.sure => {
                 Some(format!("The export {countdown}; state the day with --exported-at."))
             }
             _ => None,
@@ -52,12 +60,12 @@ impl Export {
 }
 
 impl Operations {
-    /// As [`Operations::profile`], with a look at the age of the export (3.4): one that is too
+    /// Reads a profile for enrollment, with a look at the age of the export (3.4): one that is too
     /// old, or would be before a run of length `lasting` ends, is refused unless the operator
     /// allows it.
     ///
     /// # Errors
-    /// As [`Operations::profile`]; it is too old.
+    /// It cannot be read, or must not be pushed; it is too old, or nothing tells its age.
     pub fn export(
         &self,
         path: &Path,
@@ -65,28 +73,42 @@ impl Operations {
         lasting: Duration,
     ) -> Result<Export, OperationError> {
         let now = self.parts.clock.now();
-        let anchors = self.parts.signers.anchors()?;
-        let bytes = library::bytes(path)?;
-        let profile = library::load_bytes(&bytes, path, Purpose::Enrollment, &anchors, now)?;
-        let first_used = first_used(&self.parts.journal, &library::hex(&profile.file_sha256()));
-        let beside = Beside { exported_at: answers.exported_at, file_date: file_date(path), first_used };
-        let age = Age::of(&bytes, beside, &anchors, now);
-        let refusal = age.as_ref().and_then(|age| age.refusal(lasting, now));
-        match (&refusal, &answers.allow_stale) {
-            (Some(reason), None) => {
-                let said = format!("{}: {reason}", path.display());
-                Err(OperationError::new(Exit::Refused, said, age::next_action()))
-            }
-            _ => Ok(Export { profile: Arc::new(profile), age, refusal }),
+        let Read { candidate, entry } = self.read_export(path, answers)?;
+        let mut candidate = candidate?;
+        candidate.refusal = answers.objection(candidate.age.as_ref(), lasting, now);
+        if let (Some(objection), None) = (&candidate.refusal, &answers.allow_stale) {
+            return Err(objected(path, objection));
         }
+        self.met(path, entry);
+        Ok(Export::new(candidate, now))
+    }
+
+    /// Reads a file, with what is remembered of it.
+    fn read_export(&self, path: &Path, answers: &AgeAnswers) -> Result<Read, OperationError> {
+        let now = self.parts.clock.now();
+        let (anchors, memories) = (self.parts.signers.anchors()?, Memories::of(&self.parts.journal).open());
+        Ok(Judging { answers, anchors: &anchors, memories: &memories, now }.read(path))
+    }
+
+    /// Keeps a file in mind for the journal, which is opened later.
+    fn met(&self, path: &Path, entry: Option<LibraryProfile>) {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        let folder = path.parent().map(shown).unwrap_or_default();
+        let files = entry.map(|profile| LibraryFile { name: name(&path), profile }).into_iter().collect();
+        self.note(Sighting { folder, whole: false, files });
     }
 }
 
-/// When this station first used a file; a journal that cannot be read tells nothing here, and
-/// complains where it is needed.
-fn first_used(journal: &Path, sha256: &str) -> Option<Timestamp> {
-    if !journal.exists() {
-        return None;
+/// An export that is not used as it stands.
+pub(in crate::api) fn objected(path: &Path, objection: &Objection) -> OperationError {
+    let said = sentence(format!("{}: {objection}", path.display()));
+    OperationError::new(exit_of(objection), said, objection.next())
+}
+
+/// Only a person can say what no file says.
+pub(in crate::api) fn exit_of(objection: &Objection) -> Exit {
+    match objection {
+        Objection::TooOld(_) => Exit::Refused,
+        Objection::Unknown => Exit::NeedsPerson,
     }
-    JournalReader::open(journal).ok()?.first_used(sha256).ok()?
 }

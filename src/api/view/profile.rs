@@ -4,8 +4,10 @@ use crate::station::age::Age;
 use crate::wire::printable::printable;
 use crate::wire::profile::lint::{Finding, Rule};
 use crate::wire::profile::{ChainVerdict, Profile, SignatureReport};
+use crate::workflow::helpers::HelperKind;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A profile file of `enlist profile show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,7 +28,7 @@ pub struct ProfileView {
     pub server: Option<String>,
     /// Push topic.
     pub topic: Option<String>,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; empty for helpers, whose passwords it would let be guessed at.
     pub sha256: String,
     /// Payloads in file order.
     pub payloads: Vec<PayloadView>,
@@ -40,14 +42,28 @@ pub struct ProfileView {
     pub age: Option<AgeView>,
 }
 
-/// The age of an export (profiles-and-enrollment.md 3.4).
+/// A helper profile of `enlist profile helpers`, as it would be pushed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HelperView {
+    /// `roots`, `wifi` or `other`.
+    pub kind: HelperKind,
+    /// What the linter finds; no errors.
+    pub findings: Vec<LintView>,
+    /// The profile.
+    #[serde(flatten)]
+    pub profile: ProfileView,
+}
+
+/// The age of an export (profiles-and-enrollment.md 3.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AgeView {
     /// `fresh`, `ageing`, `stale` or `from-the-future`.
     pub standing: &'static str,
     /// Exported at.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub exported: Option<Timestamp>,
     /// Good until.
+    #[schema(value_type = String, format = DateTime)]
     pub ends: Timestamp,
     /// False if it may be older.
     pub sure: bool,
@@ -128,6 +144,13 @@ pub struct FindingView {
     pub message: String,
     /// What to do.
     pub remedy: Option<&'static str>,
+}
+
+impl FindingView {
+    /// An error of the linter.
+    pub fn of_error(finding: &Finding) -> Self {
+        Self { code: Some(finding.code), message: finding.message.clone(), remedy: Some(finding.remedy) }
+    }
 }
 
 impl ProfileView {

@@ -14,9 +14,6 @@ use std::path::PathBuf;
 /// The folder on a stick.
 const STICK_FOLDER: &str = "enlist-macs";
 
-/// Life of an export (R80), in hours.
-const EXPORT_HOURS: i64 = 14 * 24;
-
 pub(super) fn run(
     args: &KitArgs,
     operations: &MacOperations,
@@ -47,10 +44,10 @@ pub(super) fn run(
             kind: kind.to_uppercase(),
             sha256: macs::sha256_of(&file),
             for_macs: for_macs(profile.min_os("Mac").is_some(), acme_first && chosen.is_none()),
-            use_until: profile.signing_time().and_then(|at| {
-                let until = at.checked_add(jiff::SignedDuration::from_hours(EXPORT_HOURS)).ok()?;
-                Some(format!("{} (two weeks after its signature)", until.strftime("%Y-%m-%d")))
-            }),
+            use_until: export
+                .age
+                .as_ref()
+                .map(|age| format!("{} (by the {})", age.ends.strftime("%Y-%m-%d"), age.told_by)),
         });
         files.push(file);
     }

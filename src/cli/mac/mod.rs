@@ -146,19 +146,22 @@ fn exports(
     environment: &Environment,
     output: &Output,
 ) -> Result<crate::api::macs::MacExports, OperationError> {
-    let configured = compose::configuration(global, environment)?.profile;
+    let config = compose::configuration(global, environment)?;
     let files = match files {
-        [] => configured.into_iter().collect(),
+        [] => config.profile.into_iter().collect(),
         given => given.to_vec(),
     };
     let prefer = match args.prefer {
         PreferArg::Acme => Prefer::Acme,
         PreferArg::Scep => Prefer::Scep,
     };
-    let exports = operations.exports(&files, prefer, &args.age.answers())?;
+    let exports = operations.exports(&files, prefer, &args.age.answers(&config.enroll))?;
     for file in exports.all() {
         for warning in &file.warnings {
             output.note(format!("warning: {}: {} {}", shown(&file.path), warning.code, warning.message));
+        }
+        if let Some(objection) = &file.objection {
+            output.note(format!("warning: {}: {objection} It is used nevertheless.", shown(&file.path)));
         }
     }
     Ok(exports)

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How we name ourselves in requests; free text (3.1).
 const LABEL: &str = "enlist";
 
+/// Key of the device's name (3.5).
+const DEVICE_NAME: &str = "DeviceName";
+
 /// A conversation with lockdown; one request at a time.
 #[derive(Debug)]
 pub struct LockdownClient {
@@ -76,6 +79,27 @@ impl LockdownClient {
             Some(ErrorName::MissingValue | ErrorName::GetProhibited | ErrorName::MissingKey) => Ok(None),
             Some(_) => Err(refused("GetValue", &reply)),
         }
+    }
+
+    /// Calls the device so (3.5). It may refuse: `SetProhibited` if it is managed.
+    ///
+    /// # Errors
+    /// [`DeviceError::Lockdown`] with its reason; transport errors.
+    pub async fn name_device(&mut self, name: &str) -> Result<(), DeviceError> {
+        let (key, value) = (DEVICE_NAME.to_owned(), Value::String(name.to_owned()));
+        let reply = self.ask(&Request::SetValue { domain: None, key, value }, LOCKDOWN_ANSWER).await?;
+        match reply.error() {
+            None => Ok(()),
+            Some(error) => Err(refused_with("SetValue", error)),
+        }
+    }
+
+    /// What the device calls itself.
+    ///
+    /// # Errors
+    /// As [`LockdownClient::get`].
+    pub async fn device_name(&mut self) -> Result<Option<String>, DeviceError> {
+        Ok(self.get(None, Some(DEVICE_NAME)).await?.and_then(Value::into_string))
     }
 
     /// Gives this host's trust back (3.11).

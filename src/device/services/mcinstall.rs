@@ -5,7 +5,9 @@
 //! the device goes on all the same: reconnect and look (4.5).
 
 use crate::device::DeviceError;
-use crate::limits::{DEVICE_FRAME_BYTES, INSTALL_ANSWER, MCINSTALL_ANSWER};
+use crate::device::cloud_configuration::WantedConfiguration;
+use crate::device::trust::SupervisionIdentity;
+use crate::limits::{CONFIGURE_ANSWER, DEVICE_FRAME_BYTES, INSTALL_ANSWER, KEYBAG_ANSWER, MCINSTALL_ANSWER};
 use crate::secret::Secret;
 use crate::transport::{BoxChannel, PlistChannel};
 use crate::wire::mcinstall::{InstalledProfile, RemovalKey, Reply, Request, Status};
@@ -20,6 +22,18 @@ pub enum Accepted {
     Acknowledged,
     /// Error pair 4036/1013: queued as well (4.5).
     QueuedByError(ErrorChain),
+}
+
+/// How the device took a supervision identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escalation {
+    /// This connection may do what a supervisor may (4.9).
+    Accepted,
+    /// The certificate is not among its supervisors.
+    CertificateRejected,
+    /// Our answer to the challenge was not taken: the device does not accept the certificate
+    /// after all, such as an expired one.
+    SignatureRejected,
 }
 
 /// A conversation with the profile service.
@@ -68,6 +82,65 @@ impl McInstall {
             }
             _ => acknowledged("InstallProfile", &reply).map(|()| Accepted::Acknowledged),
         }
+    }
+
+    /// As [`McInstall::install`], but silently in every state (4.5 style 1); only after
+    /// [`McInstall::escalate`].
+    ///
+    /// # Errors
+    /// As [`McInstall::install`].
+    pub async fn install_silently(&mut self, payload: &Secret<Vec<u8>>) -> Result<Accepted, DeviceError> {
+        let request = Request::InstallProfileSilent { payload: payload.clone() };
+        let reply = self.ask(&request, INSTALL_ANSWER).await?;
+        acknowledged("InstallProfileSilent", &reply).map(|()| Accepted::Acknowledged)
+    }
+
+    /// Proves that we hold a supervision identity of this device (4.6). What it opens dies
+    /// with the connection.
+    ///
+    /// # Errors
+    /// As [`McInstall::profiles`]; a refusal is no error.
+    pub async fn escalate(&mut self, identity: &SupervisionIdentity) -> Result<Escalation, DeviceError> {
+        let certificate = identity.certificate().to_vec();
+        // "Optional in practice" (4.4): what it answers says nothing.
+        self.ask(&Request::HelloHostIdentifier, MCINSTALL_ANSWER).await?;
+        let request = Request::Escalate { supervisor_certificate: certificate };
+        let reply = self.ask(&request, MCINSTALL_ANSWER).await?;
+        if reply.status() == Status::CertificateRejected {
+            return Ok(Escalation::CertificateRejected);
+        }
+        acknowledged("Escalate", &reply)?;
+        let nothing = || DeviceError::Status { request: "Escalate", status: reply.status() };
+        let signed_request = identity.sign(&reply.challenge().ok_or_else(nothing)?)?;
+        let reply = self.ask(&Request::EscalateResponse { signed_request }, MCINSTALL_ANSWER).await?;
+        if reply.status() == Status::SignedRequestRejected {
+            return Ok(Escalation::SignatureRejected);
+        }
+        acknowledged("EscalateResponse", &reply)?;
+        let reply = self.ask(&Request::ProceedWithKeybagMigration, KEYBAG_ANSWER).await?;
+        acknowledged("ProceedWithKeybagMigration", &reply)?;
+        Ok(Escalation::Accepted)
+    }
+
+    /// Writes supervision data; works only while there is none (4.7).
+    ///
+    /// # Errors
+    /// As [`McInstall::profiles`]: 14002, 33003, 33004 and others of 4.7. On a transport
+    /// error the device may have written it all the same.
+    pub async fn configure(&mut self, wanted: &WantedConfiguration) -> Result<(), DeviceError> {
+        let request = Request::SetCloudConfiguration { configuration: wanted.to_dictionary() };
+        let reply = self.ask(&request, CONFIGURE_ANSWER).await?;
+        acknowledged("SetCloudConfiguration", &reply)
+    }
+
+    /// Erases the device, but for its data plan. It answers, then ends the connection (4.4).
+    ///
+    /// # Errors
+    /// As [`McInstall::profiles`]. On a transport error it may erase all the same.
+    pub async fn erase(&mut self) -> Result<(), DeviceError> {
+        let request = Request::EraseDevice { preserve_data_plan: true, disallow_proximity_setup: false };
+        let reply = self.ask(&request, MCINSTALL_ANSWER).await?;
+        acknowledged("EraseDevice", &reply)
     }
 
     /// Removes an installed profile.

@@ -1,6 +1,6 @@
 //! Earning a device's trust (protocols.md 3.6): use the record we have, else pair.
 
-use super::{RecordStore, StationIdentity};
+use super::{RecordStore, StationIdentity, SupervisionIdentity, Supervisors};
 use crate::device::facts::{Facts, OsVersion};
 use crate::device::services::lockdown::LockdownClient;
 use crate::device::session::SessionTest;
@@ -64,6 +64,11 @@ pub enum NotTrusted {
     FindMyLocked,
     /// The organisation or the kind of connection forbids it.
     Forbidden(ErrorName),
+    /// Only supervisors may pair, and the device takes none of our identities for one.
+    NotSupervisor {
+        /// Their names.
+        tried: String,
+    },
     /// There is no usable record and pairing was not allowed.
     NeedsPairing,
     /// The record made a moment ago does not start a session. Pairing again would not help.
@@ -93,6 +98,8 @@ pub struct Earned {
     pub facts: Facts,
     /// True if a new pair record was made.
     pub paired: bool,
+    /// The supervision identity that needed no person, by name (3.7).
+    pub supervised_by: Option<String>,
     /// What was wrong with the stored record, if it had to be replaced.
     pub repaired: Option<String>,
 }
@@ -102,6 +109,7 @@ pub struct Earned {
 pub struct Trust {
     identity: Arc<StationIdentity>,
     store: RecordStore,
+    supervisors: Arc<Supervisors>,
 }
 
 /// What testing the stored records came to.
@@ -118,7 +126,18 @@ enum Stored {
 impl Trust {
     /// Trust in the name of `identity`, keeping record versions in `store`.
     pub fn new(identity: Arc<StationIdentity>, store: RecordStore) -> Self {
-        Self { identity, store }
+        Self { identity, store, supervisors: Arc::default() }
+    }
+
+    /// The same, holding supervision identities.
+    #[must_use]
+    pub fn supervising(self, supervisors: Supervisors) -> Self {
+        Self { supervisors: Arc::new(supervisors), ..self }
+    }
+
+    /// The supervision identities of this station.
+    pub fn supervisors(&self) -> &Supervisors {
+        &self.supervisors
     }
 
     /// Starts a session: with a stored record if one holds, else after pairing.
@@ -136,13 +155,20 @@ impl Trust {
         let open = lockdown.values(None).await?;
         let mut facts = Facts::default();
         facts.take_default_domain(&open);
+        facts.expect_device(link.udid())?;
         observer.met(&facts).await;
         let floor = tls_floor(&facts);
         let patience = Patience::new(limits.person);
         loop {
             match self.test_stored(link, lockdown, floor).await? {
                 Stored::Works(session) => {
-                    return Ok(Ok(Earned { session: *session, facts, paired: false, repaired: None }));
+                    return Ok(Ok(Earned {
+                        session: *session,
+                        facts,
+                        paired: false,
+                        supervised_by: None,
+                        repaired: None,
+                    }));
                 }
                 Stored::Locked if patience.is_over() => {
                     return Ok(Err(NotTrusted::TimedOut(Awaiting::Unlock)));
@@ -159,10 +185,11 @@ impl Trust {
                 Stored::Useless { reason, lockdown } => {
                     let pairing = PairingRun { trust: self, link, open, floor, patience, observer };
                     let paired = pairing.run(lockdown).await?;
-                    return Ok(paired.map(|session| Earned {
+                    return Ok(paired.map(|(session, supervised_by)| Earned {
                         session,
                         facts,
                         paired: true,
+                        supervised_by,
                         repaired: reason,
                     }));
                 }
@@ -303,7 +330,7 @@ impl PairingRun<'_> {
     async fn run(
         self,
         first: Option<LockdownClient>,
-    ) -> Result<Result<DeviceSession, NotTrusted>, DeviceError> {
+    ) -> Result<Result<(DeviceSession, Option<String>), NotTrusted>, DeviceError> {
         let buid = self.link.backend().read_buid().await.ok();
         let mut lockdown = first;
         let mut last_error = "the device started over each time".to_owned();
@@ -314,10 +341,11 @@ impl PairingRun<'_> {
             };
             let record = self.draft_record(&mut connection, &open, buid.as_deref()).await?;
             match self.ask_until_decided(&mut connection, &record).await {
-                Ok(Decision::Trusted(escrow_bag)) => {
+                Ok(Decision::Trusted { escrow_bag, by }) => {
                     let record = PairRecord { escrow_bag, ..record };
                     self.trust.save(self.link, &record).await?;
-                    return self.start_session(connection, &record).await;
+                    let session = self.start_session(connection, &record).await?;
+                    return Ok(session.map(|session| (session, by)));
                 }
                 Ok(Decision::No(reason)) => return Ok(Err(reason)),
                 Ok(Decision::Again) => {}
@@ -365,22 +393,23 @@ impl PairingRun<'_> {
         connection: &mut LockdownClient,
         record: &PairRecord,
     ) -> Result<Decision, TransportError> {
-        let request = Request::Pair {
-            record: Secret::new(record.for_device()),
-            host_name: None,
-            options: PairingOptions { extended_errors: true, ..PairingOptions::default() },
-        };
+        for identity in self.trust.supervisors.all() {
+            if let Some(decision) = self.ask_as_supervisor(connection, record, identity).await? {
+                return Ok(decision);
+            }
+        }
+        let request = pair_request(record, PairingOptions::default());
         let mut troubles = 0;
         loop {
             let reply = connection.ask(&request, self.patience.answer_within()).await?;
             let (awaiting, pause) = match Pairing::of(&reply) {
-                Pairing::Trusted { escrow_bag } => return Ok(Decision::Trusted(escrow_bag)),
+                Pairing::Trusted { escrow_bag } => return Ok(Decision::Trusted { escrow_bag, by: None }),
                 Pairing::DialogPending => (Some(Awaiting::Trust), TRUST_POLL),
                 Pairing::Locked => (Some(Awaiting::Unlock), UNLOCK_POLL),
                 Pairing::Denied => return Ok(Decision::No(NotTrusted::Denied)),
-                Pairing::Forbidden(name) => return Ok(Decision::No(NotTrusted::Forbidden(name))),
+                Pairing::Forbidden(name) => return Ok(Decision::No(self.forbidden(name))),
                 Pairing::ChallengeRequired(_) => {
-                    return Ok(Decision::No(NotTrusted::Forbidden(ErrorName::McChallengeRequired)));
+                    return Ok(Decision::No(self.forbidden(ErrorName::McChallengeRequired)));
                 }
                 Pairing::FindMyLocked => return Ok(Decision::No(NotTrusted::FindMyLocked)),
                 Pairing::HostVanished => return Ok(Decision::Again),
@@ -399,6 +428,62 @@ impl PairingRun<'_> {
         }
     }
 
+    /// Asks as a supervisor (3.7), both times on this connection, to which the challenge is
+    /// bound. `None` if the device does not take this identity for its supervisor: whatever
+    /// it says then, it says again to a host without one.
+    async fn ask_as_supervisor(
+        &self,
+        connection: &mut LockdownClient,
+        record: &PairRecord,
+        identity: &SupervisionIdentity,
+    ) -> Result<Option<Decision>, TransportError> {
+        let certificate = Some(identity.certificate().to_vec());
+        let options = PairingOptions { supervisor_certificate: certificate, ..PairingOptions::default() };
+        let within = self.patience.answer_within();
+        let mut reply = connection.ask(&pair_request(record, options), within).await?;
+        let mut challenged = false;
+        if let Pairing::ChallengeRequired(challenge) = Pairing::of(&reply) {
+            let response = match identity.sign(&challenge) {
+                Ok(response) => Some(response),
+                Err(error) => {
+                    tracing::warn!(%error, "the pairing challenge was not answered");
+                    return Ok(None);
+                }
+            };
+            let options = PairingOptions { challenge_response: response, ..PairingOptions::default() };
+            reply = connection.ask(&pair_request(record, options), within).await?;
+            challenged = true;
+        }
+        Ok(match Pairing::of(&reply) {
+            Pairing::Trusted { escrow_bag } => {
+                let by = challenged.then(|| identity.name().to_owned());
+                Some(Decision::Trusted { escrow_bag, by })
+            }
+            Pairing::FindMyLocked => Some(Decision::No(NotTrusted::FindMyLocked)),
+            Pairing::HostVanished => Some(Decision::Again),
+            answer => {
+                tracing::debug!(
+                    identity = identity.name(),
+                    ?answer,
+                    "this supervision identity is not taken"
+                );
+                None
+            }
+        })
+    }
+
+    /// Why pairing is forbidden, to a station that holds identities or not.
+    fn forbidden(&self, name: ErrorName) -> NotTrusted {
+        let all = self.trust.supervisors.all();
+        let by_management = matches!(name, ErrorName::McProtected | ErrorName::McChallengeRequired);
+        if all.is_empty() || !by_management {
+            return NotTrusted::Forbidden(name);
+        }
+        let now = self.trust.store.now();
+        let tried: Vec<_> = all.iter().map(|identity| identity.described(now)).collect();
+        NotTrusted::NotSupervisor { tried: tried.join("; ") }
+    }
+
     async fn start_session(
         &self,
         connection: LockdownClient,
@@ -414,8 +499,21 @@ impl PairingRun<'_> {
     }
 }
 
+/// A Pair request for `record`; the real error is always asked for (3.6).
+fn pair_request(record: &PairRecord, options: PairingOptions) -> Request {
+    Request::Pair {
+        record: Secret::new(record.for_device()),
+        host_name: None,
+        options: PairingOptions { extended_errors: true, ..options },
+    }
+}
+
 enum Decision {
-    Trusted(Option<Secret<Vec<u8>>>),
+    Trusted {
+        escrow_bag: Option<Secret<Vec<u8>>>,
+        /// The identity that made a person needless.
+        by: Option<String>,
+    },
     No(NotTrusted),
     Again,
 }

@@ -6,8 +6,10 @@ mod identity;
 mod private_file;
 mod records;
 mod store;
+mod supervision;
 
 pub use earn::{Awaiting, Earned, NotTrusted, Trust, TrustLimits, TrustObserver};
 pub use identity::StationIdentity;
 pub use records::StationRecords;
 pub use store::RecordStore;
+pub use supervision::{MOST_IDENTITIES, SupervisionError, SupervisionIdentity, Supervisors};

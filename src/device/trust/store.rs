@@ -26,6 +26,11 @@ impl RecordStore {
         Self { folder, clock }
     }
 
+    /// The time by which versions are named.
+    pub(super) fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
     /// Keeps a version, unless it equals the newest one kept.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use super::*;
 use crate::journal::writer::write_batch;
 use crate::transport::Rung;
+use crate::workflow::helpers::{HelperKind, HelperName};
 use crate::workflow::outcome::{Class, Verdict};
 use std::fs;
 use std::time::Duration;
@@ -32,8 +33,29 @@ fn of_version_2() -> [EventKind; 3] {
 }
 
 /// The kinds of event that version 3 added.
-fn of_version_3() -> [EventKind; 0] {
-    []
+fn of_version_3() -> [EventKind; 7] {
+    let helper = HelperName {
+        kind: HelperKind::Wifi,
+        identifier: "enlist.helper.wifi.a3d3f5ee5d0c4b3d".into(),
+        uuid: "3333CCCC-0000-8000-8000-000000000000".into(),
+        name: "Wi-Fi Bench".into(),
+    };
+    let at = "2026-03-02T09:00:00Z".parse().unwrap();
+    [
+        EventKind::Assigned {
+            blueprint: Some("kiosk".into()),
+            batch: None,
+            line: None,
+            tags: vec!["floor-2".into()],
+            reason: "its class is iPad".into(),
+        },
+        EventKind::Held { sentence: "The batch is stopped.".into(), next: "Resume it.".into(), until: at },
+        EventKind::HelperPushStarted { helper: helper.clone() },
+        EventKind::HelperPushAnswered { helper: helper.clone(), answer: PushAnswer::Acknowledged },
+        EventKind::WaitingForHelper { helper, until: "2026-03-02T08:10:00Z".parse().unwrap() },
+        EventKind::EraseStarted,
+        EventKind::EraseAnswered { accepted: true },
+    ]
 }
 
 /// Writes the fixture of the present version anew. Those of earlier versions are what old
@@ -68,7 +90,7 @@ async fn a_journal_of_version_3_is_opened_and_read() {
         write_the_fixture();
     }
     let added: Vec<_> = of_version_2().into_iter().chain(of_version_3()).collect();
-    is_opened_and_read(3, "quarantined", &added).await;
+    is_opened_and_read(3, "erasing", &added).await;
 }
 
 /// `state` is that of the open job, `added` its last events.

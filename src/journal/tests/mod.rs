@@ -1,7 +1,9 @@
 //! The journal's own tests, by what they are about.
 
+mod book;
 mod checking;
 mod fixture;
+mod library;
 mod opening;
 mod reading;
 mod writing;

@@ -143,8 +143,8 @@ fn nearly_full(scratch: &Scratch, pages: i64) -> Journal {
 
 fn start_writer(scratch: &Scratch, store: schema::Store) -> Journal {
     let runtime = tokio::runtime::Handle::current();
-    let requests = writer::start(store, Clock::System, scratch.observer(), &runtime);
-    Journal { requests, path: scratch.path.as_path().into() }
+    let requests = writer::start(store, Clock::System, scratch.observer(), None, &runtime);
+    Journal { requests, path: scratch.path.as_path().into(), waits: None }
 }
 
 fn long_detail() -> EventKind {

@@ -1,8 +1,8 @@
 //! The device's side of the mux, for simulated devices (protocols.md 1.10).
 
-use super::stream::{Owed, Phase, Ports, Stream, StreamError, StreamId};
+use super::stream::{Owed, Phase, Ports, Stream, StreamId};
 use super::streams::{Note, Streams};
-use super::{Headers, MuxError};
+use super::{Headers, MuxError, streams_of};
 use crate::limits;
 use crate::wire::mux_packet::{self, Form, Layout, MAGIC, Packet, Reassembler, TcpHeader, flags};
 use std::collections::VecDeque;
@@ -55,6 +55,8 @@ impl From<Note> for DeviceEvent {
         }
     }
 }
+
+streams_of!(DeviceMux, DeviceEvent);
 
 /// The mux of one device, as the device keeps it.
 #[derive(Debug)]
@@ -213,23 +215,6 @@ impl DeviceMux {
     /// Resets a stream at once; what was written is lost.
     pub fn abort(&mut self, id: StreamId, text: Option<&str>) {
         self.streams.reset(id, text.unwrap_or_default().as_bytes());
-    }
-
-    /// Takes bytes to be sent and gives how many; if not all, wait for
-    /// [`DeviceEvent::Writable`].
-    ///
-    /// # Errors
-    /// [`StreamError::Closed`].
-    pub fn write(&mut self, id: StreamId, bytes: &[u8]) -> Result<usize, StreamError> {
-        self.streams.write(id, bytes)
-    }
-
-    /// Hands out received bytes and gives how many; 0 means that there are none now.
-    ///
-    /// # Errors
-    /// [`StreamError::Closed`] once the host has closed and everything was handed out.
-    pub fn read(&mut self, id: StreamId, buffer: &mut [u8]) -> Result<usize, StreamError> {
-        self.streams.read(id, buffer)
     }
 
     /// Fails if a bound or an invariant does not hold.

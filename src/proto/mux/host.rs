@@ -1,8 +1,8 @@
 //! The computer's side of the mux.
 
-use super::stream::{CloseReason, Owed, Phase, Ports, Stream, StreamError, StreamId};
+use super::stream::{CloseReason, Owed, Phase, Ports, Stream, StreamId};
 use super::streams::{Note, Streams};
-use super::{Headers, MuxError, OpenError, text_of};
+use super::{Headers, MuxError, OpenError, streams_of, text_of};
 use crate::limits;
 use crate::wire::mux_packet::{
     self, Form, Layout, MAGIC, MuxPacketError, Packet, Reassembler, Received, TcpHeader, flags,
@@ -65,6 +65,8 @@ enum Greeting {
         setup_due: bool,
     },
 }
+
+streams_of!(HostMux, HostEvent);
 
 /// The mux of one device, as the computer keeps it.
 #[derive(Debug)]
@@ -298,25 +300,6 @@ impl HostMux {
                 return port;
             }
         }
-    }
-
-    /// Takes bytes to be sent and gives how many; if not all, wait for
-    /// [`HostEvent::Writable`]. Bytes may be written before the stream is open.
-    ///
-    /// # Errors
-    /// [`StreamError::Closed`].
-    pub fn write(&mut self, id: StreamId, bytes: &[u8]) -> Result<usize, StreamError> {
-        self.streams.write(id, bytes)
-    }
-
-    /// Hands out received bytes and gives how many; 0 means that there are none now. What was
-    /// handed out counts as consumed, and only that is acknowledged (1.9). A reader goes on
-    /// until it gets 0.
-    ///
-    /// # Errors
-    /// [`StreamError::Closed`] once the device has closed and everything was handed out.
-    pub fn read(&mut self, id: StreamId, buffer: &mut [u8]) -> Result<usize, StreamError> {
-        self.streams.read(id, buffer)
     }
 
     /// Fails if a bound or an invariant does not hold.

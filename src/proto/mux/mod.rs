@@ -50,6 +50,34 @@ pub enum OpenError {
     TooMany,
 }
 
+/// What the owners of streams do, the same on both sides.
+macro_rules! streams_of {
+    ($mux:ident, $event:ident) => {
+        impl $mux {
+            #[doc = "Takes bytes to be sent and gives how many; if not all, wait for"]
+            #[doc = concat!("[`", stringify!($event), "::Writable`]. Bytes may be written before the stream is open.")]
+            ///
+            /// # Errors
+            /// [`StreamError::Closed`](super::StreamError::Closed).
+            pub fn write(&mut self, id: StreamId, bytes: &[u8]) -> Result<usize, super::StreamError> {
+                self.streams.write(id, bytes)
+            }
+
+            /// Hands out received bytes and gives how many; 0 means that there are none now.
+            /// What was handed out counts as consumed, and only that is acknowledged (1.9). A
+            /// reader goes on until it gets 0.
+            ///
+            /// # Errors
+            /// [`StreamError::Closed`](super::StreamError::Closed) once the peer has closed and
+            /// everything was handed out.
+            pub fn read(&mut self, id: StreamId, buffer: &mut [u8]) -> Result<usize, super::StreamError> {
+                self.streams.read(id, buffer)
+            }
+        }
+    };
+}
+use streams_of;
+
 /// The form of the headers, and their sequence words (1.6).
 #[derive(Debug, Clone, Copy)]
 struct Headers {

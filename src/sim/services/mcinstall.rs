@@ -4,7 +4,6 @@ use crate::sim::device::Device;
 use crate::sim::installer::DeviceProfile;
 use crate::sim::link::Link;
 use crate::sim::profiles::Push;
-use crate::sim::supervision;
 use crate::wire::fields::Fields;
 use crate::wire::mcinstall::{Reply, Request, SERVICE, Status};
 use plist::{Dictionary, Value};
@@ -33,11 +32,14 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(device: &Arc<Device
             let chain = device.with(|s| s.chain(&[("MCInstallationErrorDomain", 4016)]));
             Reply::error(&chain).into_plist()
         };
-        if !link.answer(reply.reply.into_plist(), trouble).await || ends {
-            break;
-        }
-        if reply.erases {
+        let refused = link.refuses();
+        let alive = link.answer(reply.reply.into_plist(), trouble).await;
+        // Whether anybody heard the answer or not.
+        if reply.erases && !refused {
             device.with(|s| s.erase());
+        }
+        if !alive || ends {
+            break;
         }
     }
 }
@@ -100,9 +102,17 @@ impl Tunnel {
                 device.with(|s| s.set_cloud_configuration(configuration.expose())).into()
             }
             Request::Escalate { supervisor_certificate } => self.escalate(device, supervisor_certificate),
-            Request::EscalateResponse { signed_request } => self.check_response(signed_request.expose()),
+            Request::EscalateResponse { signed_request } => {
+                self.check_response(device, signed_request.expose())
+            }
             Request::ProceedWithKeybagMigration if self.escalated => Status::Acknowledged.into(),
             Request::InstallProfile { payload } => push(device, payload.expose(), false).await.into(),
+            Request::InstallProfileSilent { .. }
+                if self.escalated && device.with(|s| s.settings.silent_install_forbidden) =>
+            {
+                let chain = device.with(|s| s.chain(&[("DMCInstallationErrorDomain", 4022)]));
+                Reply::error(&chain).into()
+            }
             Request::InstallProfileSilent { payload } if self.escalated => {
                 push(device, payload.expose(), true).await.into()
             }
@@ -120,11 +130,15 @@ impl Tunnel {
     }
 
     /// "The challenge is cleared: send Escalate again" (4.4).
-    fn check_response(&mut self, response: &[u8]) -> Answer {
+    fn check_response(&mut self, device: &Arc<Device>, response: &[u8]) -> Answer {
         let Some((challenge, supervisor)) = self.challenge.take() else {
             return Status::SignedRequestRejected.into();
         };
-        self.escalated = supervision::answers(response, &challenge, &supervisor);
+        self.escalated = device.with(|s| {
+            let answered = s.is_answered(response, &challenge, &supervisor);
+            s.counters.escalations += u64::from(answered);
+            answered
+        });
         if self.escalated { Status::Acknowledged.into() } else { Status::SignedRequestRejected.into() }
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let allowed = |name: &str| !insecure || name.starts_with(INSECURE_PREFIX);
     loop {
         tokio::select! {
-            message = link.receive() => {
+            message = link.request("Command") => {
                 let Some(fields) = message else { return };
                 match Message::from_plist(&fields) {
                     Message::Observe(name) if observed.len() < MOST_NAMES && allowed(&name) => {
@@ -45,7 +45,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             }
             post = posts.recv() => match post {
                 Ok(name) if observed.contains(&name) => {
-                    if !link.send(Message::Relay(name).to_plist()).await {
+                    let nothing = || Message::Unknown.to_plist();
+                    if !link.answer(Message::Relay(name).to_plist(), nothing).await {
                         return;
                     }
                 }

@@ -1,6 +1,7 @@
 //! What hangs on the USB bus, and how full it is.
 
-use super::{Check, rivals, udev};
+use super::rivals::{self, Holder};
+use super::{Check, udev};
 use crate::ids::Udid;
 use crate::transport::{Attachment, BusLoad, UsbDevice, UsbMode};
 use std::path::Path;
@@ -71,7 +72,8 @@ fn by_own(device: &UsbDevice, found: String, root: &Path) -> Check {
         return Check::warning(NAME, format!("{found}, but this user may not open it"), udev::COEXIST);
     }
     match rivals::holder(root, device) {
-        Some(who) => Check::warning(
+        Some(Holder::Station(who)) => Check::good(NAME, format!("{found}; {who} holds it")),
+        Some(Holder::Other(who)) => Check::warning(
             NAME,
             format!("{found}, but {who} holds it"),
             "Stop that program; if it is usbmuxd, stop it or go through it with --mux usbmuxd",

@@ -1,25 +1,31 @@
 //! The export that the station pushes by itself: whether it can be pushed, and how long.
 
 use super::{Check, Health};
-use crate::station::age::{AgeAnswers, Standing, next_action};
+use crate::station::age::{AgeAnswers, Objection, Standing, next_action};
 use crate::station::library::Signers;
-use crate::station::library::folder::{Folder, name};
+use crate::station::library::candidate::Memories;
+use crate::station::library::folder::{Folder, FolderError, Look, name};
 use crate::wire::printable::sentence;
 use jiff::Timestamp;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const NAME: &str = "profile";
 
 /// Looks at the configured file or folder, or at the station's library.
-pub fn export(path: &Path, signers: &Signers, now: Timestamp) -> Check {
-    let mut folder = match path.is_dir() {
-        true => Folder::new(path.into(), None, AgeAnswers::default(), signers.clone()),
-        false => Folder::of_file(path.into(), AgeAnswers::default(), signers.clone()),
+pub fn export(path: &Path, answers: AgeAnswers, signers: &Signers, journal: &Path, now: Timestamp) -> Check {
+    let folder = match path.is_dir() {
+        true => Folder::new(path.into(), None, answers, signers.clone()),
+        false => Folder::of_file(path.into(), answers, signers.clone()),
     };
-    folder.scan(true, now);
+    let mut folder = folder.remembering(Memories::of(journal));
+    folder.scan(Look::AtOnce, Instant::now(), now);
     let (chosen, _) = match folder.choose(Duration::ZERO, now) {
         Ok(chosen) => chosen,
+        Err(error @ FolderError::NoneFits { needs_word: true, .. }) => {
+            return Check::bad(NAME, sentence(&error), Objection::Unknown.next());
+        }
         Err(error) => return Check::bad(NAME, sentence(&error), next_action()),
     };
     let shown = name(&chosen.path);
@@ -49,12 +55,14 @@ mod tests {
         let file = folder.path().join("enroll.mobileconfig");
         let now: Timestamp = "2026-03-20T12:00:00Z".parse().unwrap();
         let signer = Signer::new(now - SignedDuration::from_hours(24 * 30)).unwrap();
+        let look = |path: &Path| {
+            export(path, AgeAnswers::default(), &Signers::default(), &folder.path().join("journal"), now)
+        };
         let health = |days: i64| {
             let plain = to_xml(&scep_plist(&ExampleOptions::default()));
             let signed = signer.sign(&plain, now - SignedDuration::from_hours(24 * days)).unwrap();
             std::fs::write(&file, signed).unwrap();
-            let (one, all) =
-                (export(&file, &Signers::default(), now), export(folder.path(), &Signers::default(), now));
+            let (one, all) = (look(&file), look(folder.path()));
             assert_eq!(one.health, all.health);
             one
         };
@@ -63,6 +71,6 @@ mod tests {
         assert_eq!(ageing.health, Health::Warning);
         assert!(ageing.found.contains("expires in 3 days"), "{}", ageing.found);
         assert_eq!(health(15).health, Health::Bad);
-        assert_eq!(export(&folder.path().join("none"), &Signers::default(), now).health, Health::Bad);
+        assert_eq!(look(&folder.path().join("none")).health, Health::Bad);
     }
 }

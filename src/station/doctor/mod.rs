@@ -377,6 +377,17 @@ mod tests {
         assert!(check.found.ends_with("normal, but weird (process 15) holds it"), "{check:?}");
         let hidden = Computer::new().with("dev/bus/usb/001/009", "").claimed("usbfs");
         assert!(judged(&hidden).found.contains("a program of another user holds it"));
+        let station = Computer::new().running(15, "enlist", "/dev/bus/usb/001/009").claimed("usbfs");
+        let check = judged(&station);
+        assert_eq!(check.health, Health::Good, "{check:?}");
+        assert!(check.found.ends_with("normal; a running station (process 15) holds it"), "{check:?}");
+        let service = Computer::new().with("proc/15/comm", "enlist\n").claimed("usbfs");
+        assert!(
+            judged(&service).found.ends_with("a running station (process 15) holds it"),
+            "of another user"
+        );
+        let others = one(&station.user("1000").shows(true), "other programs");
+        assert_eq!(others.1, "a station runs (process 15) and holds the device at port 1-4");
         let kernel = Computer::new().with("dev/bus/usb/001/009", "").claimed("ipheth");
         assert_eq!(judged(&kernel).health, Health::Good, "the kernel's drivers are asked to let go");
         // A mux is to serve it, and does not.

@@ -44,18 +44,15 @@ const RIVALS: &[Rival] = &[
         of_bus_only: true,
         fix: "systemctl --user mask --now gvfs-gphoto2-volume-monitor",
     },
-    Rival {
-        comm: "enlist",
-        name: "another enlist",
-        of_bus_only: true,
-        fix: "Stop it (Ctrl-C where it runs), or: kill PID",
-    },
 ];
+
+/// Our own name: a station that runs holds the devices it serves, as it should.
+const STATION: &str = "enlist";
 
 /// Programs in the way, and who holds an Apple device open.
 pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec<Check> {
     const NAME: &str = "other programs";
-    let own = fs::read_link(root.join("proc/self")).ok().and_then(|p| Some(p.to_str()?.to_owned()));
+    let own = own(root);
     let mut checks = Vec::new();
     let mut held: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (pid, comm) in processes(root) {
@@ -64,6 +61,13 @@ pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec
         }
         let rival = RIVALS.iter().find(|r| r.comm == comm && (over_bus || !r.of_bus_only));
         let holds = holds(root, &pid, devices);
+        if comm == STATION {
+            if !holds.is_empty() {
+                let found = format!("a station runs (process {pid}) and holds {}", ports_of(&holds));
+                checks.push(Check::good(NAME, found));
+            }
+            continue;
+        }
         if let Some(rival) = rival {
             let fix = rival.fix.replace("PID", &pid);
             checks.push(Check::warning(NAME, format!("{} runs (process {pid})", rival.name), fix));
@@ -72,14 +76,23 @@ pub(super) fn examine(root: &Path, devices: &[UsbDevice], over_bus: bool) -> Vec
         }
     }
     for (who, ports) in held {
-        let what = if ports.len() == 1 { "the device at port" } else { "the devices at ports" };
-        let found = format!("{} holds {what} {}", printable(&who), ports.join(", "));
+        let found = format!("{} holds {}", printable(&who), ports_of(&ports));
         checks.push(Check::warning(NAME, found, "Stop that program, unless it is the mux in use"));
     }
     if checks.is_empty() {
         checks.push(Check::good(NAME, "none that wants the devices"));
     }
     checks
+}
+
+fn ports_of(ports: &[String]) -> String {
+    let what = if ports.len() == 1 { "the device at port" } else { "the devices at ports" };
+    format!("{what} {}", ports.join(", "))
+}
+
+/// Our own process number.
+fn own(root: &Path) -> Option<String> {
+    Some(fs::read_link(root.join("proc/self")).ok()?.to_str()?.to_owned())
 }
 
 /// Process number and name of what runs.
@@ -95,9 +108,19 @@ fn processes(root: &Path) -> Vec<(String, String)> {
     found
 }
 
+/// Who holds a device's interfaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A station of ours, in words.
+    Station(String),
+    /// Another program, in words.
+    Other(String),
+}
+
 /// Who holds a device's interfaces so that we could not: open is not held, and the kernel's
-/// drivers let go. The name is that of a program that has it open, where we may see that.
-pub(super) fn holder(root: &Path, device: &UsbDevice) -> Option<String> {
+/// drivers let go. The name is that of a program that has it open; where we may not see that, as
+/// with a service's user, that of a station if one runs.
+pub(super) fn holder(root: &Path, device: &UsbDevice) -> Option<Holder> {
     let interfaces = format!("{}:", device.port);
     let entries = fs::read_dir(root.join("sys/bus/usb/devices")).ok()?;
     let of_device = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&interfaces);
@@ -109,12 +132,18 @@ pub(super) fn holder(root: &Path, device: &UsbDevice) -> Option<String> {
     }
     let opened = |(pid, _): &(String, String)| !holds(root, pid, std::slice::from_ref(device)).is_empty();
     // Others may have it open to look at it; a mux has it open to hold it.
-    let mut openers: Vec<_> = processes(root).into_iter().filter(opened).collect();
-    openers.sort_by_key(|(_, comm)| !RIVALS.iter().any(|rival| rival.comm == comm));
-    Some(openers.first().map_or_else(
-        || "a program of another user".to_owned(),
-        |(pid, comm)| format!("{} (process {pid})", printable(comm)),
-    ))
+    let running = processes(root);
+    let mut openers: Vec<_> = running.iter().filter(|program| opened(program)).collect();
+    if openers.is_empty() {
+        let own = own(root);
+        openers = running.iter().filter(|(pid, comm)| comm == STATION && own.as_ref() != Some(pid)).collect();
+    }
+    openers.sort_by_key(|(_, comm)| comm != STATION && !RIVALS.iter().any(|rival| rival.comm == comm));
+    Some(match openers.first() {
+        Some((pid, comm)) if comm == STATION => Holder::Station(format!("a running station (process {pid})")),
+        Some((pid, comm)) => Holder::Other(format!("{} (process {pid})", printable(comm))),
+        None => Holder::Other("a program of another user".to_owned()),
+    })
 }
 
 /// Ports of the devices that a process holds open, as far as we may look.

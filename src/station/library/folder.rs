@@ -1,22 +1,34 @@
 //! A folder of exports: which of its files is pushed, and why not the others.
 //!
-//! May import: `station::age`, `station::library`, `wire::profile`, base. Reads files and
-//! watches nothing; [`super::shelf`] calls [`Folder::scan`] again and again.
+//! May import: `station::age`, `station::library`, `journal`, `wire::profile`, base. Reads
+//! files and watches nothing; [`super::shelf`] calls [`Folder::scan`] again and again.
 
-use super::{Signers, bytes, hex, load_bytes};
-use crate::station::age::{Age, AgeAnswers, Beside, file_date};
+pub use super::candidate::Candidate;
+use super::candidate::{Judging, Memories, Read};
+use super::{ProfileFileError, Signers, hex};
+use crate::journal::{LibraryFile, LibraryProfile, Sighting};
+use crate::limits::PROFILE_REFUSE_BYTES;
+use crate::station::age::{AgeAnswers, Objection};
 use crate::wire::printable::{printable, system_words};
-use crate::wire::profile::{Profile, Purpose, TrustAnchors};
-use jiff::Timestamp;
+use crate::wire::profile::TrustAnchors;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Most files of a folder that are looked at, by name; an export folder has a few.
 const MOST_FILES: usize = 4096;
+
+/// Most bytes of profiles that are kept in memory: exports are of a few KiB, so this is room
+/// for all of them, and a folder of huge ones costs no more.
+const MOST_BYTES: usize = 64 << 20;
+
+/// A file that did not change for this long is whole: who writes slower than that says so by
+/// the file's end, which is missing.
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
 
 /// Files named in one sentence.
 const NAMED: usize = 4;
@@ -48,6 +60,8 @@ pub enum FolderError {
         path: PathBuf,
         /// Of some files, why.
         reasons: String,
+        /// One could, if a person said how old it is.
+        needs_word: bool,
     },
     /// Different profiles could be meant.
     #[error("{} holds different profiles: {names}", path.display())]
@@ -67,48 +81,27 @@ pub enum FolderError {
     },
 }
 
-/// A file that can be pushed as an enrollment, but for its age.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// What is in it. Jobs share it, so that it stays what it was when they began.
-    pub profile: Arc<Profile>,
-    /// Its age; `None` if nothing tells it.
-    pub age: Option<Age>,
-    /// Why it is too old, had nobody allowed that.
-    pub refusal: Option<String>,
-}
-
-impl Candidate {
-    fn is_called(&self, wanted: &str) -> bool {
-        let sha = hex(&self.profile.file_sha256());
-        let name = self.path.file_name().map(|name| name.to_string_lossy());
-        let stem = self.path.file_stem().map(|name| name.to_string_lossy());
-        wanted.len() >= SHA_DIGITS && sha.starts_with(&wanted.to_ascii_lowercase())
-            || [name, stem].into_iter().flatten().any(|name| name == wanted)
-            || self.profile.identifier() == wanted
-            || self.profile.display_name() == Some(wanted)
-    }
-
-    fn exported(&self) -> Option<Timestamp> {
-        self.age.as_ref().map(|age| age.exported.unwrap_or(age.ends))
-    }
-}
-
 /// What shows that a file was changed, replaced or renamed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     bytes: u64,
     inode: u64,
-    changed: (i64, i64, i64),
+    changed: [(i64, i64); 2],
 }
 
 impl Stamp {
     fn of(meta: &std::fs::Metadata) -> Self {
         // The second date cannot be set back by those who keep the first one.
-        let changed = (meta.mtime(), meta.mtime_nsec(), meta.ctime());
+        let changed = [(meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec())];
         Self { bytes: meta.len(), inode: meta.ino(), changed }
+    }
+
+    /// True if nobody touched the file within [`SETTLE`] before `now`, by the file's own word.
+    fn is_old(&self, now: Timestamp) -> bool {
+        let [_, (second, nano)] = self.changed;
+        let touched = i32::try_from(nano).ok().and_then(|nano| Timestamp::new(second, nano).ok());
+        let settle = SignedDuration::try_from(SETTLE).unwrap_or_default();
+        touched.is_some_and(|touched| touched.duration_until(now) >= settle)
     }
 }
 
@@ -116,8 +109,28 @@ impl Stamp {
 #[derive(Debug)]
 struct Seen {
     stamp: Stamp,
-    /// `None` until the file stayed the same for a scan: it may be half-written.
-    read: Option<Result<Candidate, String>>,
+    /// It has this stamp since then.
+    since: Instant,
+    /// `None` until it stayed the same for a while: it may be half-written.
+    read: Option<Entry>,
+}
+
+/// What reading a file came to.
+#[derive(Debug)]
+struct Entry {
+    candidate: Result<Candidate, String>,
+    kept: Option<LibraryProfile>,
+}
+
+/// How long a file must have been still before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Not at all: whoever asks wants to know now.
+    AtOnce,
+    /// As at the start of a station: what is older than that by its own date is read now.
+    First,
+    /// As long as a whole file is still, watched.
+    Again,
 }
 
 /// A folder that is looked at again and again.
@@ -128,14 +141,27 @@ pub struct Folder {
     wanted: Option<String>,
     answers: AgeAnswers,
     signers: Signers,
+    memories: Memories,
     seen: BTreeMap<PathBuf, Seen>,
     trouble: Option<String>,
+    /// It holds more than [`MOST_FILES`].
+    crowded: bool,
 }
 
 impl Folder {
     /// Over `path`; `wanted` names one file by name, identifier or the begin of its SHA-256.
     pub fn new(path: PathBuf, wanted: Option<String>, answers: AgeAnswers, signers: Signers) -> Self {
-        Self { path, only_file: false, wanted, answers, signers, seen: BTreeMap::new(), trouble: None }
+        Self {
+            path,
+            only_file: false,
+            wanted,
+            answers,
+            signers,
+            memories: Memories::default(),
+            seen: BTreeMap::new(),
+            trouble: None,
+            crowded: false,
+        }
     }
 
     /// Of one file alone, as if nothing else were there.
@@ -143,40 +169,72 @@ impl Folder {
         Self { only_file: true, ..Self::new(path, None, answers, signers) }
     }
 
+    /// With what is remembered of exports.
+    pub fn remembering(self, memories: Memories) -> Self {
+        Self { memories, ..self }
+    }
+
     /// Which folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Looks at the folder. New and changed files are read once they stayed the same from one
-    /// scan to the next; with `at_once` they are read now.
-    pub fn scan(&mut self, at_once: bool, now: Timestamp) {
+    /// Looks at the folder, and reads what is new or changed and stands still. True if
+    /// something is other than it was. `at` is when it is looked, by a clock nobody sets.
+    pub fn scan(&mut self, look: Look, at: Instant, now: Timestamp) -> bool {
         let listed = match self.list() {
             Ok(listed) => listed,
             Err(error) => {
+                let trouble = Some(system_words(&error).to_string());
+                let changed = !self.seen.is_empty() || self.trouble != trouble;
                 self.seen.clear();
-                self.trouble = Some(system_words(&error).to_string());
-                return;
+                self.trouble = trouble;
+                return changed;
             }
         };
-        self.trouble = None;
+        let before = self.seen.len();
+        let mut changed = self.trouble.take().is_some();
         self.seen.retain(|path, _| listed.contains_key(path));
+        changed |= self.seen.len() != before;
         let mut due = Vec::new();
         for (path, stamp) in listed {
-            match self.seen.get(&path) {
-                Some(seen) if seen.stamp == stamp => {
-                    if seen.read.is_none() {
-                        due.push(path);
-                    }
-                }
-                _ => {
-                    if at_once {
-                        due.push(path.clone());
-                    }
-                    self.seen.insert(path, Seen { stamp, read: None });
-                }
+            if self.seen.get(&path).is_none_or(|seen| seen.stamp != stamp) {
+                self.seen.insert(path.clone(), Seen { stamp, since: at, read: None });
+                changed = true;
+            }
+            let Some(seen) = self.seen.get(&path) else { continue };
+            let is_still = match look {
+                Look::AtOnce => true,
+                Look::First if stamp.is_old(now) => true,
+                Look::First | Look::Again => at.duration_since(seen.since) >= SETTLE,
+            };
+            if is_still && seen.read.is_none() {
+                due.push(path);
             }
         }
+        changed |= !due.is_empty();
+        self.read(due, now);
+        changed
+    }
+
+    /// Reads again with the next look whose age nobody knew and somebody has stated since.
+    pub fn ask_again(&mut self) {
+        let memories = self.memories.open();
+        for seen in self.seen.values_mut() {
+            let Some(Entry { candidate: Ok(candidate), .. }) = &seen.read else { continue };
+            let unsure = !candidate.age.as_ref().is_some_and(|age| age.sure);
+            if unsure && memories.of(&candidate.profile).stated.is_some() {
+                seen.read = None;
+            }
+        }
+    }
+
+    /// When the first of the files that are still being written may be whole.
+    pub fn settles(&self) -> Option<Instant> {
+        self.seen.values().filter(|seen| seen.read.is_none()).map(|seen| seen.since + SETTLE).min()
+    }
+
+    fn read(&mut self, due: Vec<PathBuf>, now: Timestamp) {
         if due.is_empty() {
             return;
         }
@@ -185,19 +243,56 @@ impl Folder {
             tracing::warn!(%error, "trusted roots are not used");
             TrustAnchors::none().pinned(self.signers.pin.clone())
         });
+        let memories = self.memories.open();
+        let judging = Judging { answers: &self.answers, anchors: &anchors, memories: &memories, now };
+        let mut kept: usize = self.seen.values().map(Seen::bytes).sum();
         for path in due {
-            let read = read(&path, &self.answers, &anchors, now);
-            if let Some(seen) = self.seen.get_mut(&path) {
-                seen.read = Some(read);
+            let Some(seen) = self.seen.get_mut(&path) else { continue };
+            let room = MOST_BYTES.saturating_sub(kept) as u64;
+            let entry = match seen.stamp.bytes <= room || seen.stamp.bytes > PROFILE_REFUSE_BYTES as u64 {
+                true => Entry::new(judging.read(&path), &path),
+                false => Entry::left_out("The folder holds more than 64 MiB of profiles; take some out."),
+            };
+            // What changed while it was read is not what was read.
+            match std::fs::metadata(&path) {
+                Ok(meta) if Stamp::of(&meta) == seen.stamp => seen.read = Some(entry),
+                _ if self.only_file => seen.read = Some(entry),
+                _ => {}
             }
+            kept += seen.bytes();
         }
     }
 
-    fn list(&self) -> io::Result<BTreeMap<PathBuf, Stamp>> {
+    fn list(&mut self) -> io::Result<BTreeMap<PathBuf, Stamp>> {
         match self.only_file {
             true => Ok([(self.path.clone(), Stamp::of(&std::fs::metadata(&self.path)?))].into()),
-            false => list(&self.path),
+            false => self.list_folder(),
         }
+    }
+
+    fn list_folder(&mut self) -> io::Result<BTreeMap<PathBuf, Stamp>> {
+        let mut listed = list(&self.path)?;
+        let crowded = listed.len() > MOST_FILES;
+        if crowded {
+            listed.pop_last();
+            if !self.crowded {
+                tracing::warn!(folder = %self.path.display(), "more than {MOST_FILES} profiles; the rest is not looked at");
+            }
+        }
+        self.crowded = crowded;
+        Ok(listed)
+    }
+
+    /// The profiles in it, for the journal.
+    pub fn sighting(&self) -> Sighting {
+        let file = |(path, seen): (&PathBuf, &Seen)| {
+            let profile = seen.read.as_ref()?.kept.clone()?;
+            Some(LibraryFile { name: name(path), profile })
+        };
+        let files = self.seen.iter().filter_map(file).collect();
+        // What is still being written is not gone.
+        let whole = !self.only_file && self.settles().is_none();
+        Sighting { folder: shown(&self.path), whole, files }
     }
 
     /// The newest file that can be pushed now, in jobs that take at most `lasting`, and why it
@@ -214,28 +309,35 @@ impl Folder {
             return Err(FolderError::Empty { path });
         }
         let (mut fit, mut left_out) = (Vec::new(), Vec::new());
+        let mut needs_word = false;
         for (file, seen) in &self.seen {
-            match &seen.read {
-                Some(Ok(candidate)) => match self.refusal(candidate, lasting, now) {
-                    (Some(reason), false) => left_out.push((file, reason)),
-                    (refusal, _) => fit.push(Candidate { refusal, ..candidate.clone() }),
-                },
+            match seen.read.as_ref().map(|entry| &entry.candidate) {
+                Some(Ok(candidate)) => {
+                    let refusal = self.answers.objection(candidate.age.as_ref(), lasting, now);
+                    match refusal {
+                        Some(reason) if self.answers.allow_stale.is_none() => {
+                            needs_word |= reason == Objection::Unknown;
+                            left_out.push((file, reason.to_string()));
+                        }
+                        refusal => fit.push(Candidate { refusal, ..candidate.clone() }),
+                    }
+                }
                 Some(Err(reason)) => left_out.push((file, reason.clone())),
-                None => left_out.push((file, "It is still being written.".to_owned())),
+                None => left_out.push((file, WAITING.to_owned())),
             }
         }
         if let Some(wanted) = &self.wanted {
-            fit.retain(|candidate| candidate.is_called(wanted));
+            fit.retain(|candidate| is_called(candidate, wanted));
             if fit.is_empty() && left_out.is_empty() {
                 return Err(FolderError::NotThere { path, wanted: printable(wanted) });
             }
         }
         if fit.is_empty() {
-            return Err(FolderError::NoneFits { path, reasons: reasons(&left_out) });
+            return Err(FolderError::NoneFits { path, reasons: reasons(&left_out), needs_word });
         }
         one_kind(&path, &fit)?;
         let count = fit.len();
-        let newest = fit.into_iter().max_by(|a, b| (a.exported(), &a.path).cmp(&(b.exported(), &b.path)));
+        let newest = fit.into_iter().max_by(|a, b| (exported(a), &a.path).cmp(&(exported(b), &b.path)));
         let newest = newest.ok_or(FolderError::Empty { path })?;
         let mut why = match (&self.wanted, count) {
             (_, 2..) => format!("the newest of {count} that can be pushed"),
@@ -248,34 +350,54 @@ impl Folder {
         Ok((newest, why))
     }
 
-    /// Why a file is too old, and whether that is allowed.
-    fn refusal(&self, candidate: &Candidate, lasting: Duration, now: Timestamp) -> (Option<String>, bool) {
-        let refusal = candidate.age.as_ref().and_then(|age| age.refusal(lasting, now));
-        (refusal, self.answers.allow_stale.is_some())
-    }
-
     /// Every file, with what is in it or why it is of no use.
     pub fn files(&self) -> impl Iterator<Item = (&Path, Result<&Candidate, &str>)> {
-        let waiting = "It is still being written.";
-        self.seen.iter().map(move |(path, seen)| {
-            let read = seen.read.as_ref().map(|read| read.as_ref().map_err(String::as_str));
-            (path.as_path(), read.unwrap_or(Err(waiting)))
+        self.seen.iter().map(|(path, seen)| {
+            let read = seen.read.as_ref().map(|entry| entry.candidate.as_ref().map_err(String::as_str));
+            (path.as_path(), read.unwrap_or(Err(WAITING)))
         })
     }
 }
 
-fn read(
-    path: &Path,
-    answers: &AgeAnswers,
-    anchors: &TrustAnchors,
-    now: Timestamp,
-) -> Result<Candidate, String> {
-    let file = bytes(path).map_err(|error| reason(&error.to_string(), path))?;
-    let profile = load_bytes(&file, path, Purpose::Enrollment, anchors, now)
-        .map_err(|error| reason(&error.to_string(), path))?;
-    let beside = Beside { exported_at: answers.exported_at, file_date: file_date(path), first_used: None };
-    let age = Age::of(&file, beside, anchors, now);
-    Ok(Candidate { path: path.into(), profile: Arc::new(profile), age, refusal: None })
+const WAITING: &str = "It is still being written.";
+
+impl Seen {
+    /// Bytes in memory.
+    fn bytes(&self) -> usize {
+        let candidate = self.read.as_ref().and_then(|entry| entry.candidate.as_ref().ok());
+        candidate.map_or(0, |candidate| candidate.profile.bytes().expose().len())
+    }
+}
+
+impl Entry {
+    fn new(read: Read, path: &Path) -> Self {
+        let said = |error: ProfileFileError| reason(&error.to_string(), path);
+        Self { candidate: read.candidate.map_err(said), kept: read.entry }
+    }
+
+    fn left_out(reason: &str) -> Self {
+        Self { candidate: Err(reason.to_owned()), kept: None }
+    }
+}
+
+/// True if a person means this one.
+fn is_called(candidate: &Candidate, wanted: &str) -> bool {
+    let sha = hex(&candidate.profile.file_sha256());
+    let name = candidate.path.file_name().map(|name| name.to_string_lossy());
+    let stem = candidate.path.file_stem().map(|name| name.to_string_lossy());
+    wanted.len() >= SHA_DIGITS && sha.starts_with(&wanted.to_ascii_lowercase())
+        || [name, stem].into_iter().flatten().any(|name| name == wanted)
+        || candidate.profile.identifier() == wanted
+        || candidate.profile.display_name() == Some(wanted)
+}
+
+fn exported(candidate: &Candidate) -> Option<Timestamp> {
+    candidate.age.as_ref().map(|age| age.exported.unwrap_or(age.ends))
+}
+
+/// A path as the journal and people get it.
+pub fn shown(path: &Path) -> String {
+    printable(&std::path::absolute(path).unwrap_or_else(|_| path.into()).to_string_lossy())
 }
 
 /// The file's name stands before every reason already.
@@ -328,8 +450,7 @@ fn list(folder: &Path) -> io::Result<BTreeMap<PathBuf, Stamp>> {
         if meta.is_file() {
             listed.insert(path, Stamp::of(&meta));
         }
-        if listed.len() >= MOST_FILES {
-            tracing::warn!(folder = %folder.display(), "more than {MOST_FILES} profiles; the rest is not looked at");
+        if listed.len() > MOST_FILES {
             break;
         }
     }
@@ -344,101 +465,4 @@ pub fn is_profile_name(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::profile::example::{ExampleOptions, scep_plist};
-    use crate::wire::property_list::to_xml;
-    use std::fs;
-
-    fn now() -> Timestamp {
-        "2026-03-20T12:00:00Z".parse().unwrap()
-    }
-
-    fn export(uuid: &str) -> Vec<u8> {
-        let options = ExampleOptions { uuid: uuid.into(), ..ExampleOptions::default() };
-        to_xml(&scep_plist(&options))
-    }
-
-    /// Exported yesterday, by the operator's word: the dates of these files are today's.
-    fn folder_at(path: &Path) -> Folder {
-        let exported_at = Some("2026-03-19T12:00:00Z".parse().unwrap());
-        Folder::new(path.into(), None, AgeAnswers { exported_at, allow_stale: None }, Signers::default())
-    }
-
-    fn chosen(folder: &Folder) -> Result<String, FolderError> {
-        folder.choose(Duration::ZERO, now()).map(|(candidate, _)| candidate.profile.uuid().to_owned())
-    }
-
-    #[test]
-    fn a_file_counts_once_it_stayed_the_same() {
-        let place = tempfile::tempdir().unwrap();
-        let mut folder = folder_at(place.path());
-        folder.scan(true, now());
-        assert!(matches!(chosen(&folder), Err(FolderError::Empty { .. })));
-        let file = place.path().join("a.mobileconfig");
-        let whole = export("ONE");
-        fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-        folder.scan(false, now());
-        assert!(chosen(&folder).unwrap_err().to_string().contains("still being written"));
-        fs::write(&file, &whole).unwrap();
-        folder.scan(false, now());
-        assert!(chosen(&folder).is_err(), "it changed since the last look");
-        folder.scan(false, now());
-        assert_eq!(chosen(&folder).unwrap(), "ONE");
-        // Renamed over: the old one counts no more, the new one after a look.
-        let draft = place.path().join("a.mobileconfig.tmp");
-        fs::write(&draft, export("TWO")).unwrap();
-        fs::rename(&draft, &file).unwrap();
-        folder.scan(false, now());
-        folder.scan(false, now());
-        assert_eq!(chosen(&folder).unwrap(), "TWO");
-        fs::remove_file(&file).unwrap();
-        folder.scan(false, now());
-        assert!(matches!(chosen(&folder), Err(FolderError::Empty { .. })));
-    }
-
-    #[test]
-    fn a_folder_that_goes_and_comes_back_is_read_anew() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("exports");
-        let mut folder = folder_at(&path);
-        folder.scan(true, now());
-        assert!(matches!(chosen(&folder), Err(FolderError::Unreadable { .. })));
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("a.mobileconfig"), export("ONE")).unwrap();
-        folder.scan(false, now());
-        folder.scan(false, now());
-        assert_eq!(chosen(&folder).unwrap(), "ONE");
-    }
-
-    #[test]
-    fn thousands_of_files_are_listed_up_to_the_bound() {
-        let place = tempfile::tempdir().unwrap();
-        for n in 0..MOST_FILES + 10 {
-            fs::write(place.path().join(format!("{n:05}.mobileconfig")), "junk").unwrap();
-        }
-        let mut folder = folder_at(place.path());
-        folder.scan(true, now());
-        assert_eq!(folder.files().count(), MOST_FILES);
-        let said = chosen(&folder).unwrap_err().to_string();
-        assert!(said.contains("And 4092 more.") && said.len() < 1000, "{said}");
-    }
-
-    #[test]
-    fn drafts_of_editors_and_browsers_are_no_exports() {
-        let is_one = |name: &str| is_profile_name(Path::new(name));
-        assert!(is_one("a.mobileconfig") && is_one("A.MobileConfig"));
-        let drafts = [
-            "a.mobileconfig~",
-            ".a.mobileconfig.swp",
-            ".#a.mobileconfig",
-            "#a.mobileconfig#",
-            "a.mobileconfig.crdownload",
-            "a.mobileconfig.part",
-            ".a.mobileconfig",
-            "._a.mobileconfig",
-            "a.tmp",
-        ];
-        drafts.iter().for_each(|name| assert!(!is_one(name), "{name}"));
-    }
-}
+mod tests;

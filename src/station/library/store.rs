@@ -1,8 +1,8 @@
 //! The state folder's own library of exports: `profiles/`, named by what is in them. They
 //! hold challenges, so only their owner reads them (0600 in 0700).
 //!
-//! The date of a stored file is the day of its export as far as that was known when it was
-//! added: it is all that is kept beside the file.
+//! The date of a stored file is the day of its export, which has to be known when it is added:
+//! so the operator's word on a file is kept even while a running station holds the journal.
 //!
 //! May import: as [`super::folder`].
 
@@ -37,7 +37,7 @@ pub fn folder_in(state_dir: &Path) -> PathBuf {
 /// # Errors
 /// [`StoreError`].
 pub fn add(folder: &Path, file: &[u8], dated: Option<Timestamp>) -> Result<(PathBuf, bool), StoreError> {
-    let path = folder.join(format!("{}.mobileconfig", hex(&openssl::sha::sha256(file))));
+    let path = path_of(folder, &hex(&openssl::sha::sha256(file)));
     let is_new = !path.exists();
     let draft = folder.join(format!(".new-{}", std::process::id()));
     let write = || -> io::Result<()> {
@@ -57,6 +57,16 @@ pub fn add(folder: &Path, file: &[u8], dated: Option<Timestamp>) -> Result<(Path
             Err(StoreError { action: "write", path, source })
         }
     }
+}
+
+/// The day of export of a stored file, as it was known when it was added.
+pub fn stated(folder: &Path, sha256: &str) -> Option<Timestamp> {
+    let date = fs::metadata(path_of(folder, sha256)).ok()?.modified().ok()?;
+    Timestamp::try_from(date).ok()
+}
+
+fn path_of(folder: &Path, sha256: &str) -> PathBuf {
+    folder.join(format!("{sha256}.mobileconfig"))
 }
 
 /// Removes a file of the library.

@@ -8,6 +8,7 @@ use super::connection::{self, Claimed, Failure};
 use super::link::{Link, LinkFault};
 use super::places::Places;
 use super::presence::Presence;
+use super::sysfs;
 use super::transfer::{Pipes, TransferFault};
 use crate::ids::{MuxId, PortPath};
 use crate::limits::RETRY_ONCE_PAUSE;
@@ -20,9 +21,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-/// Pause after an arrival: udev rules write the configuration then, and devices re-enumerate
-/// (protocols.md 1.3, 1.12).
+/// Longest pause after an arrival: udev's rules write the rights and the configuration then
+/// (protocols.md 1.3, 1.11). It is over as soon as udev is done with the device.
 const ARRIVAL_SETTLE: Duration = Duration::from_millis(250);
+
+/// Pause between looks whether udev is done.
+const SETTLE_LOOK: Duration = Duration::from_millis(10);
 
 /// Tries to claim an interface that another program holds, and the pause between them (1.4).
 const CLAIMS: u32 = 5;
@@ -174,10 +178,11 @@ enum Verdict {
     Fault(LinkFault, Duration),
 }
 
-/// Attends to a device until it leaves or the station lets go of it.
-pub(super) async fn attend(site: Arc<Site>, seen: Arc<Seen>, fate: watch::Receiver<Fate>) {
+/// Attends to a device until it leaves or the station lets go of it. One that was there before
+/// the station is not `new`: there is nothing to wait for.
+pub(super) async fn attend(site: Arc<Site>, seen: Arc<Seen>, new: bool, fate: watch::Receiver<Fate>) {
     let mut attendant = Attendant { site, seen, fate, faults: 0, clear: false };
-    if !attendant.over_within(ARRIVAL_SETTLE).await {
+    if !new || !attendant.over_before_settled().await {
         match attendant.seen.is_for_a_mux() {
             true => attendant.serve().await,
             false => attendant.other_mode().await,
@@ -200,6 +205,17 @@ impl Attendant {
     /// Waits; true if the device is over before that.
     async fn over_within(&mut self, time: Duration) -> bool {
         timeout(time, over(&mut self.fate)).await.is_ok()
+    }
+
+    /// Lets the system settle a device that has just come; true if it is over before that.
+    async fn over_before_settled(&mut self) -> bool {
+        let until = Instant::now() + ARRIVAL_SETTLE;
+        while Instant::now() < until && !sysfs::is_done_by_udev(&self.seen.device) {
+            if self.over_within(SETTLE_LOOK).await {
+                return true;
+            }
+        }
+        false
     }
 
     async fn other_mode(&mut self) {
@@ -265,21 +281,15 @@ impl Attendant {
     async fn attempt(&mut self) -> Verdict {
         let claimed = match self.claim().await {
             Ok(Some(claimed)) => claimed,
-            Ok(None) | Err(Failure::Gone) => return Verdict::Over,
+            Ok(None) => return Verdict::Over,
+            Err(Failure::Gone) => return self.broken("the system says that it is gone".to_owned()).await,
             Err(Failure::NoPermission) => {
                 return Verdict::Unserved(UnservedReason::NoPermission, Some(TRY_LATER));
             }
             Err(Failure::Busy(owner)) => {
                 return Verdict::Unserved(UnservedReason::OtherOwner(owner), Some(TRY_LATER));
             }
-            Err(Failure::Broken(how)) => {
-                if self.over_within(LEAVING).await {
-                    return Verdict::Over;
-                }
-                self.faults += 1;
-                let again = (self.faults <= 1).then_some(RETRY_ONCE_PAUSE);
-                return Verdict::Unserved(UnservedReason::Broken(how), again);
-            }
+            Err(Failure::Broken(how)) => return self.broken(how).await,
         };
         let pipes = match Pipes::open(Arc::clone(&claimed.handle), claimed.mux) {
             Ok(pipes) => pipes,
@@ -289,6 +299,16 @@ impl Attendant {
             }
         };
         self.run(pipes, claimed).await
+    }
+
+    /// A device that could not be brought up is tried once more, unless it is leaving.
+    async fn broken(&mut self, how: String) -> Verdict {
+        if self.over_within(LEAVING).await {
+            return Verdict::Over;
+        }
+        self.faults += 1;
+        let again = (self.faults <= 1).then_some(RETRY_ONCE_PAUSE);
+        Verdict::Unserved(UnservedReason::Broken(how), again)
     }
 
     /// Tries to claim the device; `None` if it is over.

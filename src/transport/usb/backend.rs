@@ -103,15 +103,17 @@ async fn manage(site: Arc<Site>, mut stopped: watch::Receiver<bool>) {
         });
         let new: Vec<&Arc<Seen>> =
             look.devices.values().filter(|seen| !fates.contains_key(&seen.number)).collect();
-        site.presence.send_modify(|presence| {
-            if !std::mem::replace(&mut presence.looked, true) {
+        let first = !site.presence.borrow().looked;
+        if first {
+            site.presence.send_modify(|presence| {
+                presence.looked = true;
                 presence.starting = new.iter().map(|seen| seen.number).collect();
-            }
-        });
+            });
+        }
         for seen in new {
             let (fate, to_come) = watch::channel(Fate::Stay);
             fates.insert(seen.number, fate);
-            attendants.spawn(attend(Arc::clone(&site), Arc::clone(seen), to_come));
+            attendants.spawn(attend(Arc::clone(&site), Arc::clone(seen), !first, to_come));
         }
     }
     for fate in fates.values() {

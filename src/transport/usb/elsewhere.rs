@@ -3,7 +3,6 @@
 //!
 //! May import: base.
 
-use super::bus::Look;
 use crate::ids::Udid;
 use crate::transport::Attachment;
 use std::collections::VecDeque;
@@ -31,10 +30,9 @@ impl Place {
 }
 
 impl Elsewhere {
-    /// True if the bus may yet show an attachment that `look` does not show.
-    pub(super) fn may_come(&self, attachment: &Attachment, look: &Look) -> bool {
-        let empty = look.settled && look.devices.is_empty();
-        !attachment.simulated && !empty && !self.lock().contains(&Place::of(attachment))
+    /// True if the bus may yet show an attachment that it does not show.
+    pub(super) fn may_come(&self, attachment: &Attachment) -> bool {
+        !attachment.simulated && !self.lock().contains(&Place::of(attachment))
     }
 
     /// The bus did not show it in time.

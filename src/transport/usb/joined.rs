@@ -10,9 +10,8 @@ use super::join::{Join, PORT_WAIT};
 use super::location::{LocationForm, find};
 use super::places::Places;
 use super::unserved::Circumstances;
-use crate::ids::{MuxId, PortPath, Udid};
+use crate::ids::{MuxId, PortPath};
 use crate::limits::BACKEND_EVENTS;
-use crate::secret::Secret;
 use crate::transport::{
     Attachment, Backend, BackendEvent, BoxChannel, Rung, RungError, TransportError, Unserved,
 };
@@ -55,8 +54,11 @@ impl Joined {
     async fn with_ports(&self, mut attachments: Vec<Attachment>) -> Vec<Attachment> {
         let mut looks = self.looks.clone();
         let is_shown = |a: &Attachment, look: &Look| find(self.form, a, look).is_some();
+        // Nothing on the bus is a mux of another computer, or devices in another container.
         let all_shown = looks.wait_for(|look| {
-            look.settled && attachments.iter().all(|a| is_shown(a, look) || !self.elsewhere.may_come(a, look))
+            let nothing = look.devices.is_empty();
+            let is_done = |a| nothing || is_shown(a, look) || !self.elsewhere.may_come(a);
+            look.settled && attachments.iter().all(is_done)
         });
         // Whatever is missing then stays without a port.
         _ = timeout(PORT_WAIT, all_shown).await;
@@ -68,7 +70,9 @@ impl Joined {
                     self.elsewhere.forget(attachment);
                     self.places.note(attachment.id, Arc::clone(seen));
                 }
-                None if self.elsewhere.may_come(attachment, &look) => self.elsewhere.note(attachment),
+                None if !look.devices.is_empty() && self.elsewhere.may_come(attachment) => {
+                    self.elsewhere.note(attachment);
+                }
                 None => {}
             }
         }
@@ -104,25 +108,8 @@ impl Backend for Joined {
         self.inner.connect(id, port).await
     }
 
-    async fn read_buid(&self) -> Result<String, TransportError> {
-        self.inner.read_buid().await
-    }
-
-    async fn read_pair_record(&self, udid: &Udid) -> Result<Option<Secret<Vec<u8>>>, TransportError> {
-        self.inner.read_pair_record(udid).await
-    }
-
-    async fn save_pair_record(
-        &self,
-        udid: &Udid,
-        record: &Secret<Vec<u8>>,
-        id: Option<MuxId>,
-    ) -> Result<(), TransportError> {
-        self.inner.save_pair_record(udid, record, id).await
-    }
-
-    async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
-        self.inner.delete_pair_record(udid).await
+    fn beneath(&self) -> Option<&dyn Backend> {
+        Some(&*self.inner)
     }
 
     async fn unserved(&self) -> Vec<Unserved> {

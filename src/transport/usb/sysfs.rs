@@ -3,12 +3,16 @@
 //!
 //! May import: base.
 
+use super::UsbDevice;
 use crate::ids::PortPath;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where the kernel lists USB devices.
 const DEVICES: &str = "/sys/bus/usb/devices";
+
+/// Where udev notes the devices it is done with.
+const UDEV_DONE: &str = "/run/udev/data";
 
 /// Longest attribute read, in characters: a USB string has at most 126.
 const ATTRIBUTE_CHARS: usize = 256;
@@ -30,6 +34,14 @@ pub(super) fn serial(port: &PortPath) -> Option<String> {
 /// The configuration in use; an empty file means none (virtual-usb.md, device model).
 pub(super) fn configuration(port: &PortPath) -> Option<u8> {
     configuration_of(&fs::read_to_string(folder(port)?.join("bConfigurationValue")).ok()?)
+}
+
+/// True once udev has applied its rules to a device: it keeps a note of every device with a
+/// node, by the node's number, from then until the device leaves.
+pub(super) fn is_done_by_udev(device: &UsbDevice) -> bool {
+    let minor = device.bus.checked_sub(1).zip(device.address.checked_sub(1));
+    let note = minor.map(|(bus, address)| format!("c189:{}", u32::from(bus) * 128 + u32::from(address)));
+    note.is_some_and(|note| Path::new(UDEV_DONE).join(note).exists())
 }
 
 /// Name of the driver that holds an interface: `usbfs` for a program.

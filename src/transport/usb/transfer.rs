@@ -26,8 +26,9 @@ use tokio::sync::Notify;
 /// Size of one IN transfer (1.5: USB_MRU).
 const IN_BYTES: usize = 16_384;
 
-/// Parallel IN transfers (1.4).
-const IN_TRANSFERS: usize = 3;
+/// Parallel IN transfers: twice as many as usbmuxd has (1.4), so that the cable has work while a
+/// full packet of three is taken off. A hundred devices stay below the system's memory for USB.
+const IN_TRANSFERS: usize = 6;
 
 /// OUT transfers in flight at once: enough to keep the wire busy while a completion travels.
 pub(super) const OUT_TRANSFERS: usize = 4;

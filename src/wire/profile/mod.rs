@@ -13,6 +13,7 @@ pub mod example;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod lint;
+pub mod made;
 mod outline;
 mod parts;
 mod pin;
@@ -20,15 +21,18 @@ mod refusal;
 mod rules;
 mod signature;
 mod signed_data;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 
 pub use pin::{BadSignerPin, SignerPin};
 pub use refusal::{PORTAL_PATH, Refusal, RefusalKind};
-pub(in crate::wire) use rules::https_host;
+pub use rules::https_host;
 pub use signature::{
     BadAnchors, CertificateFacts, ChainVerdict, SignatureReport, SignedReport, TrustAnchors,
 };
+
+pub use stand_in::stand_in;
 
 use crate::secret::Secret;
 use crate::wire::property_list::Dictionary;

@@ -8,7 +8,7 @@ use crate::wire::property_list::{Dictionary, Value};
 const MOST_LINES: usize = 100;
 
 /// Keys whose texts and numbers are no secrets (2.1 to 2.5), beside those of every payload.
-const SHOWN: [&str; 16] = [
+const SHOWN: [&str; 17] = [
     "AccessRights",
     "EncryptionType",
     "IdentityCertificateUUID",
@@ -23,6 +23,7 @@ const SHOWN: [&str; 16] = [
     "PayloadVersion",
     "Retries",
     "RetryDelay",
+    "SSID_STR",
     "Topic",
     "UsageFlags",
 ];

@@ -232,7 +232,7 @@ fn is_mdm(payload: &Dictionary) -> bool {
 }
 
 /// The host of an https address without user name (L15); none if it is anything else.
-pub(in crate::wire) fn https_host(url: &str) -> Option<&str> {
+pub fn https_host(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let (host, port) = match authority.strip_prefix('[') {

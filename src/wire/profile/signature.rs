@@ -74,6 +74,11 @@ impl TrustAnchors {
         self.pin.as_ref().and_then(|pin| pin.refuses(report))
     }
 
+    /// The certificates that are trusted.
+    pub fn certificates(&self) -> &[X509] {
+        &self.certificates
+    }
+
     /// How many certificates are trusted.
     pub fn len(&self) -> usize {
         self.certificates.len()

@@ -98,7 +98,8 @@ struct Run {
 
 /// Runs a job to its end, or until `cancelled`: then the copy is removed and the job stays open,
 /// to be resumed by a later run (`None`).
-pub async fn run(job: MacJob, cancelled: impl Future<Output = ()> + Send) -> Option<Verdict> {
+pub async fn run(mut job: MacJob, cancelled: impl Future<Output = ()> + Send) -> Option<Verdict> {
+    job.clock = job.clock.steady();
     let tag = job.profile.file_sha256()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let copied = !job.memory.pushes.is_empty();
     let mut run = Run { job, tag, copied, reconnects: 0 };

@@ -31,6 +31,7 @@ pub(super) use remarks::NO_COMPANY_PORTAL;
 pub use remarks::{Remark, remarks};
 pub use requirement::{Carrier, Disposition, R, Requirement, requirement, requirements};
 pub use values::{BadValue, VALUES, check_value};
+pub(super) use values::{check_template, render_name};
 
 use serde::Serialize;
 use std::fmt;

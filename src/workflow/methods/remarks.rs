@@ -96,7 +96,7 @@ const CHECKS: &[Check] = &[
             seen.automated().is_some() && seen.facts.supervised == Some(false) && !seen.older_than(11, 0);
         said(
             should,
-            "It came by Automated Device Enrollment and is not supervised: it has to be erased and supervised.",
+            "It came by Automated Device Enrollment and is not supervised: it has to be erased and supervised (`enlist erase`, `enlist prepare --supervised`).",
         )
     }),
     note(&[R(120)], |seen| {

@@ -31,17 +31,11 @@ impl Serialize for R {
 
 /// What carries a DO or a CHECK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Carrier {
-    /// Code, and a test of it; both as paths. A test's path begins with `it` if it is one of
-    /// `tests/it`.
-    Here {
-        /// The item that does it, such as `workflow::plan::plan`.
-        code: &'static str,
-        /// The test that shows it.
-        test: &'static str,
-    },
-    /// USB allows it, and this station does not do it yet: what is missing.
-    Pending(&'static str),
+pub struct Carrier {
+    /// The item that does it, as a path such as `workflow::plan::plan`.
+    pub code: &'static str,
+    /// The test that shows it; its path begins with `it` if it is one of `tests/it`.
+    pub test: &'static str,
 }
 
 /// What this station does about a requirement (the verbs of section 0).
@@ -73,14 +67,6 @@ impl Disposition {
         match self {
             Self::Do(carrier) | Self::Check(carrier) => Some(carrier),
             Self::Advise | Self::Out => None,
-        }
-    }
-
-    /// What is missing, for a DO or CHECK that is not done yet.
-    pub fn pending(self) -> Option<&'static str> {
-        match self.carrier() {
-            Some(Carrier::Pending(missing)) => Some(missing),
-            _ => None,
         }
     }
 }
@@ -133,7 +119,7 @@ pub(super) const fn done(
     code: &'static str,
     test: &'static str,
 ) -> Requirement {
-    Requirement { rule: R(rule), words, disposition: Disposition::Do(Carrier::Here { code, test }) }
+    Requirement { rule: R(rule), words, disposition: Disposition::Do(Carrier { code, test }) }
 }
 
 pub(super) const fn check(
@@ -142,15 +128,7 @@ pub(super) const fn check(
     code: &'static str,
     test: &'static str,
 ) -> Requirement {
-    Requirement { rule: R(rule), words, disposition: Disposition::Check(Carrier::Here { code, test }) }
-}
-
-pub(super) const fn undone(rule: u16, words: &'static str, missing: &'static str) -> Requirement {
-    Requirement { rule: R(rule), words, disposition: Disposition::Do(Carrier::Pending(missing)) }
-}
-
-pub(super) const fn unchecked(rule: u16, words: &'static str, missing: &'static str) -> Requirement {
-    Requirement { rule: R(rule), words, disposition: Disposition::Check(Carrier::Pending(missing)) }
+    Requirement { rule: R(rule), words, disposition: Disposition::Check(Carrier { code, test }) }
 }
 
 pub(super) const fn tell(rule: u16, words: &'static str) -> Requirement {
@@ -177,8 +155,7 @@ pub(super) fn page() -> String {
     page.push_str("\n# Requirements\n\n| Rule | Verb | What | Where |\n|---|---|---|---|\n");
     for Requirement { rule, words, disposition } in requirements() {
         let place = match disposition.carrier() {
-            Some(Carrier::Here { code, test }) => format!("`{code}`, test `{test}`"),
-            Some(Carrier::Pending(missing)) => format!("pending: {missing}"),
+            Some(Carrier { code, test }) => format!("`{code}`, test `{test}`"),
             None => String::new(),
         };
         let _ =

@@ -77,7 +77,7 @@ pub fn check_value(name: &str, text: &str, all: &[(String, String)]) -> Result<S
             Err(bad("this needs temporary sessions only".into()))
         }
         "temporary-only" if !["yes", "no"].contains(&text) => Err(bad("answer yes or no".into())),
-        "name-template" => named(text).map_err(bad),
+        "name-template" => check_template(text).map_err(bad),
         "sync-devices" => {
             Ok(format!("wait {} min before the next sync", number()?.div_ceil(SYNC_PER_MINUTE).max(1)))
         }
@@ -88,7 +88,11 @@ pub fn check_value(name: &str, text: &str, all: &[(String, String)]) -> Result<S
     }
 }
 
-fn named(template: &str) -> Result<String, String> {
+/// Checks a name template, and tells what it gives (R137).
+///
+/// # Errors
+/// In words: it is too long, or as [`render_name`].
+pub(in crate::workflow) fn check_template(template: &str) -> Result<String, String> {
     let chars = template.chars().count();
     if chars > TEMPLATE_CHARS {
         return Err(format!(
@@ -102,7 +106,11 @@ fn named(template: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// In words: an unknown or broken variable, or an empty template.
-pub(super) fn render_name(template: &str, device_type: &str, serial: &str) -> Result<String, String> {
+pub(in crate::workflow) fn render_name(
+    template: &str,
+    device_type: &str,
+    serial: &str,
+) -> Result<String, String> {
     let name = template.replace("{{DEVICETYPE}}", device_type).replace("{{SERIAL}}", serial);
     if name.contains("{{") || name.contains("}}") {
         return Err("the only variables are {{DEVICETYPE}} and {{SERIAL}}".into());

@@ -28,7 +28,7 @@ pub(super) async fn run(
             let detail = crate::wire::printable::printable(&policy.identifier);
             return Ok((true, StepResult::Done, Some(detail)));
         }
-        if run.job.clock.now() >= until {
+        if run.now() >= until {
             return Ok((false, StepResult::Skipped, Some("no policy was seen in time".into())));
         }
         tokio::select! {

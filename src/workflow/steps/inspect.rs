@@ -30,6 +30,14 @@ impl Inspection {
         self.installed = self.mcinstall.profiles().await?;
         Ok(plan::is_installed(profile, &self.installed))
     }
+
+    /// Uses the session, so that the device keeps it: after one profile another may follow. One
+    /// that is lost is missed by nobody but those who ask for more.
+    pub(super) async fn keep_session(&mut self) {
+        if let Err(error) = self.session.lockdown().device_name().await {
+            tracing::debug!(%error, "the session is gone");
+        }
+    }
 }
 
 pub(super) async fn run(
@@ -38,6 +46,7 @@ pub(super) async fn run(
 ) -> Result<(Inspection, StepResult, Option<String>), Break> {
     let Earned { mut session, mut facts, .. } = earned;
     facts.read_session(&mut session).await?;
+    facts.expect_device(session.link().udid())?;
     facts.compare_clock(run.job.clock.now());
     let mut mcinstall = match session.mcinstall().await {
         Ok(mcinstall) => mcinstall,

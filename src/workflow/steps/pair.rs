@@ -26,6 +26,11 @@ pub(super) async fn run(
         Ok(earned) => earned,
         Err(reason) => return Err(Break::Failed(Failure::of_trust(&reason))),
     };
+    if let Some(name) = &earned.supervised_by {
+        let name = crate::wire::printable::printable(name);
+        let detail = format!("paired as supervisor {name}; nobody was asked (R133)");
+        return Ok((earned, StepResult::Done, Some(detail)));
+    }
     Ok(match (&earned.repaired, earned.paired) {
         (Some(reason), _) => {
             let detail = format!("paired anew: {reason}");

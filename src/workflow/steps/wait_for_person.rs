@@ -5,8 +5,10 @@
 //! changes of the profile list and read it every two seconds all the same.
 
 use super::inspect::Inspection;
+use super::network_signs;
 use crate::device::services::notification_proxy::NotificationProxy;
-use crate::limits::PROFILE_POLL;
+use crate::limits::{LOG_AFTER, PROFILE_POLL, SESSION_POKE};
+use crate::wire::profile::Profile;
 use crate::workflow::engine::{Break, Run};
 use crate::workflow::event::{EventKind, StepResult};
 use crate::workflow::methods::NO_COMPANY_PORTAL;
@@ -14,7 +16,7 @@ use crate::workflow::outcome::Outcome;
 use crate::workflow::plan::grace_after;
 use jiff::Timestamp;
 use std::future::pending;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Shows `state` meanwhile. True if the profile arrived; false if `until` passed without it.
 pub(super) async fn run(
@@ -24,27 +26,50 @@ pub(super) async fn run(
     until: Timestamp,
 ) -> Result<(bool, StepResult, Option<String>), Break> {
     run.emit(EventKind::Waiting { state, until }).await?;
-    let mut news = listen(inspection).await;
     if state == Outcome::WaitingForPerson {
         // While a person reads the card this costs nobody time, and in Setup Assistant there
         // are no apps to look for.
         inspection.facts.look_for_company_portal(&mut inspection.session).await;
     }
     let profile = run.job.profile.clone();
+    if until_listed(run, inspection, &profile, until).await? {
+        return Ok(match inspection.facts.company_portal {
+            Some(true) => (true, StepResult::Warning, Some(NO_COMPANY_PORTAL.to_owned())),
+            _ => (true, StepResult::Done, None),
+        });
+    }
+    let sign = run.network_sign.map(|sign| format!(" {sign}")).unwrap_or_default();
+    let detail = format!("the device dropped the profile; nobody installed it{sign}");
+    Ok((false, StepResult::Warning, Some(detail)))
+}
+
+/// Reads the list until `profile` is on it: true; or until `until` has passed: false. A long
+/// wait looks into the device's log meanwhile (R149).
+pub(super) async fn until_listed(
+    run: &mut Run,
+    inspection: &mut Inspection,
+    profile: &Profile,
+    until: Timestamp,
+) -> Result<bool, Break> {
+    let mut news = listen(inspection).await;
+    let mut log = network_signs::Watch::after(LOG_AFTER);
+    let mut poked = Instant::now();
     loop {
-        if inspection.lists(&profile).await? {
-            return Ok(match inspection.facts.company_portal {
-                Some(true) => (true, StepResult::Warning, Some(NO_COMPANY_PORTAL.to_owned())),
-                _ => (true, StepResult::Done, None),
-            });
+        if inspection.lists(profile).await? {
+            return Ok(true);
         }
-        if run.job.clock.now() >= grace_after(until) {
-            let detail = "the device dropped the profile; nobody installed it".to_owned();
-            return Ok((false, StepResult::Warning, Some(detail)));
+        if run.now() >= grace_after(until) {
+            return Ok(false);
         }
+        if poked.elapsed() >= SESSION_POKE {
+            poked = Instant::now();
+            inspection.keep_session().await;
+        }
+        log.open_if_due(inspection).await;
         tokio::select! {
             () = sleep(PROFILE_POLL) => {}
             () = changed(&mut news) => {}
+            sign = log.sign() => run.network_sign = Some(sign),
         }
     }
 }

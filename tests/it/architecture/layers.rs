@@ -39,6 +39,8 @@ const LAYERS: &[Layer] = &[
             "wire::mcinstall_error",
             "wire::printable",
             "wire::profile",
+            // Blueprints are TOML.
+            "wire::toml_text",
             "device",
         ],
     ),
@@ -65,6 +67,7 @@ const LAYERS: &[Layer] = &[
             "wire::mcinstall::InstalledProfile",
             "wire::printable",
             "wire::profile",
+            "wire::toml_text",
             // What every backend has, not one of them.
             "transport::Attachment",
             "transport::Backend",
@@ -100,6 +103,7 @@ const LAYERS: &[Layer] = &[
             "station",
         ],
     ),
+    layer("web", &["ids", "limits", "clock", "secret", "wire::printable", "api"]),
     layer("cli", &["ids", "limits", "clock", "secret", "config", "api"]),
     layer("sim", &["ids", "limits", "clock", "secret", "wire", "proto", "transport"]),
 ];
@@ -110,11 +114,24 @@ const BESIDE: &[Layer] = &[
     layer("main", &[]),
     layer(
         "config",
-        &["ids", "limits", "wire::printable", "wire::profile", "transport::usbmuxd", "workflow::policy"],
+        &[
+            "ids",
+            "limits",
+            "secret",
+            "wire::printable",
+            "wire::profile",
+            "wire::toml_text",
+            "transport::usbmuxd",
+            "workflow::device_name",
+            "workflow::outcome",
+            "workflow::policy",
+            "workflow::preparation",
+        ],
     ),
     // The composition roots.
     layer("cli::compose", ANYTHING),
     layer("cli::serve", ANYTHING),
+    layer("cli::serve_web", ANYTHING),
     layer("cli::sim", ANYTHING),
 ];
 
@@ -181,11 +198,15 @@ fn the_table_stands_in_the_order_of_the_map() {
 
 /// Who alone may name these crates.
 const CRATES: &[(&str, &[&str])] = &[
+    ("axum", &["web"]),
     ("clap", &["cli"]),
+    ("hyper", &["web"]),
     ("idevice", &["device"]),
+    ("notify", &["station"]),
     ("rusb", &["transport"]),
     ("rusqlite", &["journal"]),
     ("terminal_size", &["cli"]),
+    ("utoipa", &["api", "web"]),
     ("tracing_subscriber", &["cli"]),
     ("fastrand", &["sim"]),
 ];

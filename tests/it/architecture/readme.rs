@@ -119,7 +119,8 @@ fn readme_has_the_outcomes_of_the_program() {
 
 /// Keys by section, as the structs of config.rs have them.
 fn configuration_keys() -> Vec<String> {
-    let source = read("src/config.rs");
+    let files = ["src/config.rs", "src/config/prepare.rs", "src/config/supervision.rs", "src/config/wifi.rs"];
+    let source = files.map(read).concat();
     let fields = |name: &str| -> Vec<String> {
         let body =
             source.split(&format!("pub struct {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
@@ -129,8 +130,14 @@ fn configuration_keys() -> Vec<String> {
     let mut keys = Vec::new();
     for key in fields("Config") {
         let section = match key.as_str() {
+            "api" => "ApiConfig",
             "mux" => "MuxConfig",
             "enroll" => "EnrollConfig",
+            "wifi" => "WifiConfig",
+            "supervision" => "SupervisionConfig",
+            "prepare" => "PrepareConfig",
+            "batch" => "BatchConfig",
+            "hooks" => "HookConfig",
             _ => {
                 keys.push(key);
                 continue;

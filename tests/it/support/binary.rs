@@ -64,6 +64,8 @@ impl Bench {
         command.env("PATH", "/usr/bin:/bin").env("HOME", self.path("home"));
         command.env("ENLIST_STATE_DIR", self.state_dir());
         command.env("USBMUXD_SOCKET_ADDRESS", self.socket());
+        // Many stations run side by side; tests of the page say where it is.
+        command.env("ENLIST_LISTEN", "off");
         let config = self.path("enlist.toml");
         if config.exists() {
             command.env("ENLIST_CONFIG", config);
@@ -183,6 +185,11 @@ impl Running {
     pub(crate) fn ctrl_c(&self) {
         let asked = Command::new("sh").args(["-c", &format!("kill -INT -{}", self.child.id())]).status();
         assert!(asked.unwrap().success());
+    }
+
+    /// Its process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGTERM.

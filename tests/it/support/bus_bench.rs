@@ -10,6 +10,10 @@ use enlist::sim::{DeviceSpec, FleetOptions, Persona};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+/// More than a program takes on a busy computer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A folder for the station, on a bus.
 pub(crate) struct Bench<'a> {
@@ -33,7 +37,7 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Done {
-        Running::start(self.command(args)).finish()
+        Running::start(self.command(args)).within(PATIENCE).finish()
     }
 
     pub(crate) fn profile(&self) -> String {

@@ -1,9 +1,8 @@
 //! A bus around simulated devices: ports, devices that no mux serves, rungs of the ladder.
 
 use async_trait::async_trait;
-use enlist::ids::{MuxId, PortPath, Udid};
+use enlist::ids::{MuxId, PortPath};
 use enlist::limits::STREAM_OPEN;
-use enlist::secret::Secret;
 use enlist::sim::Fleet;
 use enlist::transport::{
     Attachment, Backend, BackendEvent, BoxChannel, Rung, RungError, TransportError, Unserved, UnservedReason,
@@ -163,25 +162,8 @@ impl Backend for FakeBus {
         self.inner.connect(id, port).await
     }
 
-    async fn read_buid(&self) -> Result<String, TransportError> {
-        self.inner.read_buid().await
-    }
-
-    async fn read_pair_record(&self, udid: &Udid) -> Result<Option<Secret<Vec<u8>>>, TransportError> {
-        self.inner.read_pair_record(udid).await
-    }
-
-    async fn save_pair_record(
-        &self,
-        udid: &Udid,
-        record: &Secret<Vec<u8>>,
-        id: Option<MuxId>,
-    ) -> Result<(), TransportError> {
-        self.inner.save_pair_record(udid, record, id).await
-    }
-
-    async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
-        self.inner.delete_pair_record(udid).await
+    fn beneath(&self) -> Option<&dyn Backend> {
+        Some(&*self.inner)
     }
 
     async fn unserved(&self) -> Vec<Unserved> {

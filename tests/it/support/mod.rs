@@ -8,6 +8,7 @@ pub(crate) mod bus;
 pub(crate) mod bus_bench;
 pub(crate) mod fake_bus;
 pub(crate) mod fleet;
+pub(crate) mod lab;
 pub(crate) mod mac;
 pub(crate) mod mux_proxy;
 pub(crate) mod profile;

@@ -25,7 +25,7 @@ const ROLE: &str = "ENLIST_USB_STATION";
 const MARK: &str = "\u{bb} ";
 
 /// Longer than anything a station may take.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which backend.
 #[derive(Debug, Clone, Copy)]
@@ -310,6 +310,7 @@ impl Hand {
         Ok(stream)
     }
 
+    /// Says when data flow.
     async fn take(&self, udid: &str, count: u64) -> Done {
         let mut stream = self.source(udid).await?;
         let mut bytes = vec![0; 64 << 10];
@@ -318,6 +319,9 @@ impl Hand {
             let read = stream.read(&mut bytes).await?;
             if read == 0 {
                 return Err(format!("ended after {at}").into());
+            }
+            if at == 0 {
+                say(&format!("! flows from {udid}"));
             }
             if bytes[..read].iter().zip(at..).any(|(byte, at)| *byte != pattern(at)) {
                 return Err(format!("wrong bytes after {at}").into());

@@ -5,7 +5,8 @@ use enlist::device::trust::{RecordStore, StationIdentity, Trust};
 use enlist::ids::Udid;
 use enlist::journal::{Journal, JournalReader};
 use enlist::sim::{Counters, DeviceSpec, Fleet, FleetOptions, Latency, Persona, Settings};
-use enlist::station::{BayNames, BayState, Board, News, Selection, Station};
+use enlist::station::library::shelf::Shelf;
+use enlist::station::{BayNames, BayState, Board, News, Orders, Selection, Station};
 use enlist::transport::Backend;
 use enlist::wire::profile::{Profile, Purpose, TrustAnchors};
 use enlist::workflow::policy::Policy;
@@ -23,7 +24,10 @@ pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) clock: Clock,
     pub(crate) policy: Policy,
+    /// Where jobs get their profile instead of the example.
+    pub(crate) shelf: Option<Shelf>,
     pub(crate) bays: Arc<BayNames>,
+    pub(crate) orders: Orders,
     folder: tempfile::TempDir,
 }
 
@@ -71,7 +75,9 @@ impl World {
             fleet,
             clock,
             policy: Policy::default(),
+            shelf: None,
             bays: Arc::default(),
+            orders: Orders::default(),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -117,8 +123,9 @@ impl World {
             bays: self.bays.clone(),
             trust: self.trust(),
             profile: example_profile(),
-            shelf: None,
+            shelf: self.shelf.clone(),
             policy: self.policy.clone(),
+            orders: self.orders.clone(),
             clock: self.clock.clone(),
         });
         let seen = follow(&board);

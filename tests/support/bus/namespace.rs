@@ -110,7 +110,7 @@ pub fn prepare() -> Result<()> {
     mount(Some("tmpfs"), "/run", Some("tmpfs"), 0, Some("mode=755"))?;
     mount(Some("tmpfs"), "/var/lib", Some("tmpfs"), 0, Some("mode=755"))?;
     create_dir_all("/var/lib/lockdown")?;
-    create_dir_all("/run/udev")?;
+    create_dir_all("/run/udev/data")?;
     create_dir_all("/run/lock")?;
     // libudev's monitor is dead without it, and does not say so.
     write("/run/udev/control", "")?;

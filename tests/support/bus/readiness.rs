@@ -28,9 +28,6 @@ pub struct Readiness {
     reader: File,
     id: PipeId,
     ready: bool,
-    fifo: PathBuf,
-    /// The place where it is mounted.
-    mounted: File,
 }
 
 impl Readiness {
@@ -49,11 +46,10 @@ impl Readiness {
             return Err(Error::last_os_error());
         }
         bind(&fifo.to_string_lossy(), node)?;
-        let mounted = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(node)?;
         let mut file = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(node)?;
         file.write_all(&[0])?;
         let id = reader.metadata()?.ino();
-        Ok((Self { reader, id, ready: false, fifo, mounted }, file.into()))
+        Ok((Self { reader, id, ready: false }, file.into()))
     }
 
     pub fn id(&self) -> PipeId {
@@ -78,15 +74,15 @@ impl Readiness {
     }
 }
 
-/// Whatever fails here is gone already.
-impl Drop for Readiness {
-    fn drop(&mut self) {
-        // Others may be mounted above this one, so it is named by what was found there.
-        if let Ok(place) = CString::new(format!("/proc/self/fd/{}", self.mounted.as_raw_fd())) {
-            // SAFETY: a NUL-terminated text.
-            unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) };
-        }
-        let _ = std::fs::remove_file(&self.fifo);
+/// Takes all FIFOs off a node that nobody uses any more. Not each at its own end: the system
+/// takes off the topmost mount whichever is named, so that one of two would stay.
+pub fn clear(node: &str) -> Result<()> {
+    let name = CString::new(node)?;
+    // SAFETY: a NUL-terminated text.
+    while unsafe { libc::umount2(name.as_ptr(), libc::MNT_DETACH) } == 0 {}
+    match Error::last_os_error() {
+        nothing if nothing.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        error => Err(error),
     }
 }
 

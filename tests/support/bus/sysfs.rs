@@ -192,6 +192,11 @@ impl Place {
         (u32::from(self.bus) - 1) * 128 + u32::from(self.address) - 1
     }
 
+    /// Udev's note that it is done with the device.
+    pub fn udev_note(&self) -> String {
+        format!("/run/udev/data/c189:{}", self.minor())
+    }
+
     /// Ports from the root hub on, `4.2`; `0` for a root hub.
     pub fn path(&self) -> String {
         self.name.split_once('-').map_or("0", |(_, ports)| ports).to_owned()

@@ -5,7 +5,7 @@ use super::hub::{Connected, Hub, Switching};
 use super::kernel::{Answer, Errno, Kernel};
 use super::memory::Memory;
 use super::node::{Node, Place, SharedDevice};
-use super::readiness::{ClosedFiles, PipeId, Readiness, pipe_of};
+use super::readiness::{self, ClosedFiles, PipeId, Readiness, pipe_of};
 use super::sysfs::Sysfs;
 use super::uevent::Uevents;
 use super::usbfs;
@@ -207,6 +207,7 @@ impl Topology {
             port.node = Some(Arc::clone(&node));
         }
         self.uevents.send("add", &node.place, &node.descriptors)?;
+        std::fs::write(node.place.udev_note(), "I:1\n")?;
         for child in inner.children(name) {
             self.enumerate(inner, &child)?;
         }
@@ -224,6 +225,8 @@ impl Topology {
         }
         let Some(node) = inner.ports.get_mut(name).and_then(|port| port.node.take()) else { return Ok(()) };
         node.go();
+        std::fs::remove_file(node.place.udev_note())?;
+        readiness::clear(&format!("/dev/{}", node.place.node_name()))?;
         self.sysfs.remove(&node.place)?;
         self.uevents.send("remove", &node.place, &node.descriptors)
     }

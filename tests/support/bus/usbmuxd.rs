@@ -14,7 +14,7 @@ pub const SOCKET: &str = "/var/run/usbmuxd";
 const PROGRAM: &str = "/usr/sbin/usbmuxd";
 const LOG: &str = "/run/usbmuxd.log";
 /// Time for its start, and for its end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running usbmuxd; it ends with its owner.
 pub struct Usbmuxd {

@@ -1,6 +1,5 @@
 //! Dates, and how old an export is (1.3, 3.4; L34, L35, L46).
 
-use super::super::parts::Parts;
 use super::super::signature::TrustAnchors;
 use super::context::{LintContext, LintPolicy};
 use super::findings::{Findings, Severity};
@@ -107,16 +106,16 @@ pub struct ExportAge {
 /// When a file was exported. `None` if nothing tells it, or it is of no age (see L46).
 /// [`LintContext::exported_at`] counts where the file itself says nothing.
 pub fn export_age(file: &[u8], anchors: &TrustAnchors, context: &LintContext) -> Option<ExportAge> {
-    let opened = Parts::open(file, anchors, context.now).map(|mut parts| {
-        let root = parts.root();
-        (parts, root)
-    });
-    let subject = Subject::new(file.len(), &opened, context);
+    super::opened(file, anchors, context, of)
+}
+
+/// The same, of a file that was opened.
+pub(super) fn of(subject: &Subject<'_>) -> Option<ExportAge> {
     if subject.tampered() || subject.direct_mdm().next().is_none() {
         return None;
     }
-    let Sign { word, begins, ends, .. } = best_sign(&subject)?;
-    let life = days(context.policy.refuse_days);
+    let Sign { word, begins, ends, .. } = best_sign(subject)?;
+    let life = days(subject.context.policy.refuse_days);
     let by_age = begins.and_then(|begins| begins.checked_add(life).ok());
     let ends = [by_age, ends].into_iter().flatten().min()?;
     Some(ExportAge { told_by: word, begins, ends })
@@ -240,9 +239,20 @@ fn challenge_sign(subject: &Subject<'_>) -> Option<Sign> {
     })
 }
 
-/// `iat` (else `nbf`) and `exp` of a JWT or of JSON in base64; its signature is not looked
-/// at.
+/// `iat` (else `nbf`) and `exp` of a JWT or of JSON in base64.
 fn dates_inside(challenge: &str) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
+    let claims = claims_inside(challenge)?;
+    let time = |key: &str| {
+        let seconds = claims.get(key)?;
+        let whole = seconds.as_i64().or_else(|| seconds.as_f64().map(|seconds| seconds as i64))?;
+        Timestamp::from_second(whole).ok()
+    };
+    let (begins, ends) = (time("iat").or_else(|| time("nbf")), time("exp"));
+    (begins.is_some() || ends.is_some()).then_some((begins, ends))
+}
+
+/// What a JWT says, or JSON in base64; a signature is not looked at.
+pub(in crate::wire::profile) fn claims_inside(challenge: &str) -> Option<serde_json::Value> {
     if challenge.len() > MOST_OF_A_CHALLENGE {
         return None;
     }
@@ -252,14 +262,7 @@ fn dates_inside(challenge: &str) -> Option<(Option<Timestamp>, Option<Timestamp>
         [_, claims, _] => claims,
         _ => return None,
     };
-    let claims: serde_json::Value = serde_json::from_slice(&decode(body)?).ok()?;
-    let time = |key: &str| {
-        let seconds = claims.get(key)?;
-        let whole = seconds.as_i64().or_else(|| seconds.as_f64().map(|seconds| seconds as i64))?;
-        Timestamp::from_second(whole).ok()
-    };
-    let (begins, ends) = (time("iat").or_else(|| time("nbf")), time("exp"));
-    (begins.is_some() || ends.is_some()).then_some((begins, ends))
+    serde_json::from_slice(&decode(body)?).ok()
 }
 
 /// Base64 in either alphabet, padded or not.

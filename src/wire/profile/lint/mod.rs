@@ -33,6 +33,7 @@ mod types;
 mod wifi;
 
 pub(in crate::wire::profile) use acme::product_attests;
+pub(super) use age::claims_inside;
 pub use age::{ExportAge, export_age};
 pub use context::{DeviceContext, Installed, InstalledMdm, Job, LintContext, LintPolicy, OsVersion};
 pub use findings::{Finding, Lint, Severity, Verdict};
@@ -83,14 +84,31 @@ static SORTED: LazyLock<Vec<&'static Rule>> = LazyLock::new(|| {
 ///
 /// Costs time and memory in proportion to the file and its budget, whatever the file.
 pub fn lint(file: &[u8], anchors: &TrustAnchors, context: &LintContext) -> Lint {
+    opened(file, anchors, context, all_rules)
+}
+
+/// As [`lint`] and [`export_age`] together, for the price of one.
+pub fn examine(file: &[u8], anchors: &TrustAnchors, context: &LintContext) -> (Lint, Option<ExportAge>) {
+    opened(file, anchors, context, |subject| (all_rules(subject), age::of(subject)))
+}
+
+fn opened<T>(
+    file: &[u8],
+    anchors: &TrustAnchors,
+    context: &LintContext,
+    ask: impl FnOnce(&Subject<'_>) -> T,
+) -> T {
     let opened = Parts::open(file, anchors, context.now).map(|mut parts| {
         let root = parts.root();
         (parts, root)
     });
-    let subject = Subject::new(file.len(), &opened, context);
+    ask(&Subject::new(file.len(), &opened, context))
+}
+
+fn all_rules(subject: &Subject<'_>) -> Lint {
     let mut found = Vec::new();
     for rule in rules() {
-        (rule.check)(&subject, &mut Findings::of(rule, &mut found));
+        (rule.check)(subject, &mut Findings::of(rule, &mut found));
     }
     Lint::new(found)
 }

@@ -94,6 +94,32 @@ const ROOT: Keys = &[
 
 const CERTIFICATE: Keys = &[("PayloadContent", Data), ("PayloadCertificateFileName", Text)];
 
+/// The restrictions of 2.7; there are many more.
+const RESTRICTIONS: Keys = &[
+    ("allowHostPairing", Boolean),
+    ("allowUIConfigurationProfileInstallation", Boolean),
+    ("allowUSBRestrictedMode", Boolean),
+    ("allowUnpairedExternalBootToRecovery", Boolean),
+    ("forceWiFiToAllowedNetworksOnly", Boolean),
+    ("forceWiFiWhitelisting", Boolean),
+    ("forceWiFiPowerOn", Boolean),
+    ("allowEraseContentAndSettings", Boolean),
+    ("allowAccountModification", Boolean),
+    ("allowPasscodeModification", Boolean),
+    ("allowDeviceNameModification", Boolean),
+    ("allowAppInstallation", Boolean),
+    ("allowUIAppInstallation", Boolean),
+    ("allowProximitySetupToNewDevice", Boolean),
+    ("allowEnterpriseAppTrust", Boolean),
+    ("allowUntrustedTLSPrompt", Boolean),
+    ("forceAutomaticDateAndTime", Boolean),
+    ("forceEncryptedBackup", Boolean),
+    ("allowESIMModification", Boolean),
+    ("allowCellularPlanModification", Boolean),
+    ("enforcedSoftwareUpdateDelay", Integer),
+    ("forceDelayedSoftwareUpdates", Boolean),
+];
+
 /// Payloads by type (2.1 to 2.6).
 const PAYLOADS: &[(&str, Keys)] = &[
     (
@@ -196,6 +222,24 @@ const PAYLOADS: &[(&str, Keys)] = &[
         ],
     ),
     ("com.apple.profileRemovalPassword", &[("RemovalPassword", Text)]),
+    ("com.apple.applicationaccess", RESTRICTIONS),
+    (
+        "com.apple.SetupAssistant.managed",
+        &[
+            ("SkipSetupItems", Texts),
+            ("SkipCloudSetup", Boolean),
+            ("SkipSiriSetup", Boolean),
+            ("SkipPrivacySetup", Boolean),
+            ("SkipiCloudStorageSetup", Boolean),
+            ("SkipTrueTone", Boolean),
+            ("SkipAppearance", Boolean),
+            ("SkipTouchIDSetup", Boolean),
+            ("SkipScreenTime", Boolean),
+            ("SkipAccessibility", Boolean),
+            ("SkipUnlockWithWatch", Boolean),
+            ("SkipWallpaper", Boolean),
+        ],
+    ),
 ];
 
 /// Dictionaries inside payloads: the payload's type, the key, what is inside (2.2, 2.5).
@@ -226,9 +270,32 @@ const INNER: &[(&str, &str, Keys)] = &[
             ("AcceptEAPTypes", Array),
             ("UserName", Text),
             ("UserPassword", Text),
+            ("OneTimeUserPassword", Boolean),
             ("OuterIdentity", Text),
+            ("TTLSInnerAuthentication", Text),
             ("PayloadCertificateAnchorUUID", Texts),
+            ("TLSTrustedCertificates", Array),
             ("TLSTrustedServerNames", Texts),
+            ("TLSCertificateIsRequired", Boolean),
+            ("TLSMinimumVersion", Text),
+            ("TLSMaximumVersion", Text),
+            ("TLSAllowTrustExceptions", Boolean),
+            ("EAPFASTUsePAC", Boolean),
+            ("EAPFASTProvisionPAC", Boolean),
+            ("EAPFASTProvisionPACAnonymously", Boolean),
+            ("EAPSIMNumberOfRANDs", Integer),
+            ("SystemModeCredentialsSource", Text),
+            ("SystemModeUseOpenDirectoryCredentials", Boolean),
+        ],
+    ),
+    (
+        "com.apple.wifi.managed",
+        "QoSMarkingPolicy",
+        &[
+            ("QoSMarkingAllowListAppIdentifiers", Texts),
+            ("QoSMarkingWhitelistedAppIdentifiers", Texts),
+            ("QoSMarkingAppleAudioVideoCalls", Boolean),
+            ("QoSMarkingEnabled", Boolean),
         ],
     ),
 ];

@@ -1,7 +1,7 @@
 //! 4.D, first part: Automated Device Enrollment up to its profile's settings.
 
 use super::{REMARKS, SEEN, VALUED};
-use crate::workflow::methods::requirement::{Requirement, check, out, tell, undone};
+use crate::workflow::methods::requirement::{Requirement, check, done, out, tell};
 
 const VALUES: &str = "workflow::methods::values::check_value";
 
@@ -21,7 +21,7 @@ pub(super) const RULES: &[Requirement] = &[
     tell(104, "Modern sign-in for: erase, multifactor, password prompts, Entra registration, and a device that is usable before the app is there."),
     tell(105, "After modern sign-in the home screen means enrolled; Entra calls it compliant only after the portal's sign-in. That is no failure."),
     check(106, "Such a device should be supervised from 11 on; from 13.0 it always is.", SEEN, REMARKS),
-    undone(107, "One that is not supervised and should be is erased and supervised by a USB host.", "the station tells it (R106) and neither erases nor supervises"),
+    done(107, "One that is not supervised and should be is erased and supervised by a USB host.", "workflow::steps::configure::attempt", "it::prepare::a_used_device_is_erased_then_supervised"),
     tell(108, "Supervision switches Activation Lock off by default; Settings names who supervises."),
     tell(109, "Company Portal should be a required app with device licences and automatic updates; the store's own version is wrong."),
     out(110, "Staging for a later user goes by Company Portal and its app configuration policy, for devices without a user only."),

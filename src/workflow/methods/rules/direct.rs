@@ -1,13 +1,13 @@
 //! 4.A: direct enrollment of iPhone and iPad.
 
 use super::{LINT_CASES, REMARKS, SEEN};
-use crate::workflow::methods::requirement::{Requirement, check, done, out, tell, undone};
+use crate::workflow::methods::requirement::{Requirement, check, done, out, tell};
 
 const CONTAINERS: &str = "wire::profile::tests::containers::dead_ends_are_refused_with_their_reason";
 
 #[rustfmt::skip] // a table: one row a line
 pub(super) const RULES: &[Requirement] = &[
-    done(1, "Nothing on the device is erased: no step of a job can.", "workflow::event::StepId", "it::methods::no_job_erases_a_device"),
+    done(1, "Nothing on the device is erased: no step of an enrollment does.", "workflow::event::StepId", "it::methods::no_enrollment_erases_a_device"),
     tell(2, "Only profiles made without user affinity work; the file does not show it, so confirm it when it is imported."),
     check(3, "Somebody has the device and a USB cable to the station.", "station::Station", "it::outcomes::attached"),
     done(4, "The documented host is a Mac with Apple Configurator; this station takes its part on any computer.", "workflow::engine::run", "it::main_job::f01_by_scep_enrolls_32_devices_once"),
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Requirement] = &[
     done(20, "The station pushes the file as management profile.", "workflow::steps::install_profile::run", "it::outcomes::enrolled"),
     tell(21, "Close Photos, iTunes and whatever else opens when a device is attached."),
     check(22, "On an unsupervised device somebody must accept the profile.", SEEN, REMARKS),
-    undone(23, "With the organisation's supervision identity a supervised device takes the profile without a tap.", "the station holds no supervision identity and does not escalate"),
+    done(23, "With the organisation's supervision identity a supervised device takes the profile without a tap.", "workflow::steps::escalate::attempt", "it::supervision::a_supervised_device_is_enrolled_without_a_tap"),
     tell(24, "Taps: unlock; Profile Downloaded > Install; passcode if asked; Install at the warning; Trust at remote management; Done."),
     check(25, "The device may ask for its passcode; one that is locked is said so before the push.", SEEN, REMARKS),
     tell(26, "Trust appears for profiles with an MDM payload only: if it does not come, the file is the wrong one."),
@@ -42,13 +42,13 @@ pub(super) const RULES: &[Requirement] = &[
     tell(33, "The Intune app updates itself, Authenticator and Company Portal only while it is closed."),
     tell(34, "Device enrollment manager accounts do not work with the Configurator methods."),
     check(35, "Another MDM has to be left first; the device answers 12001 otherwise.", "workflow::failure::of_chain", "it::outcomes::other_mdm"),
-    undone(36, "A removable profile of another MDM may be removed.", "`enlist remove` removes one profile by name; it neither asks twice nor looks whether management is locked"),
+    done(36, "A removable profile of another MDM may be removed: `enlist remove` looks whether management is locked, and asks twice.", "workflow::removal::care", "it::helpers::management_is_removed_with_consent_and_not_if_it_is_locked"),
     tell(37, "Use it for the organisation's devices without users, new or in use, where the network is wired or bad or Apple Business Manager cannot be used."),
     tell(38, "Where there is Apple Business or School Manager, Microsoft prefers Automated Device Enrollment."),
     tell(39, "It is not for personal devices."),
     done(40, "Many devices take time: jobs run side by side.", "station::Station", "it::main_job::f01_by_scep_enrolls_32_devices_once"),
-    undone(41, "The device may be named first; Intune then records that name.", "no step sets the device's name; name it in Settings"),
-    check(42, "The device needs a network while it installs; failures of the network are tried again.", "workflow::failure::of_chain", "it::virtual_time::a_network_that_recovers_needs_nobody"),
+    done(41, "The device may be named first; Intune then records that name: `--name`.", "workflow::steps::name_device::run", "it::helpers::a_device_has_its_name_before_it_enrolls"),
+    check(42, "The device needs a network while it installs: a Wi-Fi profile can go first, and failures of the network are tried again.", "workflow::helpers::next", "it::helpers::helpers_are_there_before_the_enrollment_profile_in_their_order"),
     done(43, "The station pairs with the device and waits for Trust.", "workflow::steps::pair::run", "it::outcomes::waiting_for_trust"),
     check(44, "The device is unlocked while the profile is pushed; a locked one is waited for.", "workflow::failure::of_chain", "it::outcomes::waiting_for_unlock"),
     done(45, "One downloaded profile waits at a time, for eight minutes; one that expired is pushed again.", "workflow::plan::may_arrive_until", "it::virtual_time::an_expired_profile_is_pushed_again_as_often_as_the_policy_says"),

@@ -1,0 +1,425 @@
+//! Batches: open, follow, close, report.
+//!
+//! These need the journal's file and nothing else, whether a station runs or not: a running
+//! one reads the same tables before each job.
+
+use crate::api::OperationError;
+use crate::api::report as reports;
+use crate::api::view::{
+    BatchEntryView, BatchView, EntryState, Exit, ReportCheckView, ReportFormat, ReportView, Unexpected,
+};
+use crate::api::view::{BatchProgress, BatchState, DeviceView, JobView, ReportFinding};
+use crate::clock::Clock;
+use crate::ids::{BatchId, Udid};
+use crate::journal::{BatchRow, Book, EntryRow, Expected, NewBatch};
+use crate::station::age::Age;
+use crate::station::library::hex;
+use crate::station::{age, pace};
+use crate::wire::manifest;
+use crate::wire::printable::printable;
+use jiff::{SignedDuration, Timestamp};
+use std::path::Path;
+
+/// Which batch to open.
+#[derive(Debug, Clone, Default)]
+pub struct OpenBatch {
+    /// What it is called; the manifest's file name if not given.
+    pub name: Option<String>,
+    /// Name of the manifest, for messages.
+    pub file: String,
+    /// The manifest: CSV with serial number or IMEI, and name, tag, blueprint.
+    pub manifest: Vec<u8>,
+    /// What becomes of devices that it does not name.
+    pub unexpected: Unexpected,
+    /// Stop after so many equal faults in a row; 0: never.
+    pub stop_after: u32,
+    /// When the export that is pushed ends; a batch that would outlive it is refused.
+    pub export_ends: Option<Timestamp>,
+    /// Why an export that is too old may be used all the same.
+    pub stale_allowed: Option<String>,
+}
+
+/// Which entries to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EntryQuery {
+    /// Only those that stand so.
+    pub state: Option<EntryState>,
+    /// Leave out so many.
+    pub offset: u32,
+    /// At most so many; `None`: all.
+    pub limit: Option<u32>,
+}
+
+/// Opens a batch. The station has one open batch at a time.
+///
+/// # Errors
+/// The manifest cannot be used; another batch is open; it would outlive its export; the
+/// journal cannot be written.
+pub fn open_batch(journal: &Path, request: &OpenBatch, clock: &Clock) -> Result<BatchView, OperationError> {
+    let file = printable(&request.file);
+    let rows = manifest::read(&request.manifest).map_err(|error| {
+        let said =
+            format!("The manifest {file} cannot be used: {}.", error.to_string().trim_end_matches('.'));
+        OperationError::new(
+            Exit::Usage,
+            said,
+            "Correct the file and open the batch again; nothing of it was taken.",
+        )
+    })?;
+    let now = clock.now();
+    let mut book = Book::open(journal)?;
+    refuse_to_outlive(&book, request, rows.len(), now)?;
+    let new = NewBatch {
+        name: request.name.clone().unwrap_or_else(|| file.trim_end_matches(".csv").to_owned()),
+        manifest: hex(&openssl::sha::sha256(&request.manifest)),
+        unexpected: request.unexpected.name(),
+        stop_after: request.stop_after,
+        expected: rows.into_iter().map(expected).collect(),
+    };
+    match book.begin(&new, now)? {
+        Some(id) => show_batch(journal, Some(id.0), clock),
+        None => {
+            let open =
+                book.open_batch()?.map(|batch| format!(" {} \"{}\"", batch.id, printable(&batch.name)));
+            let said = format!("Batch{} is still open.", open.unwrap_or_default());
+            Err(OperationError::new(Exit::Usage, said, "Close it first: enlist batch close."))
+        }
+    }
+}
+
+/// As [`open_batch`], but if the open batch has this very manifest it goes on: what a station
+/// that is started again wants.
+///
+/// # Errors
+/// As [`open_batch`].
+pub fn go_on_or_open(
+    journal: &Path,
+    request: &OpenBatch,
+    clock: &Clock,
+) -> Result<BatchView, OperationError> {
+    let manifest = hex(&openssl::sha::sha256(&request.manifest));
+    let open = match Book::read(journal)? {
+        Some(book) => book.open_batch()?.filter(|batch| batch.manifest == manifest),
+        None => None,
+    };
+    match open {
+        Some(batch) => show_batch(journal, Some(batch.id.0), clock),
+        None => open_batch(journal, request, clock),
+    }
+}
+
+/// A batch is refused whose export would end before the last device (3.4, L46).
+fn refuse_to_outlive(
+    book: &Book,
+    request: &OpenBatch,
+    devices: usize,
+    now: Timestamp,
+) -> Result<(), OperationError> {
+    let (Some(ends), None) = (request.export_ends, &request.stale_allowed) else { return Ok(()) };
+    // The newest batch tells how fast this bench is.
+    let newest =
+        book.batches()?.first().map(|batch| book.last_ends(batch.id, pace::LOOKED_AT)).transpose()?;
+    let each = newest.and_then(|ends| pace::per_device(&ends)).unwrap_or(pace::ASSUMED);
+    let lasting = pace::lasting(u32::try_from(devices).unwrap_or(u32::MAX), each);
+    let age = Age { exported: None, ends, told_by: "end of the export".into(), sure: true };
+    match age.refusal(lasting, now) {
+        Some(reason) => {
+            let said = format!("A batch of {devices} devices cannot begin: {reason}");
+            Err(OperationError::new(Exit::Refused, said, age::next_action()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn expected(row: manifest::ManifestRow) -> Expected {
+    let manifest::ManifestRow { line, serial, imei, name, tag, blueprint } = row;
+    Expected { line, serial, imei, name, tag, blueprint }
+}
+
+/// All batches, newest first.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn list_batches(journal: &Path, clock: &Clock) -> Result<Vec<BatchView>, OperationError> {
+    let Some(book) = Book::read(journal)? else { return Ok(Vec::new()) };
+    book.batches()?.into_iter().map(|batch| view(&book, batch, clock.now())).collect()
+}
+
+/// One batch; without a number the open one, else the newest.
+///
+/// # Errors
+/// There is none; the journal cannot be read.
+pub fn show_batch(journal: &Path, id: Option<i64>, clock: &Clock) -> Result<BatchView, OperationError> {
+    let (book, batch) = picked(journal, id)?;
+    view(&book, batch, clock.now())
+}
+
+/// Its entries: the manifest's lines in their order, then devices that it does not name.
+///
+/// # Errors
+/// As [`show_batch`].
+pub fn batch_entries(
+    journal: &Path,
+    id: Option<i64>,
+    query: EntryQuery,
+    clock: &Clock,
+) -> Result<Vec<BatchEntryView>, OperationError> {
+    let (book, batch) = picked(journal, id)?;
+    let now = clock.now();
+    let views = book.entries(batch.id)?.into_iter().map(|row| entry_view(row, now));
+    let chosen = views.filter(|entry| query.state.is_none_or(|state| entry.state == state));
+    let most = query.limit.map_or(usize::MAX, |limit| limit as usize);
+    Ok(chosen.skip(query.offset as usize).take(most).collect())
+}
+
+/// Closes a batch and seals its report. Jobs that are open go on, outside of it.
+///
+/// # Errors
+/// As [`show_batch`]; it is closed already; the journal cannot be written.
+pub fn close_batch(journal: &Path, id: Option<i64>, clock: &Clock) -> Result<BatchView, OperationError> {
+    let batch = picked(journal, id)?.1;
+    let closed = Book::open(journal)?.close(batch.id, clock.now(), reports::seal)?;
+    match closed {
+        true => show_batch(journal, Some(batch.id.0), clock),
+        false => Err(is_closed(&batch)),
+    }
+}
+
+/// Lets a batch go on that was stopped.
+///
+/// # Errors
+/// As [`close_batch`]; it was not stopped.
+pub fn resume_batch(journal: &Path, id: Option<i64>, clock: &Clock) -> Result<BatchView, OperationError> {
+    let batch = opened(journal, id)?;
+    match Book::open(journal)?.resume(batch.id)? {
+        true => show_batch(journal, Some(batch.id.0), clock),
+        false => {
+            let said = format!("Batch {} was not stopped.", batch.id);
+            Err(OperationError::new(Exit::Usage, said, "Nothing needs to be done: it goes on."))
+        }
+    }
+}
+
+/// Lets a device into the open batch that its manifest does not name: by serial number, IMEI
+/// or UDID.
+///
+/// # Errors
+/// As [`close_batch`]; the text cannot name a device.
+pub fn allow_device(
+    journal: &Path,
+    id: Option<i64>,
+    device: &str,
+    clock: &Clock,
+) -> Result<BatchView, OperationError> {
+    let batch = opened(journal, id)?;
+    // Serial numbers and IMEIs are made of the same characters.
+    let name =
+        device.trim().parse::<Udid>().ok().filter(|name| name.as_str().len() >= 8).ok_or_else(|| {
+            let said = format!("'{}' names no device.", printable(device));
+            OperationError::new(
+                Exit::Usage,
+                said,
+                "Give its serial number, IMEI or UDID, as `enlist devices` shows it.",
+            )
+        })?;
+    Book::open(journal)?.allow(batch.id, name.as_str(), clock.now())?;
+    show_batch(journal, Some(batch.id.0), clock)
+}
+
+/// The report of a batch, hash-chained; provisional while it is open.
+///
+/// # Errors
+/// As [`show_batch`].
+pub fn report(
+    journal: &Path,
+    id: Option<i64>,
+    format: ReportFormat,
+    clock: &Clock,
+) -> Result<ReportView, OperationError> {
+    let (book, batch) = picked(journal, id)?;
+    let entries = reports::entries(&batch, &book.entries(batch.id)?, clock.now());
+    Ok(ReportView {
+        format,
+        file_name: format!("batch-{}.{}", batch.id, format.name()),
+        text: reports::render(&entries, format),
+        head: entries.last().map(|entry| entry.hash().to_owned()).unwrap_or_default(),
+    })
+}
+
+/// Looks whether a report is as it was written; with a journal, whether it is the one that
+/// was sealed.
+///
+/// # Errors
+/// It cannot be read as a report at all.
+pub fn verify_report(
+    file: &str,
+    bytes: &[u8],
+    journal: Option<&Path>,
+) -> Result<ReportCheckView, OperationError> {
+    let found = reports::verify(bytes).map_err(|error| {
+        let said = format!("{}: {}.", printable(file), error.to_string().trim_end_matches('.'));
+        OperationError::new(Exit::Usage, said, "Give a file that `enlist report` wrote.")
+    })?;
+    let mut findings = found.findings;
+    let head = found.entries.last().map(|entry| entry.hash().to_owned()).unwrap_or_default();
+    let opened = found.entries.first().map(|entry| entry.get("started").to_owned()).unwrap_or_default();
+    let sealed = match journal {
+        Some(journal) => seal_of(journal, &opened)?.map(|seal| seal == head),
+        None => None,
+    };
+    // An open batch's report is no sealed one; it says so itself.
+    let closed = found.entries.first().is_some_and(|entry| entry.get("state") == "closed");
+    if sealed == Some(false) && closed && findings.is_empty() {
+        findings.push(ReportFinding {
+            entry: None,
+            what: "changed",
+            message: "Its entries fit together, but this station sealed another report of the batch.".into(),
+        });
+    }
+    let valid = findings.is_empty();
+    let sentence = match (valid, sealed) {
+        (true, Some(true)) => "Nothing was changed: it is the report that this station sealed.".to_owned(),
+        (true, _) => format!("Nothing was changed: {} entries fit together.", found.entries.len()),
+        (false, _) => format!("It is not as it was written: {}", findings[0].message),
+    };
+    let (file, format) = (printable(file), found.format);
+    Ok(ReportCheckView {
+        file,
+        format,
+        valid,
+        entries: found.entries.len(),
+        head,
+        sealed,
+        sentence,
+        findings,
+    })
+}
+
+/// The seal of the batch that was opened then.
+fn seal_of(journal: &Path, opened: &str) -> Result<Option<String>, OperationError> {
+    let Some(book) = Book::read(journal)? else { return Ok(None) };
+    let opened: Option<Timestamp> = opened.parse().ok();
+    let meant = book.batches()?.into_iter().find(|batch| Some(batch.opened_at) == opened);
+    Ok(meant.and_then(|batch| batch.seal))
+}
+
+fn picked(journal: &Path, id: Option<i64>) -> Result<(Book, BatchRow), OperationError> {
+    let book = Book::read(journal)?.ok_or_else(none)?;
+    let batches = book.batches()?;
+    let batch = match id {
+        Some(id) => batches.into_iter().find(|batch| batch.id == BatchId(id)).ok_or_else(|| {
+            OperationError::new(Exit::Usage, format!("There is no batch {id}."), "See `enlist batch list`.")
+        })?,
+        // An open one is always the newest.
+        None => batches.into_iter().next().ok_or_else(none)?,
+    };
+    Ok((book, batch))
+}
+
+fn opened(journal: &Path, id: Option<i64>) -> Result<BatchRow, OperationError> {
+    let batch = picked(journal, id)?.1;
+    if batch.closed_at.is_some() { Err(is_closed(&batch)) } else { Ok(batch) }
+}
+
+fn is_closed(batch: &BatchRow) -> OperationError {
+    let said = format!("Batch {} is closed.", batch.id);
+    OperationError::new(
+        Exit::Usage,
+        said,
+        "See `enlist batch list`; open another with `enlist batch open MANIFEST`.",
+    )
+}
+
+fn none() -> OperationError {
+    OperationError::new(Exit::Usage, "There is no batch.", "Open one: `enlist batch open MANIFEST`.")
+}
+
+fn view(book: &Book, batch: BatchRow, now: Timestamp) -> Result<BatchView, OperationError> {
+    let progress = progress(book, &batch, now)?;
+    let state = match (&batch.closed_at, &batch.stop) {
+        (Some(_), _) => BatchState::Closed,
+        (None, Some(_)) => BatchState::Stopped,
+        (None, None) => BatchState::Open,
+    };
+    let (sentence, next) = match &batch.stop {
+        Some(stop) if state == BatchState::Stopped => (stop.reason.clone(), Some(stop.next.clone())),
+        _ => told(&progress, state),
+    };
+    Ok(BatchView {
+        id: batch.id.0,
+        name: printable(&batch.name),
+        state,
+        sentence,
+        next,
+        opened: batch.opened_at,
+        closed: batch.closed_at,
+        stopped: batch.stop.filter(|_| state == BatchState::Stopped).map(|stop| stop.at),
+        unexpected: Unexpected::named(&batch.unexpected).unwrap_or_default(),
+        stop_after: batch.stop_after,
+        progress,
+        seal: batch.seal,
+    })
+}
+
+fn told(progress: &BatchProgress, state: BatchState) -> (String, Option<String>) {
+    let BatchProgress { expected, done, failed, running, missing, .. } = progress;
+    let sentence =
+        format!("{done} of {expected} enrolled, {failed} failed, {running} running, {missing} missing.");
+    let over = *running == 0 && *missing == 0;
+    let next = match state {
+        BatchState::Closed => None,
+        _ if over && *failed == 0 => Some("Close it: enlist batch close".to_owned()),
+        _ if over => Some("Plug the failed ones in again, or close it: enlist batch close".to_owned()),
+        _ => None,
+    };
+    (sentence, next)
+}
+
+fn progress(book: &Book, batch: &BatchRow, now: Timestamp) -> Result<BatchProgress, OperationError> {
+    let counts = book.counts(batch.id)?;
+    let through = counts.done + counts.failed;
+    let each = pace::per_device(&book.last_ends(batch.id, pace::LOOKED_AT)?);
+    let left = counts.expected.saturating_sub(through);
+    let wait = each.filter(|_| batch.closed_at.is_none() && left > 0).map(|each| pace::lasting(left, each));
+    let eta = wait.and_then(|wait| now.checked_add(SignedDuration::try_from(wait).ok()?).ok());
+    let percent = (u64::from(through) * 100).checked_div(counts.expected.into()).unwrap_or(0);
+    Ok(BatchProgress {
+        expected: counts.expected,
+        done: counts.done,
+        failed: counts.failed,
+        running: counts.running,
+        missing: left.saturating_sub(counts.running),
+        unexpected: counts.unexpected,
+        percent: u8::try_from(percent).unwrap_or(100),
+        per_hour: each.map(|each| 3600.0 / each.as_secs_f64().max(0.001)),
+        eta,
+        eta_s: eta.and(wait).map(|wait| wait.as_secs()),
+    })
+}
+
+fn entry_view(row: EntryRow, now: Timestamp) -> BatchEntryView {
+    let state = match row.state() {
+        "missing" => EntryState::Missing,
+        "running" => EntryState::Running,
+        "done" => EntryState::Done,
+        _ => EntryState::Failed,
+    };
+    let job = row.job.as_ref().map(|job| JobView::new(job, now));
+    let device = job.as_ref().map(|job| job.device.clone());
+    let of_device = |read: fn(&DeviceView) -> &Option<String>| device.as_ref().and_then(|d| read(d).clone());
+    let expected = row.expected.unwrap_or_default();
+    let shown = |text: Option<String>| text.as_deref().map(printable);
+    BatchEntryView {
+        line: (expected.line > 0).then_some(expected.line),
+        serial: expected.serial.or_else(|| of_device(|d| &d.serial)),
+        imei: expected.imei.or_else(|| of_device(|d| &d.imei)),
+        name: shown(expected.name),
+        tag: shown(expected.tag),
+        blueprint: shown(row.blueprint.or(expected.blueprint)),
+        state,
+        jobs: row.jobs,
+        started: job.as_ref().map(|job| job.started),
+        ended: job.as_ref().and_then(|job| job.ended),
+        device,
+    }
+}

@@ -1,0 +1,244 @@
+//! Entries of a report, and the chain that holds them together.
+
+use crate::journal::{BatchRow, EntryRow, JobRow};
+use crate::wire::mcinstall_error::ErrorChain;
+use crate::wire::printable::printable;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use std::fmt::Write;
+
+/// Texts of an entry, in the order in which they are hashed.
+pub const COLUMNS: &[&str] = &[
+    "number",
+    "kind",
+    "line",
+    "serial",
+    "imei",
+    "name",
+    "tag",
+    "blueprint",
+    "state",
+    "outcome",
+    "class",
+    "sentence",
+    "next",
+    "chain",
+    "bay",
+    "udid",
+    "device_name",
+    "product_type",
+    "os_version",
+    "profile_identifier",
+    "profile_uuid",
+    "profile_sha256",
+    "jobs",
+    "attempts",
+    "pushes",
+    "started",
+    "ended",
+    "ms",
+    "simulated",
+];
+
+/// What the first entry follows.
+const BEGIN: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    texts: Vec<String>,
+    prev: String,
+    hash: String,
+}
+
+impl Entry {
+    /// From a file, as it stands there; `None` if it has another number of texts.
+    pub(super) fn from_file(texts: Vec<String>, prev: String, hash: String) -> Option<Self> {
+        (texts.len() == COLUMNS.len()).then_some(Self { texts, prev, hash })
+    }
+
+    /// The text of a column.
+    pub fn get(&self, column: &str) -> &str {
+        let place = COLUMNS.iter().position(|c| *c == column);
+        place.and_then(|place| self.texts.get(place)).map_or("", String::as_str)
+    }
+
+    /// All texts, in the order of [`COLUMNS`].
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Hash of the entry before.
+    pub fn prev(&self) -> &str {
+        &self.prev
+    }
+
+    /// Its hash.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// What its hash should be.
+    pub(super) fn should_be(&self) -> String {
+        hash(&self.prev, &self.texts)
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let texts = COLUMNS.iter().zip(&self.texts).map(|(c, t)| ((*c).to_owned(), Value::from(t.as_str())));
+        let chain = [("prev", &self.prev), ("hash", &self.hash)];
+        let chain = chain.into_iter().map(|(key, hash)| (key.to_owned(), Value::from(hash.as_str())));
+        Value::Object(texts.chain(chain).collect::<Map<_, _>>())
+    }
+}
+
+fn hash(prev: &str, texts: &[String]) -> String {
+    let listed = serde_json::to_string(texts).unwrap_or_default();
+    let digest = openssl::sha::sha256(format!("{prev}\n{listed}").as_bytes());
+    digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The entries of a batch: one about itself, one a device, one that ends them. An open batch
+/// is told as it stands at `now`.
+pub fn entries(batch: &BatchRow, rows: &[EntryRow], now: Timestamp) -> Vec<Entry> {
+    let mut chain = Chain::default();
+    chain.push("batch", of_batch(batch, rows, now));
+    for row in rows {
+        chain.push("device", of_device(row));
+    }
+    let sentence = format!("{} entries before this one.", chain.entries.len());
+    chain.push("end", vec![("sentence", sentence)]);
+    chain.entries
+}
+
+/// The hash that seals a closed batch.
+pub fn seal(batch: &BatchRow, rows: &[EntryRow]) -> String {
+    let closed = batch.closed_at.unwrap_or(batch.opened_at);
+    entries(batch, rows, closed).last().map(|end| end.hash.clone()).unwrap_or_default()
+}
+
+#[derive(Default)]
+struct Chain {
+    entries: Vec<Entry>,
+}
+
+impl Chain {
+    fn push(&mut self, kind: &str, known: Vec<(&str, String)>) {
+        let mut texts = vec![String::new(); COLUMNS.len()];
+        let number = self.entries.len().to_string();
+        for (column, text) in [("number", number), ("kind", kind.to_owned())].into_iter().chain(known) {
+            if let Some(slot) = COLUMNS.iter().position(|c| *c == column).and_then(|n| texts.get_mut(n)) {
+                *slot = tame(text);
+            }
+        }
+        let prev = self.entries.last().map_or(BEGIN, |entry| &entry.hash).to_owned();
+        let hash = hash(&prev, &texts);
+        self.entries.push(Entry { texts, prev, hash });
+    }
+}
+
+/// A text that no spreadsheet takes for a formula: names come from strangers.
+pub(in crate::api) fn tame(text: String) -> String {
+    let text = printable(&text);
+    match text.starts_with(['=', '+', '-', '@']) {
+        true => format!("'{text}"),
+        false => text,
+    }
+}
+
+fn of_batch(batch: &BatchRow, rows: &[EntryRow], now: Timestamp) -> Vec<(&'static str, String)> {
+    let state = if batch.closed_at.is_some() { "closed" } else { "open" };
+    let sentence = match batch.closed_at {
+        Some(_) => format!("Batch {} is closed.", batch.id),
+        None => format!("Batch {} is open; this is how it stood at {}.", batch.id, moment(now)),
+    };
+    let named = rows.iter().filter(|row| row.expected.is_some()).count();
+    let next = format!(
+        "{named} devices in the manifest with SHA-256 {}; devices that it does not name: {}.",
+        batch.manifest, batch.unexpected
+    );
+    vec![
+        ("name", batch.name.clone()),
+        ("state", state.to_owned()),
+        ("sentence", sentence),
+        ("next", next),
+        ("started", moment(batch.opened_at)),
+        ("ended", batch.closed_at.map(moment).unwrap_or_default()),
+    ]
+}
+
+fn of_device(row: &EntryRow) -> Vec<(&'static str, String)> {
+    let mut known = Vec::new();
+    if let Some(expected) = &row.expected {
+        known.push(("line", expected.line.to_string()));
+        let texts = [
+            ("serial", &expected.serial),
+            ("imei", &expected.imei),
+            ("name", &expected.name),
+            ("tag", &expected.tag),
+            ("blueprint", &expected.blueprint),
+        ];
+        known.extend(texts.into_iter().map(|(column, text)| (column, text.clone().unwrap_or_default())));
+    }
+    known.push(("state", row.state().to_owned()));
+    if row.jobs > 0 {
+        known.push(("jobs", row.jobs.to_string()));
+    }
+    let Some(job) = &row.job else { return known };
+    known.push(("udid", job.udid.to_string()));
+    known.push(("started", moment(job.created_at)));
+    known.push(("simulated", if job.simulated { "yes" } else { "no" }.to_owned()));
+    // What may still change is not sealed.
+    if row.ended {
+        known.extend(of_job(row, job));
+    }
+    known
+}
+
+fn of_job(row: &EntryRow, job: &JobRow) -> Vec<(&'static str, String)> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let mut known = vec![
+        ("outcome", job.outcome.map(|o| o.name().to_owned()).unwrap_or_default()),
+        ("class", job.class.map(|c| c.name().to_owned()).unwrap_or_default()),
+        ("sentence", text(&job.sentence)),
+        ("next", text(&job.next)),
+        ("chain", chain(&job.chain)),
+        ("bay", job.bay.to_string()),
+        ("device_name", text(&job.name)),
+        ("product_type", text(&job.product_type)),
+        ("os_version", text(&job.os_version)),
+        ("profile_identifier", job.profile_identifier.clone()),
+        ("profile_uuid", job.profile_uuid.clone()),
+        ("profile_sha256", job.profile_sha256.clone()),
+        ("attempts", job.attempts.to_string()),
+        ("pushes", job.pushes.to_string()),
+        ("ended", job.ended_at.map(moment).unwrap_or_default()),
+        ("ms", job.duration_ms.map(|ms| ms.to_string()).unwrap_or_default()),
+    ];
+    // The manifest's word stands where it has one.
+    let said = |of: fn(&crate::journal::Expected) -> &Option<String>| {
+        row.expected.as_ref().is_some_and(|e| of(e).is_some())
+    };
+    if !said(|e| &e.serial) {
+        known.push(("serial", text(&job.serial)));
+    }
+    if !said(|e| &e.imei) {
+        known.push(("imei", text(&job.imei)));
+    }
+    if let Some(blueprint) = &row.blueprint {
+        known.push(("blueprint", blueprint.clone()));
+    }
+    known
+}
+
+fn chain(chain: &ErrorChain) -> String {
+    let links: Vec<_> = chain.links().iter().map(|link| format!("{} {}", link.domain, link.code)).collect();
+    links.join(" > ")
+}
+
+fn moment(at: Timestamp) -> String {
+    format!("{at:.3}")
+}

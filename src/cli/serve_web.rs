@@ -1,0 +1,118 @@
+//! `enlist serve`: where its page and its API are served. A composition root.
+
+use super::arguments::{Global, ServeArgs};
+use super::output::{Output, Tone};
+use super::{compose, screen};
+use crate::api::view::Exit;
+use crate::api::{About, OperationError, Running, UnknownAge};
+use crate::config::{Config, Environment};
+use crate::secret::Secret;
+use crate::web::{DEFAULT_ADDRESS, Options, Server, WebError};
+use crate::wire::printable::{printable, sentence, system_words};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What the server tells of the station and its board does not.
+pub(super) fn about(
+    simulated: bool,
+    profile: String,
+    exports: Option<PathBuf>,
+    unknown_age: UnknownAge,
+    global: &Global,
+    environment: &Environment,
+) -> About {
+    let (global, environment) = (Arc::new(global.clone()), Arc::new(environment.clone()));
+    let checks = Arc::new(move || -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
+        let (global, environment) = (global.clone(), environment.clone());
+        Box::pin(async move { compose::doctor(&global, &environment).await })
+    });
+    About { simulated, profile: Some(profile), exports, unknown_age, checks }
+}
+
+/// How to serve, by flag, environment and file; `None` for not at all.
+pub(super) fn options(
+    args: &ServeArgs,
+    config: &Config,
+    environment: &Environment,
+) -> Result<Option<Options>, OperationError> {
+    let api = &config.api;
+    let asked = args.listen.as_ref().or(environment.listen.as_ref()).or(api.listen.as_ref());
+    let address = match asked.map(|text| text.trim()) {
+        Some("off") => return Ok(None),
+        Some(text) => Some(address(text)?),
+        None => None,
+    };
+    let tls = match (&api.tls_cert, &api.tls_key) {
+        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+        (None, None) => None,
+        _ => {
+            let said = "Of [api] tls_cert and tls_key only one is set.";
+            return Err(OperationError::new(Exit::Usage, said, "Set both, or none."));
+        }
+    };
+    Ok(Some(Options {
+        address: address.unwrap_or(DEFAULT_ADDRESS),
+        any_port: address.is_none(),
+        token: token(config, environment)?,
+        tls,
+        hosts: api.hosts.clone(),
+        kiosk: args.kiosk || api.kiosk,
+    }))
+}
+
+/// An address with a port; `localhost` is the one name that means the same everywhere.
+fn address(text: &str) -> Result<SocketAddr, OperationError> {
+    let plain = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    plain.as_deref().unwrap_or(text).parse().map_err(|_| {
+        let said = format!("'{}' is no address to listen on.", printable(text));
+        OperationError::new(
+            Exit::Usage,
+            said,
+            "Give an IP address with a port, such as 127.0.0.1:7417, or off.",
+        )
+    })
+}
+
+fn token(config: &Config, environment: &Environment) -> Result<Option<Secret<String>>, OperationError> {
+    if let Some(token) = &environment.api_token {
+        return Ok(Some(token.clone()));
+    }
+    let Some(path) = &config.api.token_file else { return Ok(None) };
+    let read = crate::config::read_text(path).map(|text| Secret::new(text.trim().to_owned()));
+    read.map(Some).map_err(|error| {
+        let said = format!("Cannot read the token {}: {}.", path.display(), system_words(&error));
+        OperationError::new(Exit::Usage, said, "Check [api] token_file and its rights.")
+    })
+}
+
+/// Serves until Ctrl-C.
+pub(super) async fn start(options: Options, running: Running) -> Result<Server, OperationError> {
+    let server = Server::start(options, running).await?;
+    let stopper = server.stopper();
+    let interrupted = screen::interrupted();
+    // Screens are told at once; the jobs take their time to end.
+    tokio::spawn(async move {
+        interrupted.await;
+        stopper.stop();
+    });
+    Ok(server)
+}
+
+/// Says where.
+pub(super) fn greet(server: &Server, output: &Output) {
+    if let Some(taken) = server.instead_of() {
+        let said = "is in use by another program, so another port is taken; --listen chooses one";
+        output.note(format!("warning: {taken} {said}"));
+    }
+    match output.json {
+        true => output.note(format!("page and API: {}", server.url())),
+        false => output.line(format!("page  {}", output.toned(Tone::Strong, server.url()))),
+    }
+}
+
+impl From<WebError> for OperationError {
+    fn from(error: WebError) -> Self {
+        Self::new(Exit::Usage, sentence(&error), error.next())
+    }
+}
