@@ -109,7 +109,7 @@ impl DeviceLink {
         service: &str,
         port: u16,
     ) -> Result<(BoxChannel, Option<Tap>), DeviceError> {
-        let mut tap = self.backend.tap(self.attachment.id, service);
+        let mut tap = self.backend.recorder().map(|recorder| recorder.tap(self.attachment.id, service));
         let opened = self.backend.connect(self.attachment.id, port).await;
         match (&opened, &mut tap) {
             (Ok(_), Some(tap)) => tap.opened(),

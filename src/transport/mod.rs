@@ -245,9 +245,8 @@ pub trait Backend: Send + Sync + Debug {
         keeper(self.beneath())?.delete_pair_record(udid).await
     }
 
-    /// What records a connection to a service, where connections are recorded.
-    fn tap(&self, id: MuxId, service: &str) -> Option<recorder::Tap> {
-        let _ = (id, service);
+    /// What records jobs and connections, where they are recorded.
+    fn recorder(&self) -> Option<&recorder::Recorder> {
         None
     }
 

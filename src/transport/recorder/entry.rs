@@ -1,5 +1,6 @@
 //! A line of a recording: JSON with the types of property lists, keys in order.
 
+use crate::limits::PLIST_DEPTH;
 use plist::{Date, Dictionary, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -7,11 +8,8 @@ use serde_json::{Map, Value as Json, json};
 /// Longest text that is written out; of a longer placeholder only its length is.
 const SHOWN_TEXT: usize = 64;
 
-/// Longest text or data a line may stand for, in bytes.
+/// Longest text or data a line may stand for, in bytes: a frame is shorter.
 const MOST_BYTES: u64 = 4 << 20;
-
-/// Deepest nesting of a frame, as in [`crate::limits::PLIST_DEPTH`].
-const MOST_DEPTH: usize = crate::limits::PLIST_DEPTH;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +41,8 @@ pub enum What {
     Mux(MuxMark),
     /// A rung of the recovery ladder was taken; whether that was done.
     Recovered(bool),
-    /// The station looked for a pair record; whether there was one.
+    /// The station asked the mux for a pair record; whether there was one. It may have used a
+    /// copy of its own instead: then a `StartSession` follows.
     PairRecord(bool),
     /// A connection to lockdown or a service began.
     Open(String),
@@ -57,7 +56,8 @@ pub enum What {
     Device(Json),
     /// A frame of so many bytes from the device that holds no property list.
     Garbage(u64),
-    /// A frame of the device with an impossible length.
+    /// A frame of the device that announced this impossible length; nothing after it on this
+    /// connection is written.
     Broken(u64),
     /// The device ended the connection.
     Ended(End),
@@ -124,7 +124,7 @@ impl Entry {
     }
 }
 
-/// A frame as JSON.
+/// A scrubbed frame as JSON: of data only text is kept, which placeholders are.
 pub fn to_json(frame: &Dictionary) -> Json {
     dictionary_to_json(frame)
 }
@@ -174,7 +174,7 @@ fn json_of(value: &Value) -> Json {
 }
 
 fn value_of(json: &Json, depth: usize) -> Result<Value, EntryError> {
-    if depth > MOST_DEPTH {
+    if depth > PLIST_DEPTH {
         return Err(EntryError::Frame);
     }
     Ok(match json {

@@ -1,45 +1,87 @@
 //! The recorder: a decorator on decrypted frames (codebase-models.md 3.6). What a device and
 //! this station say to each other is written down, scrubbed, one file a phase.
 //!
+//! May import: `wire`, base, what [`crate::transport`] itself has.
+//!
 //! [`Recording`] is a backend around another one. Streams are tapped above TLS: whoever opens
-//! one asks [`Backend::tap`] for a [`Tap`] and wraps the stream in it. A tap changes nothing
-//! and never fails; what it cannot write down is given up.
+//! one asks [`Backend::recorder`](super::Backend::recorder) for a [`Tap`] and wraps the stream
+//! in it. A tap changes nothing and never fails; what cannot be written down is given up, with
+//! one word in the log.
+//!
+//! # The folder
+//!
+//! One recording is one job with one device. Its folder holds
+//!
+//! - `meta.toml`: what it is of ([`meta::Meta`]). It says `cut = "..."` unless the job ended;
+//! - `01-attach.jsonl`, `02-pair.jsonl`, ...: one file for each stretch of a phase, to be read in
+//!   the order of their numbers. Phases are `attach`, `pair`, `inspect`, `prepare`, `install`,
+//!   `wait`, `verify`, `erase` and, after a replug, `reattach`; the first frame of a phase names
+//!   it, nothing else depends on it.
+//!
+//! A line is an [`entry::Entry`]: `{"t":12,"c":1,"host":{...}}`. `t` is milliseconds since the
+//! recording began; `c` numbers the connections from 1, and is left out for what belongs to
+//! none. Then exactly one of [`entry::What`]. A connection is its `open`, a `tls` once for each
+//! handshake, `host` and `device` frames as they passed, and perhaps an `ended` by the device.
+//! That the host closed a connection is not written.
+//!
+//! A frame is its property list as JSON, keys sorted. What JSON lacks is an object with a key
+//! that begins with `$`: `{"$data":"~EscrowBag-1","length":32}`, `{"$real":60.0}`,
+//! `{"$date":"1970-01-01T00:00:00Z"}`; a text beyond 64 bytes is `{"$text":"~Warning-1",
+//! "length":128}`. `length` is in bytes, reached by appending `~`. A key that itself begins
+//! with `$` gets one more.
+//!
+//! # What is written
+//!
+//! Only what [`allow`] names ([`scrub`]). A placeholder is the same for the same value of the
+//! same key within a recording, numbered in the order of their first appearance; the profile of
+//! the job comes first of all: `example.profile-1`, `00000000-0000-4000-8000-000000000001`.
 
 mod allow;
+mod check;
+mod device;
 pub mod entry;
 mod folder;
 pub mod meta;
+mod recording;
 pub mod scrub;
 mod tap;
 
+pub use check::{Checked, check};
+pub use folder::META;
+pub use recording::Recording;
 pub use tap::Tap;
 
-use super::{Attachment, Backend, BackendEvent, BoxChannel, Rung, RungError, TransportError, Unserved};
+use super::{Attachment, BackendEvent};
 use crate::clock::Clock;
-use crate::ids::{MuxId, PortPath, Udid};
-use crate::limits::BACKEND_EVENTS;
-use crate::secret::Secret;
-use async_trait::async_trait;
-use entry::{Entry, MuxMark, What};
-use folder::Folder;
-use meta::{JobMeta, Meta, Origin, ResultMeta};
+use crate::ids::{MuxId, Udid};
+use device::Device;
+use entry::{MuxMark, What};
+use folder::{Budget, Closing};
+use meta::JobMeta;
 use plist::Dictionary;
-use scrub::{SCRUB_VERSION, Scrubber};
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
+use std::time::Duration;
 use tokio::time::Instant;
 
-/// Most devices that are recorded in one run.
-const MOST_DEVICES: usize = 64;
+/// What lockdown is called beside the services.
+pub const LOCKDOWN: &str = "lockdown";
+
+/// Most recordings of one run, and of those that are written at once: a station that runs for
+/// weeks must not fill the disk, and each open one has a thread.
+const MOST_RECORDINGS: u32 = 1000;
+const MOST_AT_ONCE: usize = 64;
+
+/// How long the end waits for the disk.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where recordings go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// The first device is recorded here, no other.
+    /// The first job is recorded here, no other.
     Folder(PathBuf),
-    /// Each device gets a folder of its own in here.
+    /// Each job gets a folder of its own in here: `device-001`, `device-002`, ...
     FolderOfEach(PathBuf),
 }
 
@@ -53,74 +95,78 @@ pub struct Recorder {
 #[derive(Debug)]
 struct Shared {
     place: Place,
-    job: JobMeta,
-    profile: (String, String),
+    budget: Budget,
+    /// What jobs are about, from their begin to their end.
+    jobs: HashMap<Udid, JobMeta>,
     present: HashMap<MuxId, Attachment>,
     devices: BTreeMap<Udid, Device>,
-    /// Devices that are not recorded: too many, or their folder could not be made.
-    left_out: Vec<Udid>,
+    begun: u32,
+    said_too_many: bool,
+    closing: Vec<Closing>,
+    troubles: Vec<&'static str>,
 }
 
-/// The recording of one device.
-#[derive(Debug)]
-struct Device {
-    folder: Folder,
-    scrubber: Scrubber,
-    begun: Instant,
-    connections: u32,
-    phase: &'static str,
-    came_back: bool,
-    pushed: bool,
-    meta: Meta,
+/// What became of the recordings of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// How many there are.
+    pub count: u32,
+    /// Why some are not whole.
+    pub troubles: Vec<&'static str>,
 }
 
 impl Recorder {
-    /// Records into `place` what is done for `job`, with the profile of this identifier and
-    /// UUID.
-    ///
-    /// # Errors
-    /// In words, if the place cannot be used.
-    pub fn new(place: Place, job: JobMeta, profile: (&str, &str), clock: Clock) -> Result<Self, String> {
-        let (Place::Folder(path) | Place::FolderOfEach(path)) = &place;
-        let there =
-            std::fs::create_dir_all(path).and_then(|()| std::fs::read_dir(path)).map(|mut all| all.next());
-        match there {
-            Ok(None) => {}
-            Ok(Some(_)) => return Err(format!("{} is not empty", path.display())),
-            Err(error) => {
-                let reason = crate::wire::printable::system_words(&error);
-                return Err(format!("{} cannot be used: {reason}", path.display()));
-            }
-        }
+    /// Records into `place`, which is made when the first recording begins.
+    pub fn new(place: Place, clock: Clock) -> Self {
         let shared = Shared {
             place,
-            job,
-            profile: (profile.0.to_owned(), profile.1.to_owned()),
+            budget: Budget::default(),
+            jobs: HashMap::new(),
             present: HashMap::new(),
             devices: BTreeMap::new(),
-            left_out: Vec::new(),
+            begun: 0,
+            said_too_many: false,
+            closing: Vec::new(),
+            troubles: Vec::new(),
         };
-        Ok(Self { shared: Arc::new(Mutex::new(shared)), clock })
+        Self { shared: Arc::new(Mutex::new(shared)), clock }
     }
 
-    /// Notes how a device's job ended.
-    pub fn ended(&self, udid: &Udid, result: ResultMeta) {
-        if let Some(device) = self.lock().devices.get_mut(udid) {
-            device.meta.result = Some(result);
-        }
-    }
-
-    /// Writes the rest; how many recordings there are, and why those are not whole that are not.
-    pub fn finish(&self) -> (usize, Vec<String>) {
+    /// A job with a device begins, or its orders changed.
+    pub fn began(&self, udid: &Udid, job: JobMeta) {
         let mut shared = self.lock();
-        let mut troubles = Vec::new();
-        for device in shared.devices.values_mut() {
-            device.meta.cut = device.folder.trouble().unwrap_or_default();
-            device.folder.meta(device.meta.text());
-            device.folder.close();
-            troubles.extend(device.folder.trouble());
+        if let Some(device) = shared.devices.get_mut(udid) {
+            device.is_about(&job);
         }
-        (shared.devices.len(), troubles)
+        shared.jobs.insert(udid.clone(), job);
+    }
+
+    /// The job of a device ended; what follows is not part of its recording.
+    pub fn ended(&self, udid: &Udid, outcome: &str, class: &str) {
+        let mut shared = self.lock();
+        shared.jobs.remove(udid);
+        if let Some(mut device) = shared.devices.remove(udid) {
+            device.ended(outcome, class);
+            let closing = device.close();
+            shared.closing(closing);
+        }
+    }
+
+    /// Ends every recording and waits for the disk, in bounded time. Blocks.
+    pub fn finish(&self) -> Recorded {
+        let mut shared = self.lock();
+        let open = std::mem::take(&mut shared.devices).into_values().map(Device::close);
+        let mut closing = std::mem::take(&mut shared.closing);
+        closing.extend(open);
+        let deadline = Instant::now() + WRITTEN_WITHIN;
+        let mut troubles = std::mem::take(&mut shared.troubles);
+        troubles.extend(closing.into_iter().filter_map(|folder| folder.wait(deadline)));
+        Recorded { count: shared.begun, troubles }
+    }
+
+    /// What records a connection to a service of an attached device.
+    pub fn tap(&self, id: MuxId, service: &str) -> Tap {
+        Tap::new(self.clone(), id, service)
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -138,16 +184,22 @@ impl Recorder {
         self.of(id, |device| device.write(c, what));
     }
 
+    fn frame(&self, id: MuxId, c: u32, from_host: bool, frame: &Dictionary) {
+        let now = self.clock.now().as_duration().as_secs_f64();
+        self.of(id, |device| device.frame(c, from_host, frame, now));
+    }
+
+    fn pair_record(&self, udid: &Udid, there: bool) {
+        if let Some(device) = self.lock().devices.get_mut(udid) {
+            device.write(0, What::PairRecord(there));
+        }
+    }
+
     fn attached(&self, attachment: &Attachment) {
         let mut shared = self.lock();
         let known = shared.present.insert(attachment.id, attachment.clone()).is_some();
-        if let Some(device) = shared.devices.get_mut(&attachment.udid)
-            && !known
-        {
-            device.came_back = true;
-            device.phase = "reattach";
-            let udid = device.scrubber.udid(attachment.udid.as_str());
-            device.write(0, What::Attached(udid));
+        if let Some(device) = shared.devices.get_mut(&attachment.udid).filter(|_| !known) {
+            device.came_back(&attachment.udid);
         }
     }
 
@@ -155,37 +207,23 @@ impl Recorder {
         let mut shared = self.lock();
         let Some(attachment) = shared.present.remove(&id) else { return };
         if let Some(device) = shared.devices.get_mut(&attachment.udid) {
-            let udid = device.scrubber.udid(attachment.udid.as_str());
-            device.write(0, What::Detached(udid));
+            device.left(&attachment.udid);
         }
     }
 
     fn happened(&self, event: &BackendEvent) {
-        match event {
-            BackendEvent::Attached(attachment) => self.attached(attachment),
-            BackendEvent::Detached(id) => self.detached(*id),
-            BackendEvent::Lost { .. } => {
-                let mut shared = self.lock();
-                shared.present.clear();
-                shared.devices.values_mut().for_each(|device| device.write(0, What::Mux(MuxMark::Lost)));
-            }
-            BackendEvent::Ready => {
-                let mut shared = self.lock();
-                shared.devices.values_mut().for_each(|device| device.write(0, What::Mux(MuxMark::Ready)));
-            }
-            BackendEvent::Unserved(_) | BackendEvent::UnservedLeft(_) => {}
+        let mark = match event {
+            BackendEvent::Attached(attachment) => return self.attached(attachment),
+            BackendEvent::Detached(id) => return self.detached(*id),
+            BackendEvent::Lost { .. } => MuxMark::Lost,
+            BackendEvent::Ready => MuxMark::Ready,
+            BackendEvent::Unserved(_) | BackendEvent::UnservedLeft(_) => return,
+        };
+        let mut shared = self.lock();
+        if mark == MuxMark::Lost {
+            shared.present.clear();
         }
-    }
-
-    fn frame(&self, id: MuxId, c: u32, service: &str, from_host: bool, frame: &Dictionary) {
-        let now = self.clock.now().as_duration().as_secs_f64();
-        self.of(id, |device| {
-            device.turn(service, from_host, frame);
-            let scrubbed = device.scrubber.at(now).frame(frame);
-            device.learn(&scrubbed);
-            let json = entry::to_json(&scrubbed);
-            device.write(c, if from_host { What::Host(json) } else { What::Device(json) });
-        });
+        shared.devices.values_mut().for_each(|device| device.write(0, What::Mux(mark)));
     }
 }
 
@@ -193,201 +231,40 @@ impl Shared {
     fn device(&mut self, attachment: &Attachment, clock: &Clock) -> Option<&mut Device> {
         let udid = &attachment.udid;
         if !self.devices.contains_key(udid) {
-            if self.left_out.contains(udid) {
-                return None;
-            }
-            match self.begin(attachment, clock) {
-                Ok(device) => _ = self.devices.insert(udid.clone(), device),
-                Err(reason) => {
-                    if let Some(reason) = reason {
-                        tracing::warn!(%udid, %reason, "this device is not recorded; its job goes on");
-                    }
-                    self.left_out.push(udid.clone());
+            let folder = match &self.place {
+                Place::Folder(_) if self.begun > 0 => return None,
+                _ if self.begun >= MOST_RECORDINGS || self.devices.len() >= MOST_AT_ONCE => {
+                    self.too_many();
                     return None;
                 }
-            }
+                Place::Folder(path) => folder::Folder::at(path.clone(), self.budget.clone()),
+                Place::FolderOfEach(path) => folder::Folder::inside(path.clone(), self.budget.clone()),
+            };
+            self.begun += 1;
+            let job = self.jobs.get(udid).cloned().unwrap_or_default();
+            self.devices.insert(udid.clone(), Device::begin(folder, attachment, &job, clock));
         }
         self.devices.get_mut(udid)
     }
 
-    fn begin(&self, attachment: &Attachment, clock: &Clock) -> Result<Device, Option<String>> {
-        let path = match &self.place {
-            Place::Folder(_) if !self.devices.is_empty() => return Err(None),
-            Place::Folder(path) => path.clone(),
-            Place::FolderOfEach(_) if self.devices.len() >= MOST_DEVICES => {
-                return Err(Some(format!("{MOST_DEVICES} are")));
-            }
-            Place::FolderOfEach(path) => path.join(format!("device-{:03}", self.devices.len() + 1)),
-        };
-        let folder = make(&path)?;
-        let mut scrubber = Scrubber::default();
-        let (identifier, uuid) = scrubber.profile(&self.profile.0, &self.profile.1);
-        let origin = if attachment.simulated { Origin::Simulator } else { Origin::Hardware };
-        let meta = Meta {
-            scrub: SCRUB_VERSION,
-            origin,
-            date: clock.now().to_string().chars().take(10).collect(),
-            tool: concat!("enlist ", env!("CARGO_PKG_VERSION")).to_owned(),
-            product: String::new(),
-            os: String::new(),
-            cut: "the program ended before the job did".to_owned(),
-            job: JobMeta { identifier, uuid, ..self.job.clone() },
-            result: None,
-        };
-        let mut device = Device {
-            folder,
-            scrubber,
-            begun: Instant::now(),
-            connections: 0,
-            phase: "attach",
-            came_back: false,
-            pushed: false,
-            meta,
-        };
-        // As it stands if the program dies.
-        device.folder.meta(device.meta.text());
-        let udid = device.scrubber.udid(attachment.udid.as_str());
-        device.write(0, What::Attached(udid));
-        Ok(device)
-    }
-}
-
-fn make(path: &Path) -> Result<Folder, Option<String>> {
-    let failed = |e: std::io::Error| {
-        Some(format!("{} cannot be used: {}", path.display(), crate::wire::printable::system_words(&e)))
-    };
-    Folder::create(path).map_err(failed)
-}
-
-impl Device {
-    fn write(&mut self, c: u32, what: What) {
-        let t = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.folder.line(self.phase, Entry { t, c, what }.line());
-    }
-
-    /// Which phase a frame begins, as the conversation itself tells.
-    fn turn(&mut self, service: &str, from_host: bool, frame: &Dictionary) {
-        let said = |key: &str| frame.get(key).and_then(plist::Value::as_string);
-        let asked = if from_host { said("Request").or(said("RequestType")) } else { None };
-        let answered = if from_host { None } else { said("Request") };
-        self.phase = match (self.phase, asked, answered) {
-            (_, Some("Pair" | "StartSession"), _) => "pair",
-            ("pair", _, Some("StartSession")) if frame.get("Error").is_none() => "inspect",
-            (_, Some("InstallProfile" | "InstallProfileSilent"), _) => {
-                self.pushed = true;
-                "install"
-            }
-            ("install", Some("GetProfileList"), _) => "verify",
-            ("install", Some("StartService"), _) => "wait",
-            ("reattach", Some("QueryType"), _) if service == LOCKDOWN => "reattach",
-            (phase, ..) => phase,
-        };
-    }
-
-    /// What `meta.toml` tells of the device.
-    fn learn(&mut self, scrubbed: &Dictionary) {
-        let Some(values) = scrubbed.get("Value").and_then(plist::Value::as_dictionary) else { return };
-        for (slot, key) in [(&mut self.meta.product, "ProductType"), (&mut self.meta.os, "ProductVersion")] {
-            if let Some(text) = values.get(key).and_then(plist::Value::as_string) {
-                text.clone_into(slot);
-            }
+    fn too_many(&mut self) {
+        if !self.said_too_many {
+            self.said_too_many = true;
+            tracing::warn!(
+                "not every job is recorded: at most {MOST_RECORDINGS} are in a run, and {MOST_AT_ONCE} at once"
+            );
         }
     }
-}
 
-/// What lockdown is called beside the services.
-pub const LOCKDOWN: &str = "lockdown";
-
-/// A backend whose devices are recorded.
-#[derive(Debug)]
-pub struct Recording {
-    inner: Arc<dyn Backend>,
-    recorder: Recorder,
-}
-
-impl Recording {
-    /// Around `inner`.
-    pub fn new(inner: Arc<dyn Backend>, recorder: Recorder) -> Self {
-        Self { inner, recorder }
+    /// Keeps what is still being written, and what became of what is not.
+    fn closing(&mut self, folder: Closing) {
+        self.closing.push(folder);
+        let (written, open) = std::mem::take(&mut self.closing).into_iter().partition(Closing::is_over);
+        self.closing = open;
+        let written: Vec<Closing> = written;
+        self.troubles.extend(written.into_iter().filter_map(|folder| folder.wait(Instant::now())));
     }
 }
 
-#[async_trait]
-impl Backend for Recording {
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
-
-    async fn list(&self) -> Result<Vec<Attachment>, TransportError> {
-        let listed = self.inner.list().await?;
-        listed.iter().for_each(|attachment| self.recorder.attached(attachment));
-        Ok(listed)
-    }
-
-    fn watch(&self) -> mpsc::Receiver<BackendEvent> {
-        let mut events = self.inner.watch();
-        let (sender, receiver) = mpsc::channel(BACKEND_EVENTS);
-        let recorder = self.recorder.clone();
-        tokio::spawn(async move {
-            loop {
-                let event = tokio::select! {
-                    event = events.recv() => event,
-                    () = sender.closed() => None,
-                };
-                let Some(event) = event else { return };
-                recorder.happened(&event);
-                if sender.send(event).await.is_err() {
-                    return;
-                }
-            }
-        });
-        receiver
-    }
-
-    async fn connect(&self, id: MuxId, port: u16) -> Result<BoxChannel, TransportError> {
-        self.inner.connect(id, port).await
-    }
-
-    async fn read_buid(&self) -> Result<String, TransportError> {
-        self.inner.read_buid().await
-    }
-
-    async fn read_pair_record(&self, udid: &Udid) -> Result<Option<Secret<Vec<u8>>>, TransportError> {
-        let record = self.inner.read_pair_record(udid).await?;
-        if let Some(device) = self.recorder.lock().devices.get_mut(udid) {
-            device.write(0, What::PairRecord(record.is_some()));
-        }
-        Ok(record)
-    }
-
-    async fn save_pair_record(
-        &self,
-        udid: &Udid,
-        record: &Secret<Vec<u8>>,
-        id: Option<MuxId>,
-    ) -> Result<(), TransportError> {
-        self.inner.save_pair_record(udid, record, id).await
-    }
-
-    async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
-        self.inner.delete_pair_record(udid).await
-    }
-
-    async fn unserved(&self) -> Vec<Unserved> {
-        self.inner.unserved().await
-    }
-
-    async fn recover(&self, id: MuxId, rung: Rung) -> Result<(), RungError> {
-        let done = self.inner.recover(id, rung).await;
-        self.recorder.note(id, 0, What::Recovered(done.is_ok()));
-        done
-    }
-
-    async fn recover_port(&self, port: &PortPath, rung: Rung) -> Result<(), RungError> {
-        self.inner.recover_port(port, rung).await
-    }
-
-    fn tap(&self, id: MuxId, service: &str) -> Option<Tap> {
-        Some(Tap::new(self.recorder.clone(), id, service))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
 //! A tap on one stream: cuts what passes into frames and hands them to the recorder.
 
+use super::device::Device;
 use super::entry::{End, Refusal, What};
 use super::{LOCKDOWN, Recorder};
 use crate::ids::MuxId;
 use crate::limits::DEVICE_FRAME_BYTES;
 use crate::transport::{BoxChannel, TransportError};
 use crate::wire::DEVICE_BUDGET;
-use crate::wire::plist_frame::FrameDecoder;
+use crate::wire::plist_frame::{FrameDecoder, FrameError};
 use crate::wire::property_list;
+use crate::wire::{installation_proxy, mcinstall, notification_proxy};
 use plist::Value;
 use std::io;
 use std::pin::Pin;
@@ -16,8 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Services whose streams are no frames: only that they were opened is written.
-const RAW: [&str; 1] = ["com.apple.syslog_relay"];
+/// Services whose streams are frames. Of all others only that they were opened is written.
+const FRAMED: [&str; 4] =
+    [LOCKDOWN, mcinstall::SERVICE, notification_proxy::SERVICE, installation_proxy::SERVICE];
 
 /// Records one connection. A clone records the same one.
 #[derive(Debug, Clone)]
@@ -44,18 +47,13 @@ impl Tap {
 
     /// The connection began; nothing was said yet.
     pub fn opened(&mut self) {
-        let c = self.recorder.of(self.id, |device| {
-            device.connections += 1;
-            device.connections
-        });
-        self.c = c.unwrap_or_default();
-        let shown = if self.is_known() { self.service.to_string() } else { "other".to_owned() };
-        self.recorder.note(self.id, self.c, What::Open(shown));
+        self.c = self.recorder.of(self.id, Device::connection).unwrap_or_default();
+        self.note(What::Open(self.service.to_string()));
     }
 
     /// A handshake of TLS ended; what was wrapped before carries its bytes from now on.
     pub fn encrypted(&self, began: bool) {
-        self.recorder.note(self.id, self.c, What::Tls(began));
+        self.note(What::Tls(began));
     }
 
     /// The stream wrapped last is not looked at any more.
@@ -66,7 +64,7 @@ impl Tap {
 
     /// The stream, tapped.
     pub fn wrap(&self, stream: BoxChannel) -> BoxChannel {
-        if RAW.contains(&&*self.service) {
+        if !FRAMED.contains(&&*self.service) {
             return stream;
         }
         Box::new(Tapped {
@@ -77,10 +75,6 @@ impl Tap {
             asked: false,
             over: false,
         })
-    }
-
-    fn is_known(&self) -> bool {
-        &*self.service == LOCKDOWN || self.service.starts_with("com.apple.")
     }
 
     fn note(&self, what: What) {
@@ -132,10 +126,14 @@ impl Tapped {
             let frame = match side.decoder.next_frame() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return,
-                Err(_) => {
+                Err(error) => {
                     side.lost = true;
                     if !from_host {
-                        self.tap.note(What::Broken(0));
+                        let announced = match error {
+                            FrameError::Empty => 0,
+                            FrameError::TooLong { announced, .. } => announced as u64,
+                        };
+                        self.tap.note(What::Broken(announced));
                     }
                     return;
                 }
@@ -143,8 +141,7 @@ impl Tapped {
             self.asked = from_host;
             match property_list::parse_answer(&frame, DEVICE_BUDGET) {
                 Ok(Value::Dictionary(fields)) => {
-                    let Tap { recorder, id, service, c, .. } = &self.tap;
-                    recorder.frame(*id, *c, service, from_host, &fields);
+                    self.tap.recorder.frame(self.tap.id, self.tap.c, from_host, &fields);
                 }
                 _ if !from_host => self.tap.note(What::Garbage(frame.len() as u64)),
                 _ => {}
@@ -163,7 +160,7 @@ impl Tapped {
 impl Drop for Tapped {
     fn drop(&mut self) {
         // A notification proxy never answers; a service that should have is worth a line.
-        if self.asked && !self.tap.service.contains("notification_proxy") {
+        if self.asked && &*self.tap.service != notification_proxy::SERVICE {
             self.ended(End::Unanswered);
         }
     }
