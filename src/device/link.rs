@@ -91,20 +91,12 @@ impl DeviceLink {
         &*self.backend
     }
 
-    /// A raw stream to a port of the device.
+    /// A raw stream to a service's port, with what records the connection; nothing is recorded
+    /// before the stream goes through [`tapped`].
     ///
     /// # Errors
     /// As [`Backend::connect`].
-    pub async fn open(&self, port: u16) -> Result<BoxChannel, DeviceError> {
-        Ok(self.backend.connect(self.attachment.id, port).await?)
-    }
-
-    /// As [`DeviceLink::open`], with what records the connection; nothing is recorded before
-    /// the stream goes through [`tapped`].
-    ///
-    /// # Errors
-    /// As [`DeviceLink::open`].
-    pub(super) async fn open_tapped(
+    pub(super) async fn open(
         &self,
         service: &str,
         port: u16,
@@ -125,11 +117,10 @@ impl DeviceLink {
     /// [`DeviceError::LockdownRefused`], [`DeviceError::NotNormal`] for a restore system, else
     /// transport errors.
     pub async fn lockdown(&self) -> Result<LockdownClient, DeviceError> {
-        let (stream, tap) =
-            self.open_tapped(LOCKDOWN, lockdown::PORT).await.map_err(|error| match error {
-                DeviceError::Transport(TransportError::Refused { .. }) => DeviceError::LockdownRefused,
-                other => other,
-            })?;
+        let (stream, tap) = self.open(LOCKDOWN, lockdown::PORT).await.map_err(|error| match error {
+            DeviceError::Transport(TransportError::Refused { .. }) => DeviceError::LockdownRefused,
+            other => other,
+        })?;
         let stream = tapped(tap.as_ref(), stream);
         let mut client = LockdownClient::new(PlistChannel::new(stream, DEVICE_FRAME_BYTES), tap);
         client.expect_normal_system().await?;

@@ -119,7 +119,7 @@ impl DeviceSession {
         }
         match started {
             ServiceStart::Listening { port, tls } => {
-                let (stream, tap) = self.link.open_tapped(service, port).await?;
+                let (stream, tap) = self.link.open(service, port).await?;
                 let stream = if tls { encrypted(tap.as_ref(), &self.tls, stream).await? } else { stream };
                 Ok(tapped(tap.as_ref(), stream))
             }

@@ -20,6 +20,7 @@ pub mod macs;
 mod orders;
 mod owned;
 pub mod pace;
+mod recordings;
 mod registry;
 mod scheduler;
 mod sink;
@@ -205,6 +206,7 @@ impl Station {
             policy: policy.clone(),
             once,
             clock: self.clock.clone(),
+            recorder: self.backend.recorder().cloned(),
         }))
     }
 
@@ -221,6 +223,9 @@ impl Station {
             Ok(supplied) => supplied,
             Err(verdict) => return verdict,
         };
+        if let Some(recorder) = self.backend.recorder() {
+            recorder.began(link.udid(), recordings::job(&profile, &policy));
+        }
         let (id, memory) = match self.open_job(&link, &profile, &policy, superseded).await {
             Ok(opened) => opened,
             Err(error) => return journal_trouble(&error),
@@ -532,6 +537,9 @@ impl Run {
             }
         };
         let Some(udid) = self.names.remove(&id) else { return };
+        if let Some(recorder) = self.station.backend.recorder() {
+            recorder.ended(&udid, verdict.outcome.name(), verdict.class.name());
+        }
         let again = self.registry.finished(&udid);
         self.patience = Instant::now() + SETTLE;
         // Most ends are on the board by their event; what no journal could take is not.
