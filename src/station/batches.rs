@@ -82,8 +82,8 @@ impl Assigner for JobAssigner {
             return decision;
         }
         let decision = self.go(place, candidate);
-        if let (Decision::Go(assigned), Some(recorder)) = (&decision, &self.recorder) {
-            recorder.began(&self.udid, recordings::job(&assigned.profile, &assigned.policy));
+        if let Decision::Go(assigned) = &decision {
+            recordings::began(self.recorder.as_ref(), &self.udid, &assigned.profile, &assigned.policy);
         }
         decision
     }

@@ -223,12 +223,10 @@ impl Station {
             Ok(supplied) => supplied,
             Err(verdict) => return verdict,
         };
-        if let Some(recorder) = self.backend.recorder() {
-            recorder.began(link.udid(), recordings::job(&profile, &policy));
-        }
+        recordings::began(self.backend.recorder(), link.udid(), &profile, &policy);
         let (id, memory) = match self.open_job(&link, &profile, &policy, superseded).await {
             Ok(opened) => opened,
-            Err(error) => return journal_trouble(&error),
+            Err(error) => return journal_refused(&sentence(&error)),
         };
         if let Some(journal) = &self.journal {
             policy.owned = owned::owned(journal.path(), id, &profile, &policy).await;
@@ -357,10 +355,6 @@ fn superseded_verdict() -> Verdict {
         "Another profile was chosen before this job was finished.",
         "Nothing; the device's newer job counts.",
     )
-}
-
-fn journal_trouble(error: &JournalError) -> Verdict {
-    journal_refused(&sentence(error))
 }
 
 fn journal_refused(reason: &str) -> Verdict {
@@ -537,9 +531,7 @@ impl Run {
             }
         };
         let Some(udid) = self.names.remove(&id) else { return };
-        if let Some(recorder) = self.station.backend.recorder() {
-            recorder.ended(&udid, verdict.outcome.name(), verdict.class.name());
-        }
+        recordings::ended(self.station.backend.recorder(), &udid, &verdict);
         let again = self.registry.finished(&udid);
         self.patience = Instant::now() + SETTLE;
         // Most ends are on the board by their event; what no journal could take is not.

@@ -1,12 +1,25 @@
 //! What a recording of a job says about it: enough to do the same again, and nothing that
 //! names anybody.
 
+use crate::ids::Udid;
+use crate::transport::recorder::Recorder;
 use crate::transport::recorder::meta::{JobMeta, ProfileMeta};
 use crate::wire::profile::{IdentityKind, Profile};
+use crate::workflow::outcome::Verdict;
 use crate::workflow::policy::{Policy, Prefer, SetupAssistant, Task};
 
+/// Tells what records jobs, if anything does, that one begins or that its orders changed.
+pub(super) fn began(recorder: Option<&Recorder>, udid: &Udid, profile: &Profile, policy: &Policy) {
+    recorder.inspect(|recorder| recorder.began(udid, job(profile, policy)));
+}
+
+/// The same, that it ended so.
+pub(super) fn ended(recorder: Option<&Recorder>, udid: &Udid, verdict: &Verdict) {
+    recorder.inspect(|recorder| recorder.ended(udid, verdict.outcome.name(), verdict.class.name()));
+}
+
 /// The job of `profile` under `policy`.
-pub(super) fn job(profile: &Profile, policy: &Policy) -> JobMeta {
+fn job(profile: &Profile, policy: &Policy) -> JobMeta {
     let task = match &policy.task {
         Task::Enroll => "enroll",
         Task::Erase(_) => "erase",

@@ -132,7 +132,7 @@ pub struct ResultMeta {
     pub outcome: String,
     /// Machine name of the class.
     pub class: String,
-    /// How often a profile was pushed.
+    /// How often a profile was pushed, helpers included.
     pub pushes: u32,
 }
 
