@@ -11,7 +11,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 const WHAT_IT_DOES: &str = "Earns the device's trust, reads what it tells, and lists its profiles; nothing is \
-changed. To record an enrollment: enlist enroll FILE --record DIR; serve, prepare and erase take it too. Nothing is \
+installed. To record an enrollment: enlist enroll FILE --record DIR; serve, prepare and erase take it too. Nothing is \
 written that names a device, a person or an organisation.";
 
 /// A recording of what a device and this station say to each other.

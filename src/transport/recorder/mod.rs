@@ -33,7 +33,7 @@
 //!
 //! # What is written
 //!
-//! Only what [`allow`] names ([`scrub`]). A placeholder is the same for the same value of the
+//! Only what the list in `allow.rs` names ([`scrub`]). A placeholder is the same for the same value of the
 //! same key within a recording, numbered in the order of their first appearance; the profile of
 //! the job comes first of all: `example.profile-1`, `00000000-0000-4000-8000-000000000001`.
 
