@@ -20,6 +20,8 @@ use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
 use crate::wire::printable::sentence;
 use crate::wire::profile::TrustAnchors;
+use crate::workflow::blueprint::Blueprint;
+use crate::workflow::preparation::Preparations;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -170,6 +172,15 @@ pub(super) fn orders(
             let said = format!("There is no blueprint '{wanted}' in {}.", folder.display());
             return Err(OperationError::new(Exit::Usage, said, format!("There are: {}.", names.join(", "))));
         }
+        let identities = supervisors(config)?;
+        let certificates: Vec<_> =
+            identities.all().iter().map(|identity| identity.certificate().to_vec()).collect();
+        let preparations = Preparations::new(config.prepare.clone().wishes(), &certificates);
+        // What one of them cannot have is told before any device is touched.
+        for prepare in first.all.iter().filter_map(Blueprint::prepare) {
+            preparations.of(prepare)?;
+        }
+        orders.preparations = Some(Arc::new(preparations));
         let followed = blueprints::follow(folder.clone(), first, signers(config), Clock::System);
         orders.blueprints = Some(followed);
     } else if orders.blueprint.is_some() {

@@ -198,9 +198,7 @@ impl Station {
         Some(Arc::new(JobAssigner {
             udid: udid.clone(),
             journal,
-            blueprints: orders.blueprints.clone(),
-            wanted: orders.blueprint.clone(),
-            only_blueprints: orders.only_blueprints,
+            orders: orders.clone(),
             profile: profile.clone(),
             policy: policy.clone(),
             once,
