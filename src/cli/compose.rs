@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// The configuration in use.
 pub(super) fn configuration(global: &Global, environment: &Environment) -> Result<Config, OperationError> {
@@ -93,7 +94,12 @@ impl Keeping {
         Arc::new(StationRecords::new(self.identity.clone(), self.store.clone()))
     }
 
-    fn operations(self, backend: Arc<dyn Backend>, config: &Config) -> Result<Operations, OperationError> {
+    fn operations(
+        self,
+        backend: Arc<dyn Backend>,
+        config: &Config,
+        global: &Global,
+    ) -> Result<Operations, OperationError> {
         Ok(Operations::new(Parts {
             backend,
             bays: Arc::new(bay_names(config, &self.state_dir)?),
@@ -102,6 +108,7 @@ impl Keeping {
             journal: journal_in(&self.state_dir),
             signers: signers(config),
             clock: Clock::System,
+            quick: global.quick.clone().unwrap_or_else(Handle::current),
         }))
     }
 }
@@ -129,7 +136,7 @@ pub(super) async fn station(
     let config = configuration(global, environment)?;
     let keeping = Keeping::open(&state_dir(global, environment, &config)?)?;
     let way = way::choose(global, environment, &config, || keeping.records()).await?;
-    Ok((keeping.operations(way.backend.clone(), &config)?, way))
+    Ok((keeping.operations(way.backend.clone(), &config, global)?, way))
 }
 
 /// Operations through any backend.
@@ -137,8 +144,9 @@ pub(super) fn operations_over(
     backend: Arc<dyn Backend>,
     state_dir: &Path,
     config: &Config,
+    global: &Global,
 ) -> Result<Operations, OperationError> {
-    Keeping::open(state_dir)?.operations(backend, config)
+    Keeping::open(state_dir)?.operations(backend, config, global)
 }
 
 /// The exports the station keeps, and those it met.

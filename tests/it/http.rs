@@ -5,6 +5,7 @@
 
 mod hostile;
 mod remote;
+mod resume;
 
 use super::support::binary::{Bench, Running, poll};
 use serde_json::Value;
