@@ -10,6 +10,7 @@ use super::erase::EraseArgs;
 use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::prepare::PrepareArgs;
+use super::record::{RecordArgs, RecordFlag};
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{
@@ -109,6 +110,8 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Show what was done
     History(HistoryArgs),
+    /// Record what a device says, without secrets and names; or check a recording
+    Record(RecordArgs),
     /// Check this computer and say how to fix what is wrong
     Doctor,
     /// Check the configuration file
@@ -356,6 +359,8 @@ pub(super) struct EnrollArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
+    pub(super) record: RecordFlag,
+    #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]
     pub(super) policy: PolicyArgs,
@@ -398,6 +403,8 @@ pub(super) struct ServeArgs {
     /// Page and API may only be looked at
     #[arg(long)]
     pub(super) kiosk: bool,
+    #[command(flatten)]
+    pub(super) record: RecordFlag,
     #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]
