@@ -5,6 +5,7 @@
 
 mod hostile;
 mod remote;
+mod watch;
 
 use super::support::binary::{Bench, Running, poll};
 use serde_json::Value;

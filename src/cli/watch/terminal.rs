@@ -153,3 +153,47 @@ fn key(pressed: &KeyEvent) -> Option<Key> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Run by the test below, in a terminal.
+    #[tokio::test]
+    #[ignore = "panics on purpose"]
+    async fn a_panic_on_purpose() {
+        let _screen = Screen::open().unwrap();
+        panic!("on purpose");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // a real terminal lives in real time
+    fn a_panic_is_told_on_the_terminal_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let tmux = |args: &[&str]| {
+            let mut command = Command::new("tmux");
+            command.arg("-S").arg(folder.path().join("tty")).args(["-f", "/dev/null"]).args(args).output()
+        };
+        let this = std::env::current_exe().unwrap();
+        let command = format!(
+            "echo before; '{}' --ignored --exact cli::watch::terminal::tests::a_panic_on_purpose; stty -a; sleep 100",
+            this.display()
+        );
+        let begun = tmux(&["new-session", "-d", "-x", "120", "-y", "60", &command]);
+        if !begun.is_ok_and(|done| done.status.success()) {
+            return println!("SKIPPED: there is no tmux");
+        }
+        let mut screen = String::new();
+        for _ in 0..400 {
+            screen = String::from_utf8(tmux(&["capture-pane", "-p"]).unwrap().stdout).unwrap();
+            if screen.contains("icanon") {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = tmux(&["kill-server"]);
+        assert!(screen.contains("before") && screen.contains("on purpose"), "{screen}");
+        assert!(screen.contains(" icanon ") && screen.contains(" echo "), "{screen}");
+    }
+}

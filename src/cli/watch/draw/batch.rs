@@ -22,11 +22,11 @@ pub(super) fn strip(app: &App, look: &Look, wide: usize) -> Vec<Line<'static>> {
         return Vec::new();
     };
     let now = &batch.progress;
-    let bar = bar(now, if wide >= WIDE { 24 } else { 12 }, look);
+    let bar = bar(now, if wide >= WIDE { 24 } else { 10 }, look);
     let mut spans = vec![look.toned(Tone::Strong, format!(" {}  ", fit(&batch.name, wide / 5)))];
     spans.extend(bar);
     let figures = match wide >= WIDE {
-        true => figures(now),
+        true => listed(now),
         false => format!("{} of {} done, {} failed", now.done, now.expected, now.failed),
     };
     spans.push(Span::raw(format!(" {:>3} %  {figures}", now.percent)));
@@ -43,15 +43,19 @@ pub(super) fn strip(app: &App, look: &Look, wide: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn figures(now: &BatchProgress) -> String {
-    let mut said = format!(
+/// What became of the devices of the list.
+fn listed(now: &BatchProgress) -> String {
+    format!(
         "{} of {} done, {} failed, {} in work, {} missing",
         now.done, now.expected, now.failed, now.running, now.missing
-    );
-    if now.unexpected > 0 {
-        said.push_str(&format!(", {} not on the list", now.unexpected));
+    )
+}
+
+fn figures(now: &BatchProgress) -> String {
+    match now.unexpected {
+        0 => listed(now),
+        others => format!("{}, {others} not on the list", listed(now)),
     }
-    said
 }
 
 fn rest(now: &BatchProgress) -> Option<String> {

@@ -97,7 +97,10 @@ fn list_of(
     look: &Look,
     (wide, high): (usize, usize),
 ) -> (Vec<Line<'static>>, usize) {
-    let with_hubs = shown.iter().any(|place| place.hub != shown[0].hub);
+    let hubs = 1 + shown.windows(2).filter(|two| two[0].hub != two[1].hub).count();
+    // All bays at a glance are worth more than their hubs' names.
+    let only_without = shown.len() <= high && shown.len() + hubs > high;
+    let with_hubs = hubs > 1 && !only_without;
     let mut list = Vec::new();
     let mut hub = None;
     for (n, place) in shown.iter().enumerate() {
