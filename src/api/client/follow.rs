@@ -172,9 +172,9 @@ fn told(message: &Message) -> Result<Option<Told>, String> {
 mod tests {
     use super::*;
     use crate::api::client::Target;
-    use std::time::Instant;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::time::Instant;
 
     const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 

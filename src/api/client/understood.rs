@@ -30,7 +30,8 @@ fn clean(value: &mut Value) {
 
 fn clipped(mut text: String) -> String {
     if text.len() > TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES));
+        let end = (0..=TEXT_BYTES).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
         text.shrink_to_fit();
         text.push('…');
     }

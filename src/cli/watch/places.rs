@@ -98,7 +98,7 @@ fn of_bay<'a>(bay: &'a str, port: Option<&str>, lines: &[&'a BayView]) -> Vec<Pl
     match attached.is_empty() {
         false => attached.into_iter().map(|line| place(Some(line), gone)).collect(),
         true => {
-            let shown = open.last().or(lines.last().copied());
+            let shown = open.max_by_key(|line| line.device.job).or(lines.last().copied());
             vec![place(shown, gone.saturating_sub(1))]
         }
     }

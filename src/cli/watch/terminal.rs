@@ -177,7 +177,7 @@ mod tests {
         };
         let this = std::env::current_exe().unwrap();
         let command = format!(
-            "echo before; '{}' --ignored --exact cli::watch::terminal::tests::a_panic_on_purpose; stty -a; sleep 100",
+            "echo before; RUST_BACKTRACE=0 '{}' --ignored --exact cli::watch::terminal::tests::a_panic_on_purpose; stty -a; sleep 100",
             this.display()
         );
         let begun = tmux(&["new-session", "-d", "-x", "120", "-y", "60", &command]);

@@ -75,7 +75,9 @@ fn bar(now: &BatchProgress, cells: usize, look: &Look) -> Vec<Span<'static>> {
     let parts = [(now.done, "█", Tone::Good), (now.failed, "▓", Tone::Bad), (now.running, "▒", Tone::Busy)];
     for (part, sign, tone) in parts {
         sum += u64::from(part);
-        let end = share(sum);
+        // One of three hundred is seen too.
+        let least = begin + usize::from(part > 0);
+        let end = share(sum).max(least).min(cells);
         spans.push(look.toned(tone, sign.repeat(end.saturating_sub(begin))));
         begin = end;
     }

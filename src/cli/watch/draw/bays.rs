@@ -242,7 +242,7 @@ fn pane_of(place: &Place<'_>, app: &App, look: &Look, (wide, high): (usize, usiz
         Some(next) if card.is_empty() || high < card.len() + 3 => say(Tone::Strong, next),
         _ => {
             for (n, step) in card.iter().enumerate() {
-                say(Tone::Strong, &format!("  {}. {step}", n + 1));
+                say(Tone::Strong, &format!("{}. {step}", n + 1));
             }
         }
     }
