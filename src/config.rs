@@ -389,6 +389,8 @@ pub struct Environment {
     pub credentials: Option<PathBuf>,
     /// `NO_COLOR` is set: no colour, even on a terminal.
     pub no_color: bool,
+    /// `TERM` is `dumb` or missing: the terminal can move no cursor.
+    pub dumb_terminal: bool,
     xdg_state: Option<PathBuf>,
     home: Option<PathBuf>,
 }
@@ -410,6 +412,7 @@ impl Environment {
             watchdog: watchdog(text("WATCHDOG_USEC"), text("WATCHDOG_PID"), std::process::id()),
             credentials: path("CREDENTIALS_DIRECTORY"),
             no_color: text("NO_COLOR").is_some(),
+            dumb_terminal: text("TERM").is_none_or(|term| term == "dumb"),
             xdg_state: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }

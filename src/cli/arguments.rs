@@ -14,8 +14,10 @@ use super::help::HelpArgs;
 use super::mac::MacCommand;
 use super::man::ManArgs;
 use super::prepare::PrepareArgs;
+use super::record::{RecordArgs, RecordFlag};
 use super::service::ServiceCommand;
 use super::sim::SimArgs;
+use super::watch::WatchArgs;
 use crate::api::view::RuleView;
 use crate::api::{
     AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, check_device_name, lint_rules,
@@ -27,6 +29,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// Enrolls iPhones and iPads over USB: pairs, pushes the direct-enrollment profile,
 /// proves the enrollment by reading it back, and writes it down.
@@ -66,12 +69,17 @@ pub(super) struct Global {
     /// What this process holds of the bus.
     #[arg(skip)]
     pub(super) held: Held,
+    /// Where tasks run that people wait for; `None` for where the rest runs.
+    #[arg(skip)]
+    pub(super) quick: Option<Handle>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the station: enroll whatever is plugged in
     Serve(ServeArgs),
+    /// Watch a running station from this terminal
+    Watch(WatchArgs),
     /// Enroll attached devices once
     Enroll(EnrollArgs),
     /// Prepare erased devices for Setup Assistant: supervision, panes, enrollment
@@ -117,6 +125,8 @@ pub(super) enum Command {
     Restore(RestoreArgs),
     /// Show what was done
     History(HistoryArgs),
+    /// Record what a device says, without secrets and names; or check a recording
+    Record(RecordArgs),
     /// Check this computer and say how to fix what is wrong
     Doctor,
     /// Check the configuration file
@@ -382,6 +392,8 @@ pub(super) struct EnrollArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
+    pub(super) record: RecordFlag,
+    #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]
     pub(super) policy: PolicyArgs,
@@ -424,6 +436,8 @@ pub(super) struct ServeArgs {
     /// Page and API may only be looked at
     #[arg(long)]
     pub(super) kiosk: bool,
+    #[command(flatten)]
+    pub(super) record: RecordFlag,
     #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]

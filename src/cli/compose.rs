@@ -2,6 +2,7 @@
 
 mod way;
 
+pub(super) use crate::transport::recorder::Recorder;
 pub(super) use way::{Held, Way};
 
 use super::arguments::Global;
@@ -15,15 +16,19 @@ use crate::station::age::{Age, Beside, file_date};
 use crate::station::blueprints::{self, Blueprints};
 use crate::station::library::{self, Signers, store};
 use crate::station::{BayNames, backup, doctor, learn};
+use crate::transport::recorder::{Place, Recording};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
 use crate::wire::printable::sentence;
 use crate::wire::profile::TrustAnchors;
+use crate::workflow::blueprint::Blueprint;
+use crate::workflow::preparation::Preparations;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// The configuration in use.
 pub(super) fn configuration(global: &Global, environment: &Environment) -> Result<Config, OperationError> {
@@ -92,7 +97,12 @@ impl Keeping {
         Arc::new(StationRecords::new(self.identity.clone(), self.store.clone()))
     }
 
-    fn operations(self, backend: Arc<dyn Backend>, config: &Config) -> Result<Operations, OperationError> {
+    fn operations(
+        self,
+        backend: Arc<dyn Backend>,
+        config: &Config,
+        global: &Global,
+    ) -> Result<Operations, OperationError> {
         Ok(Operations::new(Parts {
             backend,
             bays: Arc::new(bay_names(config, &self.state_dir)?),
@@ -101,6 +111,7 @@ impl Keeping {
             journal: journal_in(&self.state_dir),
             signers: signers(config),
             clock: Clock::System,
+            quick: global.quick.clone().unwrap_or_else(Handle::current),
         }))
     }
 }
@@ -117,18 +128,37 @@ pub(super) async fn operations(
     global: &Global,
     environment: &Environment,
 ) -> Result<Operations, OperationError> {
-    Ok(station(global, environment).await?.0)
+    Ok(station(global, environment, None).await?.0)
 }
 
-/// As [`operations`], with the way that was chosen.
+/// As [`operations`], with the way that was chosen; what goes over it may be recorded.
 pub(super) async fn station(
     global: &Global,
     environment: &Environment,
+    recorder: Option<&Recorder>,
 ) -> Result<(Operations, Way), OperationError> {
     let config = configuration(global, environment)?;
     let keeping = Keeping::open(&state_dir(global, environment, &config)?)?;
     let way = way::choose(global, environment, &config, || keeping.records()).await?;
-    Ok((keeping.operations(way.backend.clone(), &config)?, way))
+    Ok((keeping.operations(recorded(way.backend.clone(), recorder), &config, global)?, way))
+}
+
+/// A recorder of the one job of a run.
+pub(super) fn record_into(folder: &Path) -> Recorder {
+    Recorder::new(Place::Folder(folder.to_owned()), Clock::System)
+}
+
+/// A recorder of many jobs, each in a folder of its own.
+pub(super) fn record_each_into(folder: &Path) -> Recorder {
+    Recorder::new(Place::FolderOfEach(folder.to_owned()), Clock::System)
+}
+
+/// The same way, recorded if it shall be.
+pub(super) fn recorded(backend: Arc<dyn Backend>, recorder: Option<&Recorder>) -> Arc<dyn Backend> {
+    match recorder {
+        Some(recorder) => Arc::new(Recording::new(backend, recorder.clone())),
+        None => backend,
+    }
 }
 
 /// Operations through any backend.
@@ -136,8 +166,9 @@ pub(super) fn operations_over(
     backend: Arc<dyn Backend>,
     state_dir: &Path,
     config: &Config,
+    global: &Global,
 ) -> Result<Operations, OperationError> {
-    Keeping::open(state_dir)?.operations(backend, config)
+    Keeping::open(state_dir)?.operations(backend, config, global)
 }
 
 /// The exports the station keeps, and those it met.
@@ -171,6 +202,15 @@ pub(super) fn orders(
             let said = format!("There is no blueprint '{wanted}' in {}.", folder.display());
             return Err(OperationError::new(Exit::Usage, said, format!("There are: {}.", names.join(", "))));
         }
+        let identities = supervisors(config)?;
+        let certificates: Vec<_> =
+            identities.all().iter().map(|identity| identity.certificate().to_vec()).collect();
+        let preparations = Preparations::new(config.prepare.clone().wishes(), &certificates);
+        // What one of them cannot have is told before any device is touched.
+        for prepare in first.all.iter().filter_map(Blueprint::prepare) {
+            preparations.of(prepare)?;
+        }
+        orders.preparations = Some(Arc::new(preparations));
         let followed = blueprints::follow(folder.clone(), first, signers(config), Clock::System);
         orders.blueprints = Some(followed);
     } else if orders.blueprint.is_some() {

@@ -19,7 +19,8 @@ pub(super) async fn run(
     let config = compose::configuration(global, environment)?;
     let mut policy =
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
-    let operations = compose::operations(global, environment).await?;
+    let taken = args.record.of(args.all)?;
+    let (operations, _) = compose::station(global, environment, taken.recorder()).await?;
     policy.helpers = helpers::of_run(&args.policy.helpers, &config, &operations, output)?;
     let answers = args.age.answers(&config.enroll);
     let lasting = policy.longest_job();
@@ -53,7 +54,9 @@ pub(super) async fn run(
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };
     let options = RunOptions { wanted, profile, shelf: None, policy, orders, once: true };
-    screen::run(&operations, options, show, output).await
+    let ended = screen::run(&operations, options, show, output).await;
+    taken.finish(output).await;
+    ended
 }
 
 pub(super) fn no_profile() -> OperationError {

@@ -18,6 +18,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// Checks of this computer, when they are asked for.
 pub type Checks =
@@ -74,6 +75,11 @@ pub struct JobsQuery {
 }
 
 impl Operations {
+    /// Where a server of this process runs.
+    pub fn quick(&self) -> Handle {
+        self.parts.quick.clone()
+    }
+
     /// What servers show of the run that this process is about to begin.
     pub fn running(&self, live: Live, about: About) -> Running {
         let names = self.parts.bays.all().into_iter();
@@ -81,6 +87,7 @@ impl Operations {
             names.map(|(port, bay, by)| PortView::new(port.as_str(), bay.bay(), by.name(), Vec::new()));
         let mut ports: Vec<_> = ports.collect();
         ports.sort_by_cached_key(|port| (port.bay.sort_key(), port.port.clone()));
+        let _quick = self.parts.quick.enter();
         let inner = Inner {
             about,
             feed: Feed::start(&live),
@@ -106,7 +113,7 @@ impl Running {
     pub fn station(&self, kiosk: bool) -> StationView {
         let inner = &self.inner;
         StationView {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").into(),
             now: inner.clock.now(),
             started: inner.started,
             simulated: inner.about.simulated,
@@ -116,7 +123,7 @@ impl Running {
             profile: inner.about.profile.clone(),
             export: inner.live.export_countdown(),
             kiosk,
-            card: CARD.to_vec(),
+            card: CARD.map(Into::into).to_vec(),
         }
     }
 
