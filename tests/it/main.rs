@@ -9,6 +9,7 @@ mod advise;
 mod age;
 mod answer_lost;
 mod architecture;
+mod backup;
 mod bad_input;
 mod bad_world;
 mod batch;
@@ -40,6 +41,8 @@ mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
 mod recordings;
+#[cfg(target_os = "linux")]
+mod service;
 mod soak;
 mod supervision;
 mod support;
