@@ -387,6 +387,9 @@ pub struct Environment {
     home: Option<PathBuf>,
 }
 
+/// `TERM` of a terminal that can move no cursor.
+const DUMB: &str = "dumb";
+
 impl Environment {
     /// Reads it.
     #[allow(clippy::disallowed_methods)] // the one place that may
@@ -401,7 +404,7 @@ impl Environment {
             api_token: text("ENLIST_API_TOKEN").map(Secret::new),
             log: text("ENLIST_LOG"),
             no_color: text("NO_COLOR").is_some(),
-            dumb_terminal: text("TERM").is_none_or(|term| term == "dumb"),
+            dumb_terminal: text("TERM").is_none_or(|term| term == DUMB),
             xdg_state: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }
