@@ -121,7 +121,7 @@ fn a_batch_on_the_board_of_a_real_terminal() {
     tty.press(&["Escape"]);
     tty.until("the history", |screen| screen.contains("Jobs with Tablet 7"));
     tty.press(&["?"]);
-    keep("help-80x24", &tty.until("help", |screen| screen.contains("any key closes this")));
+    keep("help-80x24", &tty.until("help", |screen| screen.contains("failed: the job says why")));
     tty.press(&["x"]);
     tty.press(&["1"]);
     tty.until("the bays", |screen| screen.contains("Bay 1") || screen.contains("usb-"));
