@@ -11,6 +11,7 @@ pub mod live;
 pub mod macs;
 mod operations;
 pub mod report;
+pub mod rig;
 mod run;
 pub mod view;
 

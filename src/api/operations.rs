@@ -8,6 +8,7 @@ mod helpers;
 mod history;
 mod library_folder;
 mod removal;
+mod rig;
 mod running;
 mod tasks;
 

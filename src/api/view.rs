@@ -6,6 +6,7 @@ mod batch;
 pub mod job;
 mod library;
 mod profile;
+mod rig;
 mod sarif;
 mod schema;
 pub mod station;

@@ -10,6 +10,7 @@ use super::erase::EraseArgs;
 use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::prepare::PrepareArgs;
+use super::rig::{self, RigCommand};
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{
@@ -109,6 +110,9 @@ pub(super) enum Command {
     Doctor,
     /// Check the configuration file
     Config(ConfigArgs),
+    /// Check this program with devices that a rig file lists
+    #[command(subcommand, after_long_help = rig::GUIDE)]
+    Rig(RigCommand),
     /// Simulate devices on a usbmuxd socket
     #[command(args_conflicts_with_subcommands = true)]
     Sim(Box<SimArgs>),

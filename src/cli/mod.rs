@@ -28,6 +28,7 @@ mod pair;
 mod prepare;
 mod profile;
 mod report;
+mod rig;
 mod screen;
 mod serve;
 mod serve_web;
@@ -40,10 +41,17 @@ use crate::config::Environment;
 use arguments::{Cli, Command, ProfileCommand};
 use clap::Parser;
 use output::Output;
+use std::ffi::OsString;
 
 /// Parses the arguments, runs the command, gives the exit code (design section 5).
+#[allow(clippy::disallowed_methods)] // the one place that may
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    main_of(std::env::args_os())
+}
+
+/// As [`main`], of a command line; the program's name comes first.
+pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap prints both kinds where they belong.
@@ -112,6 +120,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         }
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
+        Command::Rig(command) => rig::run(&command, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Sim(args) => sim::run(*args, output).await,
         Command::Unpair(args) => pair::unpair(&args, global, environment, output).await,

@@ -10,6 +10,7 @@ mod tests;
 mod verify;
 
 pub(super) use entry::tame;
+pub(super) use html::escaped;
 pub use entry::{COLUMNS, Entry, entries, seal};
 pub use verify::verify;
 
