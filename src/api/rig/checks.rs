@@ -216,6 +216,14 @@ impl<'a> Seat<'a> {
         |words: &str| self.tells(words)
     }
 
+    /// What waits for a person and has nothing to write down ends at once.
+    async fn unless_stopped<T>(&self, waits: impl Future<Output = T>) -> Step<T> {
+        tokio::select! {
+            done = waits => Ok(done),
+            () = self.stop.asked() => Err(super::interrupted()),
+        }
+    }
+
     /// Refuses another device than the one the rig file means.
     fn is_meant(&self, view: DeviceView) -> Step<DeviceView> {
         let (Some(wanted), Some(serial)) = (&self.dut.serial, &view.serial) else { return Ok(view) };
@@ -263,12 +271,16 @@ impl<'a> Seat<'a> {
     async fn pair(&mut self) -> Step<Found> {
         let within = self.policy().person_within;
         let wanted = Some(self.dut.udid.as_str());
-        let paired = self.operations().pair(wanted, within, &self.teller()).await;
-        let device = self.is_meant(paired.map_err(Found::of_error)?)?;
-        match device.outcome {
-            Outcome::Attached => Ok(Found::passed(device.sentence.clone()).with(device)),
-            _ => Err(Found::of_device(device)),
+        let teller = self.teller();
+        let paired = self.unless_stopped(self.operations().pair(wanted, within, &teller)).await?;
+        let device = paired.map_err(Found::of_error)?;
+        if device.outcome != Outcome::Attached {
+            return Err(Found::of_device(device));
         }
+        // Most devices tell their serial number to those they trust alone: the last moment to
+        // see that another one is meant.
+        let known = self.is_meant(self.info().await?.device)?;
+        Ok(Found::passed(device.sentence).with(known))
     }
 
     async fn profiles(&mut self) -> Step<Found> {
@@ -359,8 +371,9 @@ impl<'a> Seat<'a> {
             return Err(Found::skipped("It is not on the device."));
         }
         let (wanted, within) = (Some(self.dut.udid.as_str()), self.policy().person_within);
-        let left = self.operations().remove(wanted, identifier, consent, within, &self.teller()).await;
-        let device = left.map_err(Found::of_error)?.device;
+        let teller = self.teller();
+        let left = self.operations().remove(wanted, identifier, consent, within, &teller);
+        let device = self.unless_stopped(left).await?.map_err(Found::of_error)?.device;
         match device.outcome {
             Outcome::Attached => Ok(Found::passed(device.sentence.clone()).with(device)),
             _ => Err(Found::of_device(device)),
