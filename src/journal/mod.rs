@@ -23,8 +23,8 @@ pub use book::{BatchRow, Book, Counts, EntryRow, Expected, HookRun, NewBatch, St
 pub use check::check;
 pub use error::{JournalError, JournalErrorKind};
 pub use library::{LibraryFile, LibraryPlace, LibraryProfile, LibraryRow, Remembered, Sighting};
-pub use schema::is_in_use;
 pub use query::{HistoryFilter, JobRow, JournalReader, Summary};
+pub use schema::is_in_use;
 
 use crate::clock::Clock;
 use crate::ids::{JobId, Udid};

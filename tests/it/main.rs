@@ -39,6 +39,7 @@ mod ports;
 mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
+mod recordings;
 mod rig;
 mod soak;
 mod supervision;

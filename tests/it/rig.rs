@@ -76,7 +76,8 @@ fn every_check_passes_on_a_device_that_may_be_used_for_everything() {
         supervisor.display(),
         lab.hands()
     );
-    let done = lab.run(&lab.device(0, &all), &["--unattended", "--json"]).exits(0);
+    let recordings = text_of(&lab.bench.path("recordings"));
+    let done = lab.run(&lab.device(0, &all), &["--unattended", "--json", "--record", &recordings]).exits(0);
     let lines = done.json();
     let checks = ends(&lines);
     assert_eq!(checks.len(), 13, "{done}");
@@ -100,6 +101,17 @@ fn every_check_passes_on_a_device_that_may_be_used_for_everything() {
     let page = lab.report("report.html");
     assert!(page.contains("SIMULATED DEVICES") && page.contains("Spare &lt;phone&gt;"), "{page}");
     assert!(!page.contains("://") && !page.contains("<script"), "it needs nothing else: {page}");
+    let checked = lab.bench.run(&["record", "--check", &recordings, "--json"]).exits(0).only();
+    assert_eq!(
+        (&checked["clean"], checked["recordings"].as_u64() > Some(12)),
+        (&json!(true), true),
+        "{checked}"
+    );
+    let tasks = ["enroll", "prepare", "erase", "look"].map(|task| format!("task = \"{task}\""));
+    let metas =
+        std::fs::read_dir(&recordings).unwrap().map(|folder| folder.unwrap().path().join("meta.toml"));
+    let metas: String = metas.map(|meta| std::fs::read_to_string(meta).unwrap()).collect();
+    assert!(tasks.iter().all(|task| metas.contains(task)), "{metas}");
     // Nothing of it is in the station's own journal.
     assert!(!lab.bench.state_dir().join("journal.sqlite3").exists());
 }
@@ -118,7 +130,10 @@ fn what_a_rig_may_not_do_is_skipped_and_said() {
     assert!(line_of(&lines, "replug")["sentence"].as_str().unwrap().contains("hands"));
     let device = lab.sim.first();
     assert_eq!((count(&device, "erase_requests"), device["installed"].as_array().unwrap().len()), (0, 0));
-    assert!(lab.report("junit.xml").contains("<skipped message=\"The rig file does not allow it (may_erase).\"/>"));
+    assert!(
+        lab.report("junit.xml")
+            .contains("<skipped message=\"The rig file does not allow it (may_erase).\"/>")
+    );
     // Only some, and what they need.
     let some = lab.run(&lab.device(0, ""), &["--unattended", "--json", "--only", "profiles"]).exits(0);
     let names: Vec<_> = ends(&some.json()).into_iter().map(|(check, _)| check).collect();
@@ -137,7 +152,10 @@ fn a_device_that_fails_is_told_with_its_chain_and_the_next_one_is_checked() {
     assert_eq!((&failed["status"], &failed["outcome"]), (&json!("failed"), &json!("failed")), "{failed}");
     assert!(!failed["chain"].as_array().unwrap().is_empty(), "{failed}");
     let junit = lab.report("junit.xml");
-    assert!(junit.contains("<failure type=\"failed\"") && junit.contains("MCMDMErrorDomain 12088"), "{junit}");
+    assert!(
+        junit.contains("<failure type=\"failed\"") && junit.contains("MCMDMErrorDomain 12088"),
+        "{junit}"
+    );
     let away = lines.iter().find(|line| line["device"] == "At home").unwrap();
     assert_eq!((&away["check"], &away["status"]), (&json!("listed"), &json!("failed")), "{away}");
     let last = lines.iter().rfind(|line| line["check"] == "remove").unwrap();
@@ -175,7 +193,9 @@ fn two_runs_never_share_a_device() {
     assert!(ended.stdout.iter().any(|line| line.contains("ended before it was done")), "{ended}");
     let reports = lab.bench.state_dir().join("rig/reports");
     let report = std::fs::read_dir(reports).unwrap().next().unwrap().unwrap().path();
-    assert!(std::fs::read_to_string(report.join("report.html")).unwrap().contains("ended before it was done"));
+    assert!(
+        std::fs::read_to_string(report.join("report.html")).unwrap().contains("ended before it was done")
+    );
     lab.run(&lab.device(0, ""), &["--unattended", "--only", "listed"]).exits(0);
 }
 
@@ -194,7 +214,8 @@ fn at_a_terminal(bench: &Bench, words: &str) -> Running {
     let mut script = std::process::Command::new("script");
     script.args(["-qec", words, "/dev/null"]).env_clear();
     let environment = bench.command(&[]);
-    script.envs(environment.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))));
+    script
+        .envs(environment.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))));
     Running::start(script)
 }
 
@@ -206,7 +227,9 @@ fn a_person_is_asked_at_a_terminal_and_has_a_deadline() {
     let mut run = at_a_terminal(&lab.bench, &rig);
     let mut asked = Vec::new();
     while let Some(line) = run.line() {
-        for (words, verb) in [("Unplug the device now. (4 s)", "detach"), ("in again, into the same port. (4 s)", "attach")] {
+        for (words, verb) in
+            [("Unplug the device now. (4 s)", "detach"), ("in again, into the same port. (4 s)", "attach")]
+        {
             if line.contains(words) {
                 lab.sim.does(verb);
                 asked.push(verb);
@@ -297,7 +320,8 @@ mod bus {
             let control = bench.path("control");
             let _inside = bus.runtime().enter();
             let _control = bus.runtime().block_on(ControlServer::start(&fleet.fleet, &control)).unwrap();
-            let hands = [shipped_binary().display().to_string(), "sim".into(), "control".into(), text_of(&control)];
+            let hands =
+                [shipped_binary().display().to_string(), "sim".into(), "control".into(), text_of(&control)];
             let rig = format!(
                 "person_within = 30\n[[device]]\nudid = '{}'\nenrolls_with = '{}'\nmay_unenroll = true\nhands = {hands:?}\n",
                 udids[0],
@@ -315,7 +339,11 @@ mod bus {
                 assert_eq!(status, meant, "{check}\n{done}");
             }
             let listed = line_of(&lines, "listed");
-            assert_eq!((&listed["bay"], &listed["simulated"]), (&json!("usb-1-1.1"), &json!(false)), "{listed}");
+            assert_eq!(
+                (&listed["bay"], &listed["simulated"]),
+                (&json!("usb-1-1.1"), &json!(false)),
+                "{listed}"
+            );
             let junit = std::fs::read_to_string(bench.path("out/junit.xml")).unwrap();
             assert!(junit.contains("tests=\"13\" failures=\"0\" errors=\"0\" skipped=\"3\""), "{junit}");
             // Given back.

@@ -1,15 +1,18 @@
 //! What a rig needs of the operations: single devices by their UDID, and no look at others.
 
+use super::recordings::looks;
 use super::{Operations, RunOptions, Wanted, look};
 use crate::api::view::{DeviceView, ListedDevice};
 use crate::api::{OperationError, Orders, Update};
 use crate::ids::{MuxId, Udid};
 use crate::station::RunEnd;
 use crate::wire::profile::{Profile, Purpose, TrustAnchors, made};
+use crate::workflow::outcome::{Class, Outcome};
 use crate::workflow::policy::Policy;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Operations {
     /// As [`Operations::devices`], of one device; nobody else is asked anything.
@@ -52,6 +55,20 @@ impl Operations {
     pub(in crate::api) async fn attachment_of(&self, udid: &Udid) -> Result<Option<MuxId>, OperationError> {
         let attached = self.desk.attached().await?;
         Ok(attached.iter().find(|a| a.udid.is_meant_by(udid.as_str())).map(|a| a.id))
+    }
+
+    /// If this is recorded: what follows is a recording of its own, of looks at the device.
+    pub(in crate::api) fn records_looks(&self, udid: &Udid, person_within: Duration) {
+        if let Some(recorder) = self.parts.backend.recorder() {
+            recorder.began(udid, looks(person_within));
+        }
+    }
+
+    /// If this is recorded: what was begun ends here.
+    pub(in crate::api) fn recorded(&self, udid: &Udid, outcome: Outcome, class: Class) {
+        if let Some(recorder) = self.parts.backend.recorder() {
+            recorder.ended(udid, outcome.name(), class.name());
+        }
     }
 
     /// Runs a job of one device; `told` hears each change of how it stands, and the seconds left

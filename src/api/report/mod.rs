@@ -10,8 +10,8 @@ mod tests;
 mod verify;
 
 pub(super) use entry::tame;
-pub(super) use html::escaped;
 pub use entry::{COLUMNS, Entry, entries, seal};
+pub(super) use html::escaped;
 pub use verify::verify;
 
 use super::view::ReportFormat;

@@ -8,7 +8,7 @@ use crate::api::{Consent, Export, OperationError, Operations, RunOptions, Wanted
 use crate::ids::MuxId;
 use crate::limits::ERASE_TAKES;
 use crate::wire::profile::Profile;
-use crate::workflow::outcome::Outcome;
+use crate::workflow::outcome::{Class, Outcome};
 use crate::workflow::policy::Policy;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -123,9 +123,18 @@ impl<'a> Seat<'a> {
         let stop = self.stop.clone();
         let mut found = match (stop.is_asked(), self.gate(check)) {
             (true, _) => super::interrupted(),
-            (false, Some(gate)) => Found::skipped(format!("Not tried, because {} did not pass.", gate.name())),
-            (false, None) => unless_stopped(&stop, perform(self)).await,
+            (false, Some(gate)) => {
+                Found::skipped(format!("Not tried, because {} did not pass.", gate.name()))
+            }
+            (false, None) => {
+                self.operations().records_looks(&self.dut.udid, self.policy().person_within);
+                unless_stopped(&stop, perform(self)).await
+            }
         };
+        let known = found.device.as_ref().or(self.view.as_ref());
+        let (outcome, class) =
+            known.map_or((Outcome::Attached, Class::None), |view| (view.outcome, view.class));
+        self.operations().recorded(&self.dut.udid, outcome, class);
         if !self.is_answered() {
             found = found.unattended();
         }
@@ -146,7 +155,13 @@ impl<'a> Seat<'a> {
     }
 
     /// The result of a check.
-    pub(super) fn ended(&mut self, check: Check, scenario: Option<String>, found: Found, ms: u64) -> CheckView {
+    pub(super) fn ended(
+        &mut self,
+        check: Check,
+        scenario: Option<String>,
+        found: Found,
+        ms: u64,
+    ) -> CheckView {
         if found.status == Status::Passed {
             self.passed.insert(check);
         }
@@ -305,7 +320,9 @@ impl<'a> Seat<'a> {
         let silent = info.supervised == Some(true) && self.dut.supervised_by.is_some();
         match silent || info.setup_assistant == "running" {
             true => Ok(()),
-            false => Err(Found::skipped("After Setup Assistant a person has to install it, and nobody is there.")),
+            false => {
+                Err(Found::skipped("After Setup Assistant a person has to install it, and nobody is there."))
+            }
         }
     }
 
@@ -330,6 +347,8 @@ impl<'a> Seat<'a> {
         options: RunOptions,
         end: impl Future<Output = ()> + Send,
     ) -> Step<Option<DeviceView>> {
+        // The looks before it do not belong to the recording of a job.
+        self.operations().recorded(&self.dut.udid, Outcome::Attached, Class::None);
         let last = Mutex::new(String::new());
         let told = |device: &DeviceView, left: Option<u64>| {
             let (Some(left), true) = (left, device.exit() == Exit::NeedsPerson) else { return };
@@ -411,9 +430,9 @@ impl<'a> Seat<'a> {
     fn has_hands(&self, what: &str) -> Step<()> {
         match self.hands().are_there() {
             true => Ok(()),
-            false => Err(Found::skipped(format!(
-                "Nobody is there to {what} it, and the rig file names no hands."
-            ))),
+            false => {
+                Err(Found::skipped(format!("Nobody is there to {what} it, and the rig file names no hands.")))
+            }
         }
     }
 
@@ -525,10 +544,7 @@ impl<'a> Seat<'a> {
         }
     }
 
-    fn to_prepare(
-        &self,
-        wishes: crate::workflow::preparation::Wishes,
-    ) -> Result<RunOptions, OperationError> {
+    fn to_prepare(&self, wishes: crate::workflow::preparation::Wishes) -> Result<RunOptions, OperationError> {
         let preparation = self.operations().preparation(wishes)?;
         let wanted = Wanted::One(Some(self.dut.udid.to_string()));
         self.operations().to_prepare(wanted, preparation, self.policy())
@@ -536,5 +552,6 @@ impl<'a> Seat<'a> {
 }
 
 fn away() -> Found {
-    Found::failed("It is not attached any more.", "Plug it in again, and run this again.").exiting(Exit::NoDevice)
+    Found::failed("It is not attached any more.", "Plug it in again, and run this again.")
+        .exiting(Exit::NoDevice)
 }

@@ -93,9 +93,9 @@ impl Hands<'_> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let said = format!("The hands of the rig file ({} {})", printable(program), part.verb());
         let next = "Run the command by hand; it gets the verb and the UDID, and ends with 0.";
-        let mut child = command
-            .spawn()
-            .map_err(|error| Found::failed(format!("{said} cannot be run: {}.", system_words(&error)), next))?;
+        let mut child = command.spawn().map_err(|error| {
+            Found::failed(format!("{said} cannot be run: {}.", system_words(&error)), next)
+        })?;
         let mut words = Vec::new();
         let stderr = child.stderr.take();
         let ended = timeout(HANDS_TAKE, async {

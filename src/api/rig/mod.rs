@@ -121,7 +121,8 @@ impl Rig {
         screen: &dyn RigScreen,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<RigReport, OperationError> {
-        let exports: Vec<_> = self.file.devices.iter().map(|dut| self.export(dut)).collect::<Result<_, _>>()?;
+        let exports: Vec<_> =
+            self.file.devices.iter().map(|dut| self.export(dut)).collect::<Result<_, _>>()?;
         let (asked, stop) = watch::channel(false);
         let stop = Stop(stop);
         let (begun, clock) = (self.clock.now(), Instant::now());
@@ -165,7 +166,8 @@ impl Rig {
                 Err(error) => checks.push(seat.ended(Check::Lease, None, not_leased(error), 0)),
             }
         }
-        let mut free: Vec<&mut Seat<'_>> = seats.iter_mut().filter(|(_, l)| l.is_ok()).map(|(s, _)| s).collect();
+        let mut free: Vec<&mut Seat<'_>> =
+            seats.iter_mut().filter(|(_, l)| l.is_ok()).map(|(s, _)| s).collect();
         for scene in &self.options.scenes {
             play::scene(scene, &mut free, &mut checks).await;
         }
@@ -188,7 +190,11 @@ impl Rig {
             pushes: 1,
             policies_within: Duration::ZERO,
             device_name: None,
-            helpers: if dut.enrolls_with.is_some() { self.options.policy.helpers.clone() } else { Vec::new() },
+            helpers: if dut.enrolls_with.is_some() {
+                self.options.policy.helpers.clone()
+            } else {
+                Vec::new()
+            },
             ..self.options.policy.clone()
         }
     }

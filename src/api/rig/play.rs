@@ -19,9 +19,8 @@ pub(super) async fn scene(scene: &Scene, seats: &mut [&mut Seat<'_>], checks: &m
         match casting(scene, n, seats, &used).await {
             Ok(place) => {
                 used[place] = true;
-                let play = async |seat: &mut Seat<'_>| {
-                    play(seat, scene, n).await.unwrap_or_else(|broken| broken)
-                };
+                let play =
+                    async |seat: &mut Seat<'_>| play(seat, scene, n).await.unwrap_or_else(|broken| broken);
                 checks.push(seats[place].check(Check::Scenario, title, play).await);
             }
             Err(reasons) => {
@@ -95,12 +94,15 @@ async fn play(seat: &mut Seat<'_>, scene: &Scene, n: usize) -> Result<Found, Fou
     let expected = role.expected(scene.hold, silently);
     let left_out = left_out(scene);
     if device.outcome == expected || expected.is_success() && device.outcome.is_success() {
-        return Ok(Found::passed(format!("It ended as it has to: {}.{left_out}", device.outcome)).with(device));
+        return Ok(
+            Found::passed(format!("It ended as it has to: {}.{left_out}", device.outcome)).with(device)
+        );
     }
     let mut found = Found::of_device(device.clone());
     found.status = Status::Failed;
     let said = &device.sentence;
-    found.sentence = format!("It has to end as {expected}, and ended as {}: {said}{left_out}", device.outcome);
+    found.sentence =
+        format!("It has to end as {expected}, and ended as {}: {said}{left_out}", device.outcome);
     Err(found)
 }
 
@@ -154,7 +156,9 @@ async fn perform(seat: &Seat<'_>, scene: &Scene, n: usize) -> Result<DeviceView,
             let killed = async {
                 let _ = lives.wait_for(|station| station.kills > life).await;
             };
-            let end = async { tokio::select! { () = seat.stop.asked() => {}, () = killed => {} } };
+            let end = async {
+                tokio::select! { () = seat.stop.asked() => {}, () = killed => {} }
+            };
             match seat.job_until(options.clone(), end).await? {
                 Some(device) => return Ok(device),
                 None if seat.stop.is_asked() => return Err(super::interrupted()),
@@ -209,7 +213,9 @@ async fn follow_script(
             Happening::Lock => seat.hands().ask(Part::Lock).await?,
             Happening::Unlock => seat.hands().ask(Part::Unlock).await?,
             Happening::ForgetPairing => seat.hands().ask(Part::ForgetPairing).await?,
-            Happening::Restart => station.send_modify(|s| *s = Station { kills: s.kills + 1, pause: act.lasts }),
+            Happening::Restart => {
+                station.send_modify(|s| *s = Station { kills: s.kills + 1, pause: act.lasts })
+            }
             Happening::SimulatedOnly(_) => {}
         }
     }

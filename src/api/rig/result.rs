@@ -176,9 +176,11 @@ impl Found {
     /// With nobody there, what needs a person is not tried.
     pub(super) fn unattended(self) -> Self {
         match self.status {
-            Status::NeedsPerson => {
-                Self { status: Status::Skipped, sentence: format!("Nobody is there. {}", self.sentence), ..self }
-            }
+            Status::NeedsPerson => Self {
+                status: Status::Skipped,
+                sentence: format!("Nobody is there. {}", self.sentence),
+                ..self
+            },
             _ => self,
         }
     }
