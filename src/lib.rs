@@ -71,6 +71,7 @@
 //! `sim/services/x.rs`. A step: `workflow/steps/x.rs`, a [`workflow::event::StepId`], a line in
 //! the plan. A subcommand: `cli/x.rs` and an operation in [`api`]. A change of the journal,
 //! a kind of event included: the next migration, and a file of it in `fixtures/journal/`.
+//! A check of real devices: [`api::rig`].
 
 pub mod api;
 pub mod cli;

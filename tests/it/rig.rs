@@ -178,7 +178,7 @@ fn another_serial_number_is_another_device() {
 fn two_runs_never_share_a_device() {
     let lab = Lab::of("[[device]]\npersona = 'trust-ignored'\n");
     let file = lab.bench.write("first.toml", format!("person_within = 60\n{}", lab.device(0, "")));
-    let mut first = lab.bench.start(&["rig", "run", &file]);
+    let first = lab.bench.start(&["rig", "run", &file]);
     lab.sim.until("the first run to ask for trust", |device| count(device, "pair_requests") > 0);
     // In whatever state folder it works.
     let state = text_of(&lab.bench.path("another-state"));

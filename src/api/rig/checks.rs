@@ -131,7 +131,7 @@ impl<'a> Seat<'a> {
                 unless_stopped(&stop, perform(self)).await
             }
         };
-        let known = found.device.as_ref().or(self.view.as_ref());
+        let known = found.device.as_deref().or(self.view.as_ref());
         let (outcome, class) =
             known.map_or((Outcome::Attached, Class::None), |view| (view.outcome, view.class));
         self.operations().recorded(&self.dut.udid, outcome, class);

@@ -1,10 +1,14 @@
 //! The report as JUnit XML, for CI: a suite a device, a case a check.
 
 use super::result::{CheckView, RigReport, Status};
-use crate::api::report::escaped;
+use crate::api::report::escaped as html;
 use std::fmt::Write;
 
-/// What devices say is printable already, and so legal in XML 1.0 once it is escaped.
+/// Text as XML 1.0 takes it: two characters that are printable are none of its.
+fn escaped(text: &str) -> String {
+    html(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
 pub(super) fn render(report: &RigReport) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let all: Vec<&CheckView> = report.checks.iter().collect();

@@ -47,9 +47,7 @@ impl Lease {
         let path = folder.join(format!("{name}.lock"));
         let failed = |source| LeaseError::File { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(&path).map_err(failed)?;
+        let mut file = open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LeaseError::Taken { pid: read_pid(&mut file) }),
@@ -62,6 +60,16 @@ impl Lease {
             tracing::debug!(%error, "cannot note the process number in a lease");
         }
         Ok(Self { _file: file })
+    }
+}
+
+/// A file of another user is locked as well as an own one, without writing into it.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(0o644);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path),
+        opened => opened,
     }
 }
 
@@ -86,6 +94,18 @@ mod tests {
         assert!(take("00008140-001B59F64B2E760F").is_ok(), "another device is free");
         drop(first);
         assert!(take("00008140-001B59F64B2E760E").is_ok());
+    }
+
+    #[test]
+    fn a_lease_of_another_user_counts() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (udid, path) = ("a-b".parse().unwrap(), folder.path().join("ab.lock"));
+        let first = Lease::take(folder.path(), &udid).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(matches!(Lease::take(folder.path(), &udid), Err(LeaseError::Taken { pid: Some(_) })));
+        drop(first);
+        assert!(Lease::take(folder.path(), &udid).is_ok());
     }
 
     #[test]

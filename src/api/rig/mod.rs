@@ -14,6 +14,8 @@ mod page;
 mod play;
 mod result;
 pub mod scenario;
+#[cfg(test)]
+mod tests;
 
 pub use checks::Check;
 pub use file::{BadRig, Dut, RigFile};

@@ -123,7 +123,7 @@ pub(super) struct Found {
     pub(super) sentence: String,
     pub(super) next: Option<String>,
     /// How the device stands, where the check looked.
-    pub(super) device: Option<DeviceView>,
+    pub(super) device: Option<Box<DeviceView>>,
     exit: Option<Exit>,
 }
 
@@ -155,7 +155,7 @@ impl Found {
             _ => Status::Failed,
         };
         let next = device.next.clone();
-        Self { next, device: Some(device.clone()), ..Self::new(status, device.sentence) }
+        Self { next, ..Self::new(status, device.sentence.clone()) }.with(device)
     }
 
     /// What could not even begin.
@@ -170,7 +170,7 @@ impl Found {
     }
 
     pub(super) fn with(self, device: DeviceView) -> Self {
-        Self { device: Some(device), ..self }
+        Self { device: Some(Box::new(device)), ..self }
     }
 
     /// With nobody there, what needs a person is not tried.
