@@ -92,7 +92,7 @@ impl ValueEnum for Check {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let inside = matches!(self, Self::Lease | Self::Scenario);
+        let inside = *self == Self::Lease;
         Some(PossibleValue::new(self.name()).help(self.about()).hide(inside))
     }
 }
@@ -237,11 +237,11 @@ impl RigScreen for Screen {
         }
     }
 
-    fn asks(&self, device: &str, words: &str, within: Duration) {
+    fn asks(&self, device: &str, words: &str, within: Option<Duration>) {
         if self.attended {
             let clear = if self.draws() { CLEAR } else { "" };
-            let left = within.as_secs();
-            self.output.note(format!("{clear}▲ {device}: {words} ({left} s)"));
+            let left = within.map(|within| format!(" ({} s left)", within.as_secs())).unwrap_or_default();
+            self.output.note(format!("{clear}▲ {device}: {words}{left}"));
         }
     }
 }

@@ -227,9 +227,10 @@ fn a_person_is_asked_at_a_terminal_and_has_a_deadline() {
     let mut run = at_a_terminal(&lab.bench, &rig);
     let mut asked = Vec::new();
     while let Some(line) = run.line() {
-        for (words, verb) in
-            [("Unplug the device now. (4 s)", "detach"), ("in again, into the same port. (4 s)", "attach")]
-        {
+        for (words, verb) in [
+            ("Unplug the device now. (4 s left)", "detach"),
+            ("in again, into the same port. (4 s left)", "attach"),
+        ] {
             if line.contains(words) {
                 lab.sim.does(verb);
                 asked.push(verb);
@@ -283,6 +284,40 @@ fn scenarios_of_the_simulator_are_played_as_far_as_people_can() {
     let journal = rusqlite::Connection::open(journal).unwrap();
     let sql = "SELECT count(*) FROM events WHERE kind = 'push-started' AND job = 1";
     assert_eq!(journal.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+/// The file that the simulator plays is the one the rig looks for: each device ends as its
+/// person has it.
+#[test]
+fn a_rig_and_the_simulator_play_the_same_file() {
+    let personas = ["ready", "in-setup", "trust-denied", "person-cancels", "person-ignores", "locked"];
+    let quick = "trust_after = '50ms'\nperson_jitter = '0s'\n";
+    let scenario = personas.map(|persona| format!("[[device]]\npersona = '{persona}'\n{quick}")).concat();
+    let lab = Lab::of(&scenario);
+    let file = lab.bench.write("played.toml", &scenario);
+    let more = format!("enrolls_with = 'export.mobileconfig'\nhas_passcode = true\n{}", lab.hands());
+    let rig: String = (0..6).map(|n| lab.device(n, &more)).collect();
+    let args = ["--unattended", "--json", "--only", "scenario", "--scenario", &file];
+    let done = lab.run(&rig, &args).exits(0);
+    let lines = done.json();
+    let played: Vec<_> = lines.iter().filter(|line| line["check"] == "scenario").collect();
+    assert_eq!(played.len(), 6, "{done}");
+    let ends = [
+        "enrolled",
+        "enrolled",
+        "trust-denied",
+        "person-did-not-accept",
+        "person-did-not-accept",
+        "enrolled",
+    ];
+    for (n, line) in played.iter().enumerate() {
+        assert_eq!(
+            (&line["status"], &line["outcome"]),
+            (&json!("passed"), &json!(ends[n])),
+            "{line}\n{done}"
+        );
+        assert_eq!(line["udid"], json!(lab.sim.udids[n]), "{line}");
+    }
 }
 
 #[test]

@@ -105,7 +105,8 @@ impl<'a> Seat<'a> {
     /// Those that others need are made whatever is wanted.
     fn is_wanted(&self, check: Check) -> bool {
         let only = &self.rig.options.only;
-        let later = only.iter().any(|wanted| *wanted > Check::Pair) || !self.rig.options.scenes.is_empty();
+        // A scenario earns trust itself, or has it refused.
+        let later = only.iter().any(|wanted| *wanted > Check::Pair && *wanted != Check::Scenario);
         let needed = check == Check::Listed || check == Check::Pair && later;
         needed || only.is_empty() || only.contains(&check)
     }
@@ -146,7 +147,7 @@ impl<'a> Seat<'a> {
     fn gate(&self, check: Check) -> Option<Check> {
         let gates = match check {
             Check::Lease | Check::Listed => [].as_slice(),
-            Check::Inspect | Check::Pair => &[Check::Listed],
+            Check::Inspect | Check::Pair | Check::Scenario => &[Check::Listed],
             Check::Prepare | Check::EnrollErased if !self.dut.may_erase => &[Check::Listed],
             Check::Prepare | Check::EnrollErased => &[Check::Listed, Check::Erase],
             _ => &[Check::Listed, Check::Pair],
@@ -223,7 +224,7 @@ impl<'a> Seat<'a> {
     }
 
     pub(super) fn tells(&self, words: &str) {
-        self.screen.asks(&self.dut.label(), words, self.rig.file.patience());
+        self.screen.asks(&self.dut.label(), words, None);
     }
 
     /// A teller for operations that wait for a person.
@@ -283,7 +284,8 @@ impl<'a> Seat<'a> {
         }
     }
 
-    async fn pair(&mut self) -> Step<Found> {
+    /// Earns its trust.
+    pub(super) async fn trust(&self) -> Step<DeviceView> {
         let within = self.policy().person_within;
         let wanted = Some(self.dut.udid.as_str());
         let teller = self.teller();
@@ -295,7 +297,12 @@ impl<'a> Seat<'a> {
         // Most devices tell their serial number to those they trust alone: the last moment to
         // see that another one is meant.
         let known = self.is_meant(self.info().await?.device)?;
-        Ok(Found::passed(device.sentence).with(known))
+        Ok(DeviceView { sentence: device.sentence, ..known })
+    }
+
+    async fn pair(&mut self) -> Step<Found> {
+        let device = self.trust().await?;
+        Ok(Found::passed(device.sentence.clone()).with(device))
     }
 
     async fn profiles(&mut self) -> Step<Found> {
@@ -355,7 +362,7 @@ impl<'a> Seat<'a> {
             let words = format!("{} {}", device.sentence, device.next.as_deref().unwrap_or_default());
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             if *last != words {
-                self.screen.asks(&self.dut.label(), words.trim(), Duration::from_secs(left));
+                self.screen.asks(&self.dut.label(), words.trim(), Some(Duration::from_secs(left)));
                 *last = words;
             }
         };

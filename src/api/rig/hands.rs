@@ -84,7 +84,7 @@ impl Hands<'_> {
             if !self.attended {
                 return Err(Found::skipped(format!("Nobody is there to do it: {}", part.words())));
             }
-            self.screen.asks(&self.dut.label(), part.words(), self.within);
+            self.screen.asks(&self.dut.label(), part.words(), Some(self.within));
             return Ok(());
         };
         let mut command = Command::new(program);

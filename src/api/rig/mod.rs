@@ -63,8 +63,8 @@ pub trait RigScreen: Send + Sync {
     fn begins(&self, device: &str, check: &str);
     /// A check ended.
     fn ended(&self, check: &CheckView);
-    /// A person is to do something within this time.
-    fn asks(&self, device: &str, words: &str, within: Duration);
+    /// A person is to do something, within this time if the words do not say it.
+    fn asks(&self, device: &str, words: &str, within: Option<Duration>);
 }
 
 /// A rig.

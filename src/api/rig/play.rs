@@ -53,7 +53,7 @@ async fn casting(scene: &Scene, n: usize, seats: &[&mut Seat<'_>], used: &[bool]
 /// Why a device cannot play a role, if so.
 async fn misfit(scene: &Scene, n: usize, seat: &Seat<'_>) -> Option<String> {
     let role = &scene.roles[n];
-    let info = match seat.info().await {
+    let info = match look(seat, role).await {
         Ok(info) => info,
         Err(found) => return Some(found.sentence),
     };
@@ -79,6 +79,16 @@ async fn misfit(scene: &Scene, n: usize, seat: &Seat<'_>) -> Option<String> {
         return None;
     };
     Some(why.to_owned())
+}
+
+/// What the device tells, to a computer it trusts; unless its role is not to.
+async fn look(seat: &Seat<'_>, role: &Role) -> Result<DeviceInfo, Found> {
+    let info = seat.info().await?;
+    if info.profiles.is_some() || role.trust != Answer::Yes || role.locked {
+        return Ok(info);
+    }
+    seat.trust().await?;
+    seat.info().await
 }
 
 fn is_supervised(seat: &Seat<'_>, info: &DeviceInfo) -> bool {
