@@ -126,6 +126,10 @@ pub(super) async fn run(
     if !attended && !args.unattended && !output.json {
         output.note("There is no terminal, so nobody is asked for anything, as with --unattended.");
     }
+    if let Some(out) = &args.out {
+        // Before the work, not after it.
+        std::fs::create_dir_all(out).map_err(|error| unwritable(out, &error))?;
+    }
     let rig = Rig { operations, file, options, clock: Clock::System };
     let screen = Screen { output: *output, attended, last: Mutex::default() };
     let report = rig.run(&screen, interrupted()).await;
@@ -155,10 +159,12 @@ fn keep(report: &RigReport, out: &Path) -> Result<(), OperationError> {
         std::fs::write(out.join("junit.xml"), report.junit())?;
         std::fs::write(out.join("report.html"), report.page())
     };
-    write().map_err(|error| {
-        let said = format!("The report cannot be written to {}: {}.", out.display(), system_words(&error));
-        OperationError::new(Exit::Usage, said, "Give another folder with --out.")
-    })
+    write().map_err(|error| unwritable(out, &error))
+}
+
+fn unwritable(out: &Path, error: &io::Error) -> OperationError {
+    let said = format!("The report cannot be written to {}: {}.", out.display(), system_words(error));
+    OperationError::new(Exit::Usage, said, "Give another folder with --out.")
 }
 
 fn summary(report: &RigReport, out: &Path, output: &Output) {

@@ -107,7 +107,13 @@ impl<'a> Seat<'a> {
         let only = &self.rig.options.only;
         // A scenario earns trust itself, or has it refused.
         let later = only.iter().any(|wanted| *wanted > Check::Pair && *wanted != Check::Scenario);
-        let needed = check == Check::Listed || check == Check::Pair && later;
+        let erased = only.iter().any(|wanted| matches!(wanted, Check::Prepare | Check::EnrollErased));
+        let needed = match check {
+            Check::Listed => true,
+            Check::Pair => later,
+            Check::Erase => erased,
+            _ => false,
+        };
         needed || only.is_empty() || only.contains(&check)
     }
 
@@ -210,7 +216,7 @@ impl<'a> Seat<'a> {
     }
 
     pub(super) fn policy(&self) -> Policy {
-        self.rig.policy(self.dut, self.is_answered())
+        self.rig.policy(self.is_answered())
     }
 
     pub(super) fn hands(&self) -> Hands<'_> {
@@ -233,7 +239,7 @@ impl<'a> Seat<'a> {
     }
 
     /// What waits for a person and has nothing to write down ends at once.
-    async fn unless_stopped<T>(&self, waits: impl Future<Output = T>) -> Step<T> {
+    async fn or_stopped<T>(&self, waits: impl Future<Output = T>) -> Step<T> {
         tokio::select! {
             done = waits => Ok(done),
             () = self.stop.asked() => Err(super::interrupted()),
@@ -241,7 +247,7 @@ impl<'a> Seat<'a> {
     }
 
     /// Refuses another device than the one the rig file means.
-    fn is_meant(&self, view: DeviceView) -> Step<DeviceView> {
+    pub(super) fn is_meant(&self, view: DeviceView) -> Step<DeviceView> {
         let (Some(wanted), Some(serial)) = (&self.dut.serial, &view.serial) else { return Ok(view) };
         let plain = |text: &str| text.trim().to_ascii_uppercase();
         if plain(serial).ends_with(&plain(wanted)) {
@@ -289,7 +295,7 @@ impl<'a> Seat<'a> {
         let within = self.policy().person_within;
         let wanted = Some(self.dut.udid.as_str());
         let teller = self.teller();
-        let paired = self.unless_stopped(self.operations().pair(wanted, within, &teller)).await?;
+        let paired = self.or_stopped(self.operations().pair(wanted, within, &teller)).await?;
         let device = paired.map_err(Found::of_error)?;
         if device.outcome != Outcome::Attached {
             return Err(Found::of_device(device));
@@ -371,7 +377,7 @@ impl<'a> Seat<'a> {
 
     async fn install(&mut self) -> Step<Found> {
         let profile = self.operations().harmless_profile().map_err(Found::of_error)?;
-        let policy = Policy { helpers: Vec::new(), siblings: Vec::new(), export_ends: None, ..self.policy() };
+        let policy = Policy { helpers: Vec::new(), ..self.policy() };
         let device = self.push(profile, policy).await?;
         match device.outcome {
             Outcome::AlreadyEnrolled => {
@@ -399,7 +405,7 @@ impl<'a> Seat<'a> {
         let (wanted, within) = (Some(self.dut.udid.as_str()), self.policy().person_within);
         let teller = self.teller();
         let left = self.operations().remove(wanted, identifier, consent, within, &teller);
-        let device = self.unless_stopped(left).await?.map_err(Found::of_error)?.device;
+        let device = self.or_stopped(left).await?.map_err(Found::of_error)?.device;
         match device.outcome {
             Outcome::Attached => Ok(Found::passed(device.sentence.clone()).with(device)),
             _ => Err(Found::of_device(device)),

@@ -63,7 +63,7 @@ pub struct Dut {
     /// The export it is enrolled with.
     #[serde(alias = "enrolls-with")]
     pub enrolls_with: Option<PathBuf>,
-    /// The command that moves it, instead of a person; see [`super::hands`].
+    /// The command that moves it, instead of a person: the verb and the UDID are added.
     #[serde(default)]
     pub hands: Vec<String>,
 }

@@ -149,8 +149,8 @@ impl Rig {
     /// The export a device is enrolled with.
     fn export(&self, dut: &Dut) -> Result<Option<Export>, OperationError> {
         let Some(path) = &dut.enrolls_with else { return Ok(None) };
-        // Of the longest job: a run is over when its devices are.
-        let lasting = self.policy(dut, true).longest_job();
+        // No job of it may outlive its export.
+        let lasting = self.policy(true).longest_job();
         self.operations.export(path, &self.options.answers, lasting).map(Some)
     }
 
@@ -183,7 +183,7 @@ impl Rig {
     }
 
     /// What holds for the jobs of a device; `answered`: somebody answers its dialogs.
-    fn policy(&self, dut: &Dut, answered: bool) -> Policy {
+    fn policy(&self, answered: bool) -> Policy {
         let patience = self.file.patience();
         Policy {
             person_within: if answered { patience } else { Duration::ZERO },
@@ -192,11 +192,6 @@ impl Rig {
             pushes: 1,
             policies_within: Duration::ZERO,
             device_name: None,
-            helpers: if dut.enrolls_with.is_some() {
-                self.options.policy.helpers.clone()
-            } else {
-                Vec::new()
-            },
             ..self.options.policy.clone()
         }
     }

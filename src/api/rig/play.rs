@@ -8,8 +8,9 @@ use super::scenario::{Act, Answer, Happening, Role, Scene};
 use crate::api::view::{DeviceInfo, DeviceView};
 use crate::api::{Consent, Operations, SetupAssistant};
 use crate::workflow::policy::Policy;
+use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Plays every device of a scene.
 pub(super) async fn scene(scene: &Scene, seats: &mut [&mut Seat<'_>], checks: &mut Vec<CheckView>) {
@@ -57,11 +58,11 @@ async fn misfit(scene: &Scene, n: usize, seat: &Seat<'_>) -> Option<String> {
         Ok(info) => info,
         Err(found) => return Some(found.sentence),
     };
-    let Some(export) = seat.export else { return Some("the rig file names no export (enrolls_with)".into()) };
-    let is_on_it = info.profiles.iter().flatten().any(|p| p.identifier == export.profile.identifier());
     let in_setup = info.setup_assistant == "running";
     let acts = || scene.acts.iter().filter(|act| act.role == n);
-    let why = if role.in_setup && !in_setup && !seat.dut.may_erase {
+    let why = if seat.export.is_none() {
+        "the rig file names no export (enrolls_with)"
+    } else if role.in_setup && !in_setup && !seat.dut.may_erase {
         "it is past Setup Assistant, and may not be erased"
     } else if !role.in_setup && in_setup {
         "it is in Setup Assistant"
@@ -69,7 +70,7 @@ async fn misfit(scene: &Scene, n: usize, seat: &Seat<'_>) -> Option<String> {
         "it is not supervised by an identity of the rig file"
     } else if role.locked && !seat.dut.has_passcode {
         "the rig file gives it no passcode (has_passcode)"
-    } else if is_on_it && !seat.dut.may_unenroll && !(role.in_setup && seat.dut.may_erase) {
+    } else if is_enrolled(seat, &info) && !seat.dut.may_unenroll && !(role.in_setup && seat.dut.may_erase) {
         "it is enrolled, and may not be unenrolled (may_unenroll)"
     } else if role.needs_answers() && !is_supervised(seat, &info) && !seat.is_answered() {
         "somebody has to answer its dialogs, and nobody is there"
@@ -84,11 +85,18 @@ async fn misfit(scene: &Scene, n: usize, seat: &Seat<'_>) -> Option<String> {
 /// What the device tells, to a computer it trusts; unless its role is not to.
 async fn look(seat: &Seat<'_>, role: &Role) -> Result<DeviceInfo, Found> {
     let info = seat.info().await?;
+    seat.is_meant(info.device.clone())?;
     if info.profiles.is_some() || role.trust != Answer::Yes || role.locked {
         return Ok(info);
     }
     seat.trust().await?;
     seat.info().await
+}
+
+/// The profile of the rig file is on it.
+fn is_enrolled(seat: &Seat<'_>, info: &DeviceInfo) -> bool {
+    let Some(export) = seat.export else { return false };
+    info.profiles.iter().flatten().any(|profile| profile.identifier == export.profile.identifier())
 }
 
 fn is_supervised(seat: &Seat<'_>, info: &DeviceInfo) -> bool {
@@ -129,12 +137,11 @@ fn left_out(scene: &Scene) -> String {
 /// Brings the device to where its role begins.
 async fn set_the_stage(seat: &mut Seat<'_>, role: &Role) -> Result<DeviceInfo, Found> {
     let info = seat.info().await?;
-    if role.in_setup && info.setup_assistant != "running" {
+    let enrolled = is_enrolled(seat, &info);
+    if role.in_setup && (info.setup_assistant != "running" || enrolled && !seat.dut.may_unenroll) {
         seat.erase().await?;
-    } else if let Some(export) = seat.export
-        && info.profiles.iter().flatten().any(|p| p.identifier == export.profile.identifier())
-    {
-        seat.remove_profile(export.profile.identifier(), Consent::Given).await?;
+    } else if enrolled {
+        seat.remove_profile(seat.enrollment()?.profile.identifier(), Consent::Given).await?;
     }
     if role.trust != Answer::Yes && !role.in_setup {
         let unpaired = seat.operations().unpair(Some(seat.dut.udid.as_str())).await;
@@ -194,7 +201,7 @@ async fn perform(seat: &Seat<'_>, scene: &Scene, n: usize) -> Result<DeviceView,
 #[derive(Debug, Clone, Copy, Default)]
 struct Station {
     kills: u32,
-    pause: std::time::Duration,
+    pause: Duration,
 }
 
 /// True if nobody killed the station: its job ended for want of a device.
@@ -210,9 +217,9 @@ async fn follow_script(
 ) -> Result<(), Found> {
     let mut acts: Vec<&Act> = scene.acts.iter().filter(|act| is_of(act, n)).collect();
     acts.sort_by_key(|act| act.at);
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     for act in acts {
-        tokio::time::sleep_until(begun + act.at).await;
+        sleep_until(begun + act.at).await;
         match act.what {
             Happening::Slip => {
                 seat.unplug().await?;
