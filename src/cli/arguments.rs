@@ -10,7 +10,7 @@ use super::erase::EraseArgs;
 use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::prepare::PrepareArgs;
-use super::record::RecordArgs;
+use super::record::{RecordArgs, RecordFlag};
 use super::rig::{self, RigCommand};
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// Enrolls iPhones and iPads over USB: pairs, pushes the direct-enrollment profile,
 /// proves the enrollment by reading it back, and writes it down.
@@ -60,6 +61,9 @@ pub(super) struct Global {
     /// What this process holds of the bus.
     #[arg(skip)]
     pub(super) held: Held,
+    /// Where tasks run that people wait for; `None` for where the rest runs.
+    #[arg(skip)]
+    pub(super) quick: Option<Handle>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -358,9 +362,8 @@ pub(super) struct EnrollArgs {
     /// Look and plan, but change nothing and ask the device for nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Record the job in this folder, as `enlist record` does; with --all each in one of its own
-    #[arg(long, value_name = "DIR")]
-    pub(super) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) record: RecordFlag,
     #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]
@@ -404,9 +407,8 @@ pub(super) struct ServeArgs {
     /// Page and API may only be looked at
     #[arg(long)]
     pub(super) kiosk: bool,
-    /// Record each job in a folder of its own in here, as `enlist record` does
-    #[arg(long, value_name = "DIR")]
-    pub(super) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) record: RecordFlag,
     #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]

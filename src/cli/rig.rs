@@ -2,9 +2,10 @@
 
 use super::arguments::{AgeArgs, Global, HelperArgs};
 use super::output::{Output, Tone};
+use super::record::RecordFlag;
 use super::screen::interrupted;
 use super::sim::scenes;
-use super::{compose, helpers, record};
+use super::{compose, helpers};
 use crate::api::rig::{Check, CheckView, Rig, RigFile, RigOptions, RigReport, RigScreen, Status};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, system_words};
@@ -79,9 +80,8 @@ pub(super) struct RigArgs {
     /// Folder for junit.xml and report.html; otherwise a new one in the state folder
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Record each check in a folder of its own in here, as `enlist record` does
-    #[arg(long, value_name = "DIR")]
-    record: Option<PathBuf>,
+    #[command(flatten)]
+    record: RecordFlag,
     #[command(flatten)]
     age: AgeArgs,
 }
@@ -108,9 +108,8 @@ pub(super) async fn run(
     let scenes = args.scenario.iter().map(|path| scenes::read(path)).collect::<Result<_, _>>()?;
     let config = compose::configuration(global, environment)?;
     let supervisors = file.devices.iter().filter_map(|dut| dut.supervised_by.clone()).collect();
-    args.record.as_deref().map_or(Ok(()), record::must_be_empty)?;
-    let recorder = args.record.as_deref().map(compose::record_each_into);
-    let (operations, folders) = compose::rig(global, environment, supervisors, recorder.as_ref()).await?;
+    let taken = args.record.of_each();
+    let (operations, folders) = compose::rig(global, environment, supervisors, taken.recorder()).await?;
     let base = config.enroll.policy(Policy::default())?;
     let helpers = helpers::of_run(&HelperArgs { files: Vec::new() }, &config, &operations, output)?;
     let attended = !args.unattended && io::stdin().is_terminal() && io::stderr().is_terminal();
@@ -133,16 +132,14 @@ pub(super) async fn run(
     let rig = Rig { operations, file, options, clock: Clock::System };
     let screen = Screen { output: *output, attended, last: Mutex::default() };
     let report = rig.run(&screen, interrupted()).await;
-    if let (Some(recorder), Some(dir)) = (recorder, &args.record) {
-        record::finish(recorder, dir, output).await;
-    }
+    let whole = taken.finish(output).await;
     let report = report?;
     let out = args.out.clone().unwrap_or_else(|| {
         folders.state.join("reports").join(report.begun.strftime("%Y%m%dT%H%M%S").to_string())
     });
     keep(&report, &out)?;
     summary(&report, &out, output);
-    Ok(report.exit())
+    Ok(if whole { report.exit() } else { report.exit().worst(Exit::Failed) })
 }
 
 fn read(path: &Path) -> Result<RigFile, OperationError> {

@@ -2,8 +2,6 @@
 //! built with the tests. It has a harness of its own and is not among the default tests, so
 //! nothing touches a device unless a person names a rig file.
 
-#![allow(clippy::disallowed_methods)] // the command line is its input
-
 use std::ffi::OsString;
 use std::process::ExitCode;
 

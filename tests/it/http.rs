@@ -5,6 +5,7 @@
 
 mod hostile;
 mod remote;
+mod resume;
 
 use super::support::binary::{Bench, Running, poll};
 use serde_json::Value;
@@ -14,13 +15,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A station with its page on a free port.
-struct Site {
-    running: Running,
+pub(crate) struct Site {
+    pub(crate) running: Running,
     address: SocketAddr,
 }
 
 impl Site {
-    fn start(bench: &Bench, args: &[&str]) -> Self {
+    pub(crate) fn start(bench: &Bench, args: &[&str]) -> Self {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(args);
         Self::of(bench.start(&all))
@@ -54,12 +55,12 @@ impl Site {
         self.raw(request(method, target, &self.address.to_string(), headers, body).as_bytes())
     }
 
-    fn get(&self, target: &str) -> Answer {
+    pub(crate) fn get(&self, target: &str) -> Answer {
         self.ask("GET", target, &[], "")
     }
 
     /// Waits until every job is over.
-    fn until_ended(&self) -> Vec<Value> {
+    pub(crate) fn until_ended(&self) -> Vec<Value> {
         poll("the jobs' end", || {
             let bays = self.get("/api/v1/bays").json();
             let bays = bays.as_array().unwrap();
@@ -80,10 +81,10 @@ fn request(method: &str, target: &str, host: &str, headers: &[(&str, &str)], bod
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: HashMap<String, String>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -279,14 +280,14 @@ impl Follower {
         stream.write_all(text.as_bytes()).unwrap();
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
-        while line != "\r\n" && stream.get_ref().peek(&mut [0]).is_ok() {
+        while line != "\r\n" {
             line.clear();
-            stream.read_line(&mut line).unwrap();
+            assert!(stream.read_line(&mut line).unwrap() > 0, "it closed before its head was whole");
         }
         Self { stream, text: String::new() }
     }
 
-    /// The next event, signs of life left out; `None` when the station closed.
+    /// The next event; `None` when the station closed.
     fn next(&mut self) -> Option<Told> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
@@ -296,9 +297,6 @@ impl Follower {
                     found.map(str::to_owned)
                 };
                 let Some(name) = field("event") else { continue };
-                if name == "alive" {
-                    continue;
-                }
                 let data = serde_json::from_str(&field("data").unwrap()).unwrap();
                 return Some(Told { name, id: field("id"), data });
             }

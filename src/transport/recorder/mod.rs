@@ -20,7 +20,8 @@
 //!
 //! A line is an [`entry::Entry`]: `{"t":12,"c":1,"host":{...}}`. `t` is milliseconds since the
 //! recording began; `c` numbers the connections from 1, and is left out for what belongs to
-//! none. Then exactly one of [`entry::What`]. A connection is its `open`, a `tls` once for each
+//! none. Then exactly one of [`entry::What`]. A reboot is a `detached` and an `attached`, as a mux
+//! shows it. A connection is its `open`, a `tls` once for each
 //! handshake, `host` and `device` frames as they passed, and perhaps an `ended` by the device.
 //! That the host closed a connection is not written.
 //!
@@ -32,7 +33,7 @@
 //!
 //! # What is written
 //!
-//! Only what [`allow`] names ([`scrub`]). A placeholder is the same for the same value of the
+//! Only what the list in `allow.rs` names ([`scrub`]). A placeholder is the same for the same value of the
 //! same key within a recording, numbered in the order of their first appearance; the profile of
 //! the job comes first of all: `example.profile-1`, `00000000-0000-4000-8000-000000000001`.
 
@@ -46,7 +47,7 @@ mod recording;
 pub mod scrub;
 mod tap;
 
-pub use check::{Checked, check};
+pub use check::{Checked, Finding, check};
 pub use folder::META;
 pub use recording::Recording;
 pub use tap::Tap;
@@ -68,10 +69,11 @@ use tokio::time::Instant;
 /// What lockdown is called beside the services.
 pub const LOCKDOWN: &str = "lockdown";
 
-/// Most recordings of one run, and of those that are written at once: a station that runs for
-/// weeks must not fill the disk, and each open one has a thread.
+/// Most recordings of one run: a station that runs for weeks must not fill the disk.
 const MOST_RECORDINGS: u32 = 1000;
-const MOST_AT_ONCE: usize = 64;
+
+/// Most that are written at once, as each has a thread: two full buses of USB.
+const MOST_AT_ONCE: usize = 254;
 
 /// How long the end waits for the disk.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
@@ -173,7 +175,8 @@ impl Recorder {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the recording of an attachment, which is begun if there is none.
+    /// Does something with the recording of an attachment, which is begun if there is none. What
+    /// passes without a job is not recorded.
     fn of<R>(&self, id: MuxId, act: impl FnOnce(&mut Device) -> R) -> Option<R> {
         let mut shared = self.lock();
         let attachment = shared.present.get(&id)?.clone();
@@ -231,6 +234,7 @@ impl Shared {
     fn device(&mut self, attachment: &Attachment, clock: &Clock) -> Option<&mut Device> {
         let udid = &attachment.udid;
         if !self.devices.contains_key(udid) {
+            let job = self.jobs.get(udid)?.clone();
             let folder = match &self.place {
                 Place::Folder(_) if self.begun > 0 => return None,
                 _ if self.begun >= MOST_RECORDINGS || self.devices.len() >= MOST_AT_ONCE => {
@@ -241,7 +245,6 @@ impl Shared {
                 Place::FolderOfEach(path) => folder::Folder::inside(path.clone(), self.budget.clone()),
             };
             self.begun += 1;
-            let job = self.jobs.get(udid).cloned().unwrap_or_default();
             self.devices.insert(udid.clone(), Device::begin(folder, attachment, &job, clock));
         }
         self.devices.get_mut(udid)
