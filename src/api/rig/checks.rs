@@ -413,18 +413,18 @@ impl<'a> Seat<'a> {
     }
 
     /// Waits until the device's attachment is so.
-    pub(super) async fn until(
+    async fn until(
         &self,
         within: Duration,
         what: &str,
         is_so: impl Fn(Option<MuxId>) -> bool,
-    ) -> Step<Option<MuxId>> {
+    ) -> Step<()> {
         let deadline = Instant::now() + within;
         loop {
-            // A mux that is away for a moment lists nothing.
-            let attachment = self.operations().attachment_of(&self.dut.udid).await.unwrap_or_default();
-            if is_so(attachment) {
-                return Ok(attachment);
+            // A mux that is away for a moment says nothing about the device.
+            match self.operations().attachment_of(&self.dut.udid).await {
+                Ok(attachment) if is_so(attachment) => return Ok(()),
+                Ok(_) | Err(_) => {}
             }
             if Instant::now() >= deadline {
                 let said = format!("{what} within {} seconds.", within.as_secs());
@@ -451,12 +451,12 @@ impl<'a> Seat<'a> {
 
     pub(super) async fn unplug(&self) -> Step<()> {
         self.hands().ask(Part::Unplug).await?;
-        self.until(self.rig.file.patience(), "It was not unplugged", |id| id.is_none()).await.map(drop)
+        self.until(self.rig.file.patience(), "It was not unplugged", |id| id.is_none()).await
     }
 
     pub(super) async fn plug(&self) -> Step<()> {
         self.hands().ask(Part::Plug).await?;
-        self.until(self.rig.file.patience(), "It was not plugged in again", |id| id.is_some()).await.map(drop)
+        self.until(self.rig.file.patience(), "It was not plugged in again", |id| id.is_some()).await
     }
 
     /// Waits until a session works again; a person may have to unlock the device.
@@ -487,7 +487,7 @@ impl<'a> Seat<'a> {
 
     async fn restart(&mut self) -> Step<Found> {
         self.has_hands("restart")?;
-        let before = self.until(Duration::ZERO, "It is not attached", |id| id.is_some()).await?;
+        let before = self.operations().attachment_of(&self.dut.udid).await.map_err(Found::of_error)?;
         let in_setup = self.info().await?.setup_assistant == "running";
         self.hands().ask(Part::Restart).await?;
         let within = self.rig.file.patience() + RESTART_TAKES;
