@@ -2,6 +2,8 @@
 //!
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
+mod credentials;
+pub mod keys;
 mod password;
 mod prepare;
 mod supervision;
@@ -379,8 +381,16 @@ pub struct Environment {
     pub api_token: Option<Secret<String>>,
     /// `ENLIST_LOG`: filter of the log, such as `debug` or `enlist::transport=trace`.
     pub log: Option<String>,
+    /// `NOTIFY_SOCKET`: where the service manager wants to hear of the station (sd_notify).
+    pub notify_socket: Option<std::ffi::OsString>,
+    /// `WATCHDOG_USEC`: it kills a station that it did not hear of for so long.
+    pub watchdog: Option<Duration>,
+    /// `CREDENTIALS_DIRECTORY`: the secrets that the service manager handed over.
+    pub credentials: Option<PathBuf>,
     /// `NO_COLOR` is set: no colour, even on a terminal.
     pub no_color: bool,
+    /// `TERM` is `dumb` or missing: the terminal can move no cursor.
+    pub dumb_terminal: bool,
     xdg_state: Option<PathBuf>,
     home: Option<PathBuf>,
 }
@@ -398,7 +408,11 @@ impl Environment {
             listen: text("ENLIST_LISTEN"),
             api_token: text("ENLIST_API_TOKEN").map(Secret::new),
             log: text("ENLIST_LOG"),
+            notify_socket: std::env::var_os("NOTIFY_SOCKET").filter(|v| !v.is_empty()),
+            watchdog: watchdog(text("WATCHDOG_USEC"), text("WATCHDOG_PID"), std::process::id()),
+            credentials: path("CREDENTIALS_DIRECTORY"),
             no_color: text("NO_COLOR").is_some(),
+            dumb_terminal: text("TERM").is_none_or(|term| term == "dumb"),
             xdg_state: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }
@@ -415,6 +429,13 @@ impl Environment {
             _ => Err(ConfigError::NoHome),
         }
     }
+}
+
+/// The watchdog's patience, unless it is meant for another process.
+fn watchdog(usec: Option<String>, pid: Option<String>, own: u32) -> Option<Duration> {
+    let ours = pid.is_none_or(|pid| pid == own.to_string());
+    let usec = usec?.parse().ok().filter(|usec| ours && *usec > 0)?;
+    Some(Duration::from_micros(usec))
 }
 
 /// The mux address: environment before file before the system's default.

@@ -69,7 +69,9 @@
 //!
 //! A device service: `wire/x.rs` (both directions), `device/services/x.rs`,
 //! `sim/services/x.rs`. A step: `workflow/steps/x.rs`, a [`workflow::event::StepId`], a line in
-//! the plan. A subcommand: `cli/x.rs` and an operation in [`api`]. A change of the journal,
+//! the plan. A subcommand: `cli/x.rs` and an operation in [`api`]. A key of the configuration: its
+//! section's type, a line in [`config::keys`] and in README. A file that makes the station a
+//! service: `cli/service/files/`, from where the program prints it and the package takes it. A change of the journal,
 //! a kind of event included: the next migration, and a file of it in `fixtures/journal/`.
 //! A check of real devices: [`api::rig`].
 

@@ -7,6 +7,7 @@ use crate::station::library::shelf::{OnShelf, Shelf};
 use crate::station::{Board, News};
 use jiff::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -83,6 +84,11 @@ impl Live {
             Some(OnShelf::Nothing(_)) => None,
             None => self.export_ends,
         }
+    }
+
+    /// Whether the run's own loop turns within this time: for watchdogs.
+    pub async fn is_alive(&self, within: Duration) -> bool {
+        self.board.pulse().felt(within).await
     }
 
     /// Seconds until a deadline; zero once it passed.

@@ -1,5 +1,6 @@
 //! What can be done with devices, profiles and the journal.
 
+mod backup;
 pub(super) mod batches;
 mod bays;
 mod exports;
@@ -13,6 +14,7 @@ mod rig;
 mod running;
 mod tasks;
 
+pub use backup::{BackupView, RestoreView, back_up, restore};
 pub use bays::{LearnOptions, LearnStep};
 pub use exports::Export;
 pub(super) use exports::exit_of;

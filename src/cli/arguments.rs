@@ -5,14 +5,20 @@ mod batch;
 pub(super) use batch::{BatchCommand, BatchOpenArgs, Entries, ReportArgs};
 
 use super::advise::AdviseArgs;
+use super::backup::{BackupArgs, RestoreArgs};
+use super::completions::CompletionsArgs;
 use super::compose::Held;
 use super::erase::EraseArgs;
 use super::export::ExportCommand;
+use super::help::HelpArgs;
 use super::mac::MacCommand;
+use super::man::ManArgs;
 use super::prepare::PrepareArgs;
 use super::record::{RecordArgs, RecordFlag};
 use super::rig::{self, RigCommand};
+use super::service::ServiceCommand;
 use super::sim::SimArgs;
+use super::watch::WatchArgs;
 use crate::api::view::RuleView;
 use crate::api::{
     AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, check_device_name, lint_rules,
@@ -30,6 +36,7 @@ use tokio::runtime::Handle;
 /// proves the enrollment by reading it back, and writes it down.
 #[derive(Debug, Parser)]
 #[command(name = "enlist", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -38,7 +45,9 @@ pub(super) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 needs a person, \
-4 no device, 5 refused by policy. Of several devices the worst counts.";
+4 no device, 5 refused by policy. Of several devices the worst counts.\n\n\
+Topics of `enlist help`: first-hour, batch-day, troubleshooting, outcomes, configuration, \
+as-a-service, state, security.";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -70,6 +79,8 @@ pub(super) struct Global {
 pub(super) enum Command {
     /// Run the station: enroll whatever is plugged in
     Serve(ServeArgs),
+    /// Watch a running station from this terminal
+    Watch(WatchArgs),
     /// Enroll attached devices once
     Enroll(EnrollArgs),
     /// Prepare erased devices for Setup Assistant: supervision, panes, enrollment
@@ -109,6 +120,10 @@ pub(super) enum Command {
     Batch(BatchCommand),
     /// Write the report of a batch, or check one that was written
     Report(ReportArgs),
+    /// Back up journal, identity, pair records, learned bays and library into one file
+    Backup(BackupArgs),
+    /// Restore a backup
+    Restore(RestoreArgs),
     /// Show what was done
     History(HistoryArgs),
     /// Record what a device says, without secrets and names; or check a recording
@@ -116,10 +131,20 @@ pub(super) enum Command {
     /// Check this computer and say how to fix what is wrong
     Doctor,
     /// Check the configuration file
+    #[command(args_conflicts_with_subcommands = true)]
     Config(ConfigArgs),
     /// Check this program with devices that a rig file lists
     #[command(subcommand, after_long_help = rig::GUIDE)]
     Rig(RigCommand),
+    /// Print or write the files that make the station a service: systemd, launchd, container
+    #[command(subcommand)]
+    Service(ServiceCommand),
+    /// Print what a shell needs to complete commands
+    Completions(CompletionsArgs),
+    /// Print the man page, or write the pages of all commands
+    Man(ManArgs),
+    /// Explain a command, an outcome or a topic
+    Help(HelpArgs),
     /// Simulate devices on a usbmuxd socket
     #[command(args_conflicts_with_subcommands = true)]
     Sim(Box<SimArgs>),
@@ -255,9 +280,17 @@ pub(super) enum LintFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<ConfigCommand>,
     /// File to check; otherwise the one in use
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print the JSON Schema of the file, for editors
+    Schema,
 }
 
 /// How an enrollment goes; each outranks the configuration.

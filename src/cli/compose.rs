@@ -16,7 +16,7 @@ use crate::journal;
 use crate::station::age::{Age, Beside, file_date};
 use crate::station::blueprints::{self, Blueprints};
 use crate::station::library::{self, Signers, store};
-use crate::station::{BayNames, doctor, learn};
+use crate::station::{BayNames, backup, doctor, learn};
 use crate::transport::recorder::{Place, Recording};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
@@ -34,7 +34,7 @@ use tokio::runtime::Handle;
 /// The configuration in use.
 pub(super) fn configuration(global: &Global, environment: &Environment) -> Result<Config, OperationError> {
     match global.config.as_ref().or(environment.config.as_ref()) {
-        Some(path) => Ok(Config::read(path)?),
+        Some(path) => Ok(Config::read(path)?.with_credentials(environment.credentials.as_deref())),
         None => Ok(Config::default()),
     }
 }
@@ -87,6 +87,7 @@ struct Keeping {
 
 impl Keeping {
     fn open(state_dir: &Path) -> Result<Self, OperationError> {
+        backup::finish(state_dir)?;
         let clock = Clock::System;
         let identity = Arc::new(StationIdentity::load_or_create(&state_dir.join("identity.plist"), &clock)?);
         let store = RecordStore::new(state_dir.join("pair-records"), clock);

@@ -1,11 +1,11 @@
 //! `enlist config`: is the configuration file good?
 
-use super::arguments::{ConfigArgs, Global};
+use super::arguments::{ConfigArgs, ConfigCommand, Global};
 use super::compose;
 use super::output::Output;
 use crate::api::OperationError;
 use crate::api::view::Exit;
-use crate::config::{Config, Environment, MuxWay, mux_address};
+use crate::config::{Config, Environment, MuxWay, keys, mux_address};
 
 pub(super) fn run(
     args: &ConfigArgs,
@@ -13,8 +13,19 @@ pub(super) fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<Exit, OperationError> {
+    if let Some(ConfigCommand::Schema) = args.command {
+        let schema = keys::schema();
+        match output.json {
+            true => output.object(&schema),
+            false => output.line(format!("{schema:#}")),
+        }
+        return Ok(Exit::Done);
+    }
     let (config, from) = match &args.file {
-        Some(path) => (Config::read(path)?, path.display().to_string()),
+        Some(path) => {
+            let credentials = environment.credentials.as_deref();
+            (Config::read(path)?.with_credentials(credentials), path.display().to_string())
+        }
         None => {
             let path = global.config.as_ref().or(environment.config.as_ref());
             let from = path.map_or_else(|| "the built-in defaults".into(), |p| p.display().to_string());
@@ -29,8 +40,14 @@ pub(super) fn run(
         MuxWay::Usb => "usb",
     };
     compose::anchors(&config)?;
-    let wifi = config.wifi.as_ref().map(|wifi| wifi.network()).transpose()?;
-    compose::supervisors(&config)?;
+    match config.lacks_credentials() {
+        true => output.note("note: only the service has its credentials, so what they hold was not checked"),
+        false => {
+            config.wifi.as_ref().map(|wifi| wifi.network()).transpose()?;
+            compose::supervisors(&config)?;
+        }
+    }
+    let wifi = config.wifi.as_ref().map(|wifi| &wifi.ssid);
     if output.json {
         output.object(&serde_json::json!({
             "config": from,
@@ -40,7 +57,7 @@ pub(super) fn run(
             "way": way,
             "bays": config.bays,
             "profile": config.profile,
-            "wifi": wifi.as_ref().map(|network| &network.ssid),
+            "wifi": wifi,
         }));
     } else {
         output.line(format!("Good: {from}"));
@@ -50,8 +67,8 @@ pub(super) fn run(
         if !config.bays.is_empty() {
             output.line(format!("  bays          {} ports have names", config.bays.len()));
         }
-        if let Some(network) = &wifi {
-            output.line(format!("  Wi-Fi         {}", network.ssid));
+        if let Some(ssid) = wifi {
+            output.line(format!("  Wi-Fi         {ssid}"));
         }
         if let Some(profile) = &config.profile {
             output.line(format!("  profile       {}", profile.display()));

@@ -5,8 +5,10 @@
 
 mod advise;
 mod arguments;
+mod backup;
 mod batch;
 mod bays;
+mod completions;
 mod compose;
 mod config;
 mod devices;
@@ -14,6 +16,7 @@ mod doctor;
 mod enroll;
 mod erase;
 mod export;
+mod help;
 mod helpers;
 mod history;
 mod info;
@@ -23,6 +26,7 @@ mod lines;
 mod lint;
 mod log;
 mod mac;
+mod man;
 mod output;
 mod pair;
 mod prepare;
@@ -33,8 +37,10 @@ mod rig;
 mod screen;
 mod serve;
 mod serve_web;
+mod service;
 pub mod sim;
 mod table;
+mod watch;
 
 use crate::api::view::Exit;
 use crate::api::{OperationError, system_words};
@@ -98,21 +104,25 @@ fn runtime(threads: usize) -> std::io::Result<Runtime> {
 async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exit, OperationError> {
     let global = &cli.global;
     match cli.command {
+        Command::Backup(args) => backup::back_up(&args, global, environment, output),
         Command::Batch(command) => batch::run(&command, global, environment, output),
         Command::Report(args) => report::run(&args, global, environment, output),
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
         Command::Advise(args) => advise::run(&args, output),
+        Command::Completions(args) => completions::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),
         Command::Devices(args) => devices::run(&args, global, environment, output).await,
         Command::Doctor => doctor::run(global, environment, output).await,
         Command::Enroll(args) => enroll::run(&args, global, environment, output).await,
         Command::Erase(args) => erase::run(&args, global, environment, output).await,
         Command::Export(command) => export::run(&command, global, environment, output).await,
+        Command::Help(args) => help::run(&args, output),
         Command::History(args) => history::run(&args, global, environment, output),
         Command::Info(args) => info::run(&args, global, environment, output).await,
         Command::Installed(args) => installed::list(&args, global, environment, output).await,
         Command::Log(args) => log::run(&args, global, environment, output).await,
         Command::Mac(command) => mac::run(&command, global, environment, output).await,
+        Command::Man(args) => man::run(&args, output),
         Command::Pair(args) => pair::pair(&args, global, environment, output).await,
         Command::Prepare(args) => prepare::run(&args, global, environment, output).await,
         Command::Profile(ProfileCommand::Show { files, exported_at }) => {
@@ -129,9 +139,12 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Record(args) => record::run(&args, global, environment, output).await,
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
+        Command::Restore(args) => backup::restore(&args, global, environment, output),
         Command::Rig(command) => rig::run(&command, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
+        Command::Service(command) => service::run(&command, output),
         Command::Sim(args) => sim::run(*args, output).await,
         Command::Unpair(args) => pair::unpair(&args, global, environment, output).await,
+        Command::Watch(args) => watch::run(&args, global, environment, output).await,
     }
 }

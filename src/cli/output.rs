@@ -102,6 +102,14 @@ impl Output {
         writeln!(io::stdout().lock(), "{text}")
     }
 
+    /// A whole text with line ends of its own, such as a file.
+    pub(super) fn text(&self, name: &str, text: &str) {
+        match self.json {
+            true => self.object(&serde_json::json!({ "name": name, "text": text })),
+            false => self.raw(text),
+        }
+    }
+
     /// Raw text, flushed at once: for the live table.
     pub(super) fn raw(&self, text: &str) {
         let mut out = io::stdout().lock();

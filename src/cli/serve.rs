@@ -3,7 +3,7 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::screen::{self, Show};
-use super::{batch, compose, enroll, helpers, serve_web};
+use super::{batch, compose, enroll, helpers, serve_web, service};
 use crate::api::view::Exit;
 use crate::api::{
     Export, Live, OperationError, Operations, Policy, RunOptions, Wanted, go_on_or_open, library_in,
@@ -120,7 +120,9 @@ pub(super) async fn run(
     let profile = export.profile;
     let show = if output.json { Show::Changes } else { Show::for_people(output) };
     let options = RunOptions { wanted: Wanted::Whatever, profile, shelf, policy, orders, once: args.once };
+    let attended = service::attend(environment, operations.live());
     let ended = screen::run(&operations, options, show, output).await;
+    drop(attended);
     if let Some(server) = server {
         server.end().await;
     }

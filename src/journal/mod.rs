@@ -15,6 +15,7 @@ mod library;
 mod project;
 mod query;
 mod schema;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -25,6 +26,7 @@ pub use error::{JournalError, JournalErrorKind};
 pub use library::{LibraryFile, LibraryPlace, LibraryProfile, LibraryRow, Remembered, Sighting};
 pub use query::{HistoryFilter, JobRow, JournalReader, Summary};
 pub use schema::is_in_use;
+pub use snapshot::{Kept, prove, snapshot};
 
 use crate::clock::Clock;
 use crate::ids::{JobId, Udid};

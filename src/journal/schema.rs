@@ -145,7 +145,7 @@ pub(super) fn open_beside(path: &Path) -> Result<Option<Connection>, JournalErro
 }
 
 /// The lock file stays when the station goes: deleting it would race with the next one.
-fn lock_station(path: &Path) -> Result<File, JournalError> {
+pub(super) fn lock_station(path: &Path) -> Result<File, JournalError> {
     let lock_path = lock_path(path);
     let failed = |e| JournalError::prepare(&lock_path, e);
     let mut options = OpenOptions::new();
@@ -181,7 +181,7 @@ fn read_pid(file: &mut File) -> Option<u32> {
 /// Opens without the checkpoint at closing, which would change a file that is refused.
 /// Never opens the file by other means than SQLite's: closing a second descriptor would
 /// drop the locks of every connection of this process.
-fn connect(path: &Path, writing: bool) -> Result<Connection, JournalError> {
+pub(super) fn connect(path: &Path, writing: bool) -> Result<Connection, JournalError> {
     let failed = |e| JournalError::open(path, e);
     let mode = if writing { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
     let conn = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! The board: how every bay stands now, and news of each change. Screens only read it.
 
+use super::pulse::Pulse;
 use super::unserved;
 use crate::device::{DeviceLink, Rung};
 use crate::ids::{Bay, JobId, PortPath, Udid};
@@ -160,6 +161,7 @@ pub enum News {
 pub struct Board {
     state: Mutex<State>,
     news: broadcast::Sender<News>,
+    pulse: Pulse,
 }
 
 /// What a line of the board belongs to.
@@ -180,7 +182,11 @@ struct State {
 
 impl Default for Board {
     fn default() -> Self {
-        Self { state: Mutex::default(), news: broadcast::channel(SNAPSHOT_BACKLOG).0 }
+        Self {
+            state: Mutex::default(),
+            news: broadcast::channel(SNAPSHOT_BACKLOG).0,
+            pulse: Pulse::default(),
+        }
     }
 }
 
@@ -209,6 +215,11 @@ impl Board {
             state.journal_trouble.clone_from(&trouble);
             self.tell(trouble.map_or(News::JournalReady, News::JournalLost));
         }
+    }
+
+    /// The pulse of the loop that fills it.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Follows changes from now on. One who lags too far is told so and reads

@@ -5,6 +5,7 @@
 //! [`desk`] does single things with single devices.
 
 pub mod age;
+pub mod backup;
 pub mod batches;
 pub mod bays;
 pub mod blueprints;
@@ -20,8 +21,10 @@ pub mod macs;
 mod orders;
 mod owned;
 pub mod pace;
+mod pulse;
 mod recordings;
 mod registry;
+mod rungs;
 mod scheduler;
 mod sink;
 mod stays;
@@ -37,8 +40,8 @@ use crate::device::trust::Trust;
 use crate::device::{DeviceLink, Presence};
 use crate::ids::{JobId, MuxId, PortPath, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
-use crate::limits::{HOOKS_GRACE, RUNG_NOTICE, RUNG_TAKES, SHUTDOWN_GRACE};
-use crate::transport::{Attachment, Backend, BackendEvent, Rung, RungError, Unserved};
+use crate::limits::{HOOKS_GRACE, SHUTDOWN_GRACE};
+use crate::transport::{Attachment, Backend, BackendEvent, RungError, Unserved};
 use crate::wire::printable::sentence;
 use crate::wire::profile::Profile;
 use crate::workflow::assign::Assigner;
@@ -410,6 +413,7 @@ impl Run {
                     self.release();
                     self.recover();
                 }
+                () = self.station.board.pulse().turn() => {}
                 () = sleep_until(self.patience), if self.once && self.jobs.is_empty() => {
                     return if self.registry.is_empty() { RunEnd::NoDevice } else { RunEnd::Done };
                 }
@@ -468,7 +472,7 @@ impl Run {
     fn recover(&mut self) {
         while let Some(due) = self.stays.next(Instant::now()) {
             match due {
-                Due::Take(port, rung) => _ = self.rungs.spawn(take_rung(self.station.clone(), port, rung)),
+                Due::Take(port, rung) => _ = self.rungs.spawn(rungs::take(self.station.clone(), port, rung)),
                 Due::Ask(unserved) => self.show(&unserved),
                 Due::Gone(port) => self.unplugged(&port),
             }
@@ -561,35 +565,4 @@ impl Run {
             }
         });
     }
-}
-
-/// Takes a rung for the device at a port, and shows it unless it is impossible.
-async fn take_rung(station: Arc<Station>, port: PortPath, rung: Rung) -> (PortPath, Result<(), RungError>) {
-    let recovery = async {
-        let mut recovery = std::pin::pin!(station.backend.recover_port(&port, rung));
-        match timeout(RUNG_NOTICE, &mut recovery).await {
-            Ok(done) => {
-                if !matches!(done, Err(RungError::NotPossible(_))) {
-                    station.board.recovering(&port, rung);
-                }
-                done
-            }
-            Err(_) => {
-                station.board.recovering(&port, rung);
-                let late = || RungError::Failed("it did not end in time".into());
-                timeout(RUNG_TAKES, recovery).await.unwrap_or_else(|_| Err(late()))
-            }
-        }
-    };
-    let done = recovery.await;
-    // The only trace of it: a device without a job has no line in the journal.
-    let bay = station.bays.of_port(&port).0;
-    match &done {
-        Ok(()) => tracing::info!(%port, %bay, ?rung, "a rung of the ladder was taken"),
-        Err(error @ RungError::NotPossible(_)) => {
-            tracing::info!(%port, %bay, ?rung, %error, "a rung of the ladder cannot be taken");
-        }
-        Err(error) => tracing::warn!(%port, %bay, ?rung, %error, "a rung of the ladder was not taken"),
-    }
-    (port, done)
 }

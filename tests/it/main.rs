@@ -9,6 +9,7 @@ mod advise;
 mod age;
 mod answer_lost;
 mod architecture;
+mod backup;
 mod bad_input;
 mod bad_world;
 mod batch;
@@ -41,6 +42,8 @@ mod prepare;
 mod qemu;
 mod recordings;
 mod rig;
+#[cfg(target_os = "linux")]
+mod service;
 mod soak;
 mod supervision;
 mod support;

@@ -1,6 +1,7 @@
 //! README says what the program does, in the program's own words.
 
 use super::{none, read};
+use enlist::config::keys;
 use enlist::sim::Persona;
 use enlist::workflow::outcome::Outcome;
 use enlist::workflow::policy::{Policy, SetupAssistant};
@@ -152,6 +153,9 @@ fn configuration_keys() -> Vec<String> {
 fn readme_lists_every_key_with_its_default() {
     let rows = table("Configuration", "Key");
     assert_eq!(column(&rows, 0), configuration_keys());
+    let table = |text: &str| text.replace('`', "");
+    let keys = keys::KEYS.iter().map(|k| vec![table(k.name), table(k.default), table(k.meaning)]);
+    assert_eq!(rows, keys.collect::<Vec<_>>(), "README differs from src/config/keys.rs");
     let default = |key: &str| rows.iter().find(|row| row[0] == key).unwrap()[1].clone();
     let policy = Policy::default();
     let setup_assistant = match policy.setup_assistant {

@@ -48,7 +48,7 @@ fn on_small_disk(folder: &Path, size: u32) -> Option<Command> {
 }
 
 /// Says what could not be tried, also to `tests/run`.
-fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     let line = format!("SKIPPED: {why}");
     println!("{line}");
     let Some(path) = std::env::var_os("ENLIST_SKIPPED") else { return };
