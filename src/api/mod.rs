@@ -13,6 +13,7 @@ pub mod live;
 pub mod macs;
 mod operations;
 pub mod report;
+pub mod rig;
 mod run;
 pub mod view;
 

@@ -10,6 +10,7 @@ mod history;
 mod library_folder;
 pub(super) mod recordings;
 mod removal;
+mod rig;
 mod running;
 mod tasks;
 

@@ -7,6 +7,7 @@ pub mod job;
 mod library;
 mod profile;
 pub mod recording;
+mod rig;
 mod sarif;
 mod schema;
 pub mod station;

@@ -15,6 +15,7 @@ use super::mac::MacCommand;
 use super::man::ManArgs;
 use super::prepare::PrepareArgs;
 use super::record::{RecordArgs, RecordFlag};
+use super::rig::{self, RigCommand};
 use super::service::ServiceCommand;
 use super::sim::SimArgs;
 use super::watch::WatchArgs;
@@ -132,6 +133,9 @@ pub(super) enum Command {
     /// Check the configuration file
     #[command(args_conflicts_with_subcommands = true)]
     Config(ConfigArgs),
+    /// Check this program with devices that a rig file lists
+    #[command(subcommand, after_long_help = rig::GUIDE)]
+    Rig(RigCommand),
     /// Print or write the files that make the station a service: systemd, launchd, container
     #[command(subcommand)]
     Service(ServiceCommand),

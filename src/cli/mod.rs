@@ -33,6 +33,7 @@ mod prepare;
 mod profile;
 mod record;
 mod report;
+mod rig;
 mod screen;
 mod serve;
 mod serve_web;
@@ -47,11 +48,17 @@ use crate::config::Environment;
 use arguments::{Cli, Command, ProfileCommand};
 use clap::Parser;
 use output::Output;
+use std::ffi::OsString;
 use tokio::runtime::{Builder, Runtime};
 
 /// Parses the arguments, runs the command, gives the exit code (design section 5).
 pub fn main() -> u8 {
-    let mut cli = match Cli::try_parse() {
+    main_of(std::env::args_os())
+}
+
+/// As [`main`], of a command line; the program's name comes first.
+pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let mut cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap prints both kinds where they belong.
@@ -133,6 +140,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Record(args) => record::run(&args, global, environment, output).await,
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
         Command::Restore(args) => backup::restore(&args, global, environment, output),
+        Command::Rig(command) => rig::run(&command, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Service(command) => service::run(&command, output),
         Command::Sim(args) => sim::run(*args, output).await,

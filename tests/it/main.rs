@@ -41,6 +41,7 @@ mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
 mod recordings;
+mod rig;
 #[cfg(target_os = "linux")]
 mod service;
 mod soak;
