@@ -2,6 +2,8 @@
 //!
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod password;
 mod prepare;
 mod supervision;

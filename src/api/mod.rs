@@ -4,6 +4,7 @@
 //! device. Start at [`view`], then [`Operations`]; [`live`] follows a run in progress.
 
 pub mod advice;
+mod capture;
 pub mod error;
 pub mod export;
 pub mod feed;
@@ -26,6 +27,7 @@ pub use crate::workflow::device_name::check as check_device_name;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant, UnknownAge};
+pub use capture::{CaptureLine, CaptureSummary, SegmentView, read_capture};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::batches::{

@@ -5,6 +5,7 @@ mod batch;
 pub(super) use batch::{BatchCommand, BatchOpenArgs, Entries, ReportArgs};
 
 use super::advise::AdviseArgs;
+use super::capture::CaptureArgs;
 use super::compose::Held;
 use super::erase::EraseArgs;
 use super::export::ExportCommand;
@@ -84,6 +85,8 @@ pub(super) enum Command {
     Remove(RemoveArgs),
     /// Follow a device's own log
     Log(LogArgs),
+    /// Show the mux packets in a capture of a USB bus
+    Capture(CaptureArgs),
     /// Look at profile files
     #[command(subcommand)]
     Profile(ProfileCommand),

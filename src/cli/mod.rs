@@ -7,6 +7,7 @@ mod advise;
 mod arguments;
 mod batch;
 mod bays;
+mod capture;
 mod compose;
 mod config;
 mod devices;
@@ -85,6 +86,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Batch(command) => batch::run(&command, global, environment, output),
         Command::Report(args) => report::run(&args, global, environment, output),
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
+        Command::Capture(args) => capture::run(&args, output),
         Command::Advise(args) => advise::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),
         Command::Devices(args) => devices::run(&args, global, environment, output).await,

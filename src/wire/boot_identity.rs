@@ -27,7 +27,7 @@ pub struct BootIdentity {
 impl BootIdentity {
     /// Reads a string; `None` if it holds nothing of an identity.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.get(..MOST_BYTES).unwrap_or(text);
+        let text = (0..=MOST_BYTES).rev().find_map(|end| text.get(..end)).unwrap_or_default();
         let mut identity = Self::default();
         for (tag, value) in tags(text) {
             let hex = || u64::from_str_radix(value, 16).ok();
