@@ -21,7 +21,10 @@ mod tests;
 mod usb;
 
 pub use crate::config::fuzz::config;
+pub use crate::proto::mux::fuzz::{device as mux_device, packet as mux_packet};
 pub use crate::web::fuzz::http;
+pub use crate::wire::profile::fuzz::{cms, container};
+pub use crate::wire::property_list::fuzz::{binary_plist, xml};
 pub use files::{blueprint, boot_identity, intune_csv, mac_profiles, manifest, report, scenario};
 pub use messages::{lockdown, mcinstall, pair_record, plist_frame, services, usbmuxd};
 pub use usb::usb_capture;
@@ -31,13 +34,13 @@ pub type Entry = fn(&[u8]);
 
 /// Every target by name, in the order of `tests/fuzz/README.md`.
 pub const TARGETS: &[(&str, Entry)] = &[
-    ("container", crate::wire::profile::fuzz::container),
-    ("cms", crate::wire::profile::fuzz::cms),
-    ("xml", crate::wire::property_list::fuzz::xml),
-    ("binary_plist", crate::wire::property_list::fuzz::binary_plist),
-    ("mux_packet", crate::proto::mux::fuzz::packet),
+    ("container", container),
+    ("cms", cms),
+    ("xml", xml),
+    ("binary_plist", binary_plist),
+    ("mux_packet", mux_packet),
     ("mux_host", mux_host),
-    ("mux_device", crate::proto::mux::fuzz::device),
+    ("mux_device", mux_device),
     ("usbmuxd", usbmuxd),
     ("plist_frame", plist_frame),
     ("lockdown", lockdown),

@@ -466,6 +466,18 @@ mod tests {
     }
 
     #[test]
+    fn a_list_as_long_as_a_frame_holds_is_read_at_once() {
+        let order = |prefix: &str| (0..60_000).map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
+        let table = |keys: Vec<String>| keys.into_iter().map(|key| (key, Value::Boolean(true))).collect();
+        let fields = dictionary([
+            ("OrderedIdentifiers", Some(Value::Array(order("a").into_iter().map(Value::String).collect()))),
+            ("ProfileManifest", Some(Value::Dictionary(table(order("b"))))),
+            ("ProfileMetadata", Some(Value::Dictionary(table(order("a"))))),
+        ]);
+        assert_eq!(Reply::new(fields).profiles().len(), 120_000);
+    }
+
+    #[test]
     fn a_reply_shows_no_values_in_debug() {
         let reply = Reply::status_only(&Status::Acknowledged).with("UnlockToken", Value::Data(vec![7; 3]));
         assert_eq!(
