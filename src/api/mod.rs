@@ -34,6 +34,7 @@ pub use operations::batches::{
     EntryQuery, OpenBatch, allow_device, batch_entries, close_batch, go_on_or_open, list_batches, open_batch,
     report, resume_batch, show_batch, verify_report,
 };
+pub use operations::recordings::{check_recording, finish_recordings};
 pub use operations::{
     About, Checks, Consent, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, Library, LogLines,
     Operations, Parts, RunOptions, Running, Stored, Wanted, history, history_csv, library_in, lint_profile,

@@ -7,6 +7,7 @@ mod follow;
 mod helpers;
 mod history;
 mod library_folder;
+pub(super) mod recordings;
 mod removal;
 mod running;
 mod tasks;

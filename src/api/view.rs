@@ -6,6 +6,7 @@ mod batch;
 pub mod job;
 mod library;
 mod profile;
+pub mod recording;
 mod sarif;
 mod schema;
 pub mod station;

@@ -2,6 +2,7 @@
 
 mod way;
 
+pub(super) use crate::transport::recorder::Recorder;
 pub(super) use way::{Held, Way};
 
 use super::arguments::Global;
@@ -15,6 +16,7 @@ use crate::station::age::{Age, Beside, file_date};
 use crate::station::blueprints::{self, Blueprints};
 use crate::station::library::{self, Signers, store};
 use crate::station::{BayNames, doctor, learn};
+use crate::transport::recorder::{Place, Recording};
 use crate::transport::shell::{Address, Local, OpenSsh, Runner};
 use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
@@ -116,18 +118,37 @@ pub(super) async fn operations(
     global: &Global,
     environment: &Environment,
 ) -> Result<Operations, OperationError> {
-    Ok(station(global, environment).await?.0)
+    Ok(station(global, environment, None).await?.0)
 }
 
-/// As [`operations`], with the way that was chosen.
+/// As [`operations`], with the way that was chosen; what goes over it may be recorded.
 pub(super) async fn station(
     global: &Global,
     environment: &Environment,
+    recorder: Option<&Recorder>,
 ) -> Result<(Operations, Way), OperationError> {
     let config = configuration(global, environment)?;
     let keeping = Keeping::open(&state_dir(global, environment, &config)?)?;
     let way = way::choose(global, environment, &config, || keeping.records()).await?;
-    Ok((keeping.operations(way.backend.clone(), &config)?, way))
+    Ok((keeping.operations(recorded(way.backend.clone(), recorder), &config)?, way))
+}
+
+/// A recorder of the one job of a run.
+pub(super) fn record_into(folder: &Path) -> Recorder {
+    Recorder::new(Place::Folder(folder.to_owned()), Clock::System)
+}
+
+/// A recorder of many jobs, each in a folder of its own.
+pub(super) fn record_each_into(folder: &Path) -> Recorder {
+    Recorder::new(Place::FolderOfEach(folder.to_owned()), Clock::System)
+}
+
+/// The same way, recorded if it shall be.
+pub(super) fn recorded(backend: Arc<dyn Backend>, recorder: Option<&Recorder>) -> Arc<dyn Backend> {
+    match recorder {
+        Some(recorder) => Arc::new(Recording::new(backend, recorder.clone())),
+        None => backend,
+    }
 }
 
 /// Operations through any backend.

@@ -42,7 +42,8 @@ pub(super) async fn remove(
     Ok(show(&left, output))
 }
 
-fn show(listed: &InstalledOn, output: &Output) -> Exit {
+/// The profiles on a device, and how it stands.
+pub(super) fn show(listed: &InstalledOn, output: &Output) -> Exit {
     if output.json {
         output.object(listed);
         return listed.device.exit();

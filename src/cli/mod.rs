@@ -28,6 +28,7 @@ mod output;
 mod pair;
 mod prepare;
 mod profile;
+mod record;
 mod report;
 mod screen;
 mod serve;
@@ -113,6 +114,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
             library::remove(&profile, global, environment, output).await
         }
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
+        Command::Record(args) => record::run(&args, global, environment, output).await,
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Sim(args) => sim::run(*args, output).await,

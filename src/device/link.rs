@@ -4,6 +4,7 @@ use super::DeviceError;
 use super::services::lockdown::LockdownClient;
 use crate::ids::{Bay, Udid};
 use crate::limits::DEVICE_FRAME_BYTES;
+use crate::transport::recorder::{LOCKDOWN, Tap};
 use crate::transport::{Attachment, Backend, BoxChannel, PlistChannel, Rung, RungError, TransportError};
 use crate::wire::lockdown;
 use std::sync::Arc;
@@ -90,12 +91,24 @@ impl DeviceLink {
         &*self.backend
     }
 
-    /// A raw stream to a port of the device.
+    /// A raw stream to a service's port, with what records the connection; nothing is recorded
+    /// before the stream goes through [`tapped`].
     ///
     /// # Errors
     /// As [`Backend::connect`].
-    pub async fn open(&self, port: u16) -> Result<BoxChannel, DeviceError> {
-        Ok(self.backend.connect(self.attachment.id, port).await?)
+    pub(super) async fn open(
+        &self,
+        service: &str,
+        port: u16,
+    ) -> Result<(BoxChannel, Option<Tap>), DeviceError> {
+        let mut tap = self.backend.recorder().map(|recorder| recorder.tap(self.attachment.id, service));
+        let opened = self.backend.connect(self.attachment.id, port).await;
+        match (&opened, &mut tap) {
+            (Ok(_), Some(tap)) => tap.opened(),
+            (Err(error), Some(tap)) => tap.refused(error),
+            (_, None) => {}
+        }
+        Ok((opened?, tap))
     }
 
     /// A fresh lockdown connection of the normal system.
@@ -104,12 +117,21 @@ impl DeviceLink {
     /// [`DeviceError::LockdownRefused`], [`DeviceError::NotNormal`] for a restore system, else
     /// transport errors.
     pub async fn lockdown(&self) -> Result<LockdownClient, DeviceError> {
-        let stream = self.open(lockdown::PORT).await.map_err(|error| match error {
+        let (stream, tap) = self.open(LOCKDOWN, lockdown::PORT).await.map_err(|error| match error {
             DeviceError::Transport(TransportError::Refused { .. }) => DeviceError::LockdownRefused,
             other => other,
         })?;
-        let mut client = LockdownClient::new(PlistChannel::new(stream, DEVICE_FRAME_BYTES));
+        let stream = tapped(tap.as_ref(), stream);
+        let mut client = LockdownClient::new(PlistChannel::new(stream, DEVICE_FRAME_BYTES), tap);
         client.expect_normal_system().await?;
         Ok(client)
+    }
+}
+
+/// The stream as it is recorded, if it is.
+pub(super) fn tapped(tap: Option<&Tap>, stream: BoxChannel) -> BoxChannel {
+    match tap {
+        Some(tap) => tap.wrap(stream),
+        None => stream,
     }
 }

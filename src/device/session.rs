@@ -2,8 +2,8 @@
 //!
 //! One session serves a whole job: services are started from it, not with one each.
 
-use super::link::DeviceLink;
-use super::services::lockdown::{LockdownClient, refused, refused_with};
+use super::link::{DeviceLink, tapped};
+use super::services::lockdown::{LockdownClient, encrypted, refused, refused_with};
 use super::{DeviceError, services::mcinstall::McInstall, services::notification_proxy::NotificationProxy};
 use crate::limits::LOCKDOWN_ANSWER;
 use crate::proto::session::{ServiceStart, Session};
@@ -119,8 +119,9 @@ impl DeviceSession {
         }
         match started {
             ServiceStart::Listening { port, tls } => {
-                let stream = self.link.open(port).await?;
-                if tls { Ok(self.tls.connect(stream).await?) } else { Ok(stream) }
+                let (stream, tap) = self.link.open(service, port).await?;
+                let stream = if tls { encrypted(tap.as_ref(), &self.tls, stream).await? } else { stream };
+                Ok(tapped(tap.as_ref(), stream))
             }
             ServiceStart::Locked { never_unlocked } => {
                 Err(DeviceError::ServiceLocked { service, never_unlocked })

@@ -10,9 +10,11 @@ use faults::stop_for;
 
 use super::age;
 use super::blueprints::Followed;
+use super::recordings;
 use crate::clock::Clock;
 use crate::ids::{BatchId, Udid};
 use crate::journal::{BatchRow, Book, Expected, JournalError};
+use crate::transport::recorder::Recorder;
 use crate::wire::printable::{printable, sentence};
 use crate::wire::profile::Profile;
 use crate::workflow::assign::{Assigner, Assignment, Candidate, Decision};
@@ -55,6 +57,8 @@ pub(super) struct JobAssigner {
     /// Nobody waits: who is asked about is refused.
     pub(super) once: bool,
     pub(super) clock: Clock,
+    /// Is told what a device is assigned.
+    pub(super) recorder: Option<Recorder>,
 }
 
 /// A device's place in the open batch.
@@ -77,7 +81,11 @@ impl Assigner for JobAssigner {
         {
             return decision;
         }
-        self.go(place, candidate)
+        let decision = self.go(place, candidate);
+        if let Decision::Go(assigned) = &decision {
+            recordings::began(self.recorder.as_ref(), &self.udid, &assigned.profile, &assigned.policy);
+        }
+        decision
     }
 
     async fn unseen(&self) -> Option<Assignment> {

@@ -20,6 +20,7 @@ pub mod macs;
 mod orders;
 mod owned;
 pub mod pace;
+mod recordings;
 mod registry;
 mod scheduler;
 mod sink;
@@ -205,6 +206,7 @@ impl Station {
             policy: policy.clone(),
             once,
             clock: self.clock.clone(),
+            recorder: self.backend.recorder().cloned(),
         }))
     }
 
@@ -221,9 +223,10 @@ impl Station {
             Ok(supplied) => supplied,
             Err(verdict) => return verdict,
         };
+        recordings::began(self.backend.recorder(), link.udid(), &profile, &policy);
         let (id, memory) = match self.open_job(&link, &profile, &policy, superseded).await {
             Ok(opened) => opened,
-            Err(error) => return journal_trouble(&error),
+            Err(error) => return journal_refused(&sentence(&error)),
         };
         if let Some(journal) = &self.journal {
             policy.owned = owned::owned(journal.path(), id, &profile, &policy).await;
@@ -352,10 +355,6 @@ fn superseded_verdict() -> Verdict {
         "Another profile was chosen before this job was finished.",
         "Nothing; the device's newer job counts.",
     )
-}
-
-fn journal_trouble(error: &JournalError) -> Verdict {
-    journal_refused(&sentence(error))
 }
 
 fn journal_refused(reason: &str) -> Verdict {
@@ -532,6 +531,7 @@ impl Run {
             }
         };
         let Some(udid) = self.names.remove(&id) else { return };
+        recordings::ended(self.station.backend.recorder(), &udid, &verdict);
         let again = self.registry.finished(&udid);
         self.patience = Instant::now() + SETTLE;
         // Most ends are on the board by their event; what no journal could take is not.

@@ -8,6 +8,7 @@
 pub mod error;
 pub mod https;
 pub mod plist_channel;
+pub mod recorder;
 pub mod shell;
 pub mod tls;
 pub mod usb;
@@ -242,6 +243,11 @@ pub trait Backend: Send + Sync + Debug {
     /// As [`Backend::list`].
     async fn delete_pair_record(&self, udid: &Udid) -> Result<(), TransportError> {
         keeper(self.beneath())?.delete_pair_record(udid).await
+    }
+
+    /// What records jobs and connections, where they are recorded.
+    fn recorder(&self) -> Option<&recorder::Recorder> {
+        None
     }
 
     /// Devices on the bus that no mux serves, as far as they are known by now.

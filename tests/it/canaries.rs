@@ -139,6 +139,63 @@ fn no_secret_leaves_the_program() {
     assert!(looked_at.iter().any(|name| name == "journal.sqlite3"), "{looked_at:?}");
 }
 
+/// What is recorded is for strangers: it holds neither secrets nor what tells whose device it is.
+#[test]
+fn no_secret_and_no_name_is_in_a_recording() {
+    const NAME: &str = "canary-7a11 phone of Ann";
+    let world = World::of(&format!("{READY}\nname = '{NAME}'\npolicies_after = '200ms'"));
+    let profile = world.bench.write("secret.mobileconfig", f01_with_challenge(CHALLENGE));
+    let password = world.bench.write("password", "canary-77aa-wifi-password\n");
+    world.bench.write("enlist.toml", format!("[wifi]\nssid = 'canary-wifi'\npassword_file = '{password}'\n"));
+    let into = world.bench.path("recording");
+    let named = ["--name", "canary-5e7 {{SERIAL}}", "--policies-within", "20"];
+    let args =
+        [&["enroll", &profile, "-vvv", "--json", "--record", into.to_str().unwrap()], &named[..]].concat();
+    let done = world.run(&args).exits(0);
+    let info = world.run(&["info", "--json"]).exits(0).only();
+
+    let mut canaries = Canaries::new();
+    let record = newest_record(&world);
+    canaries.plant("escrow bag", record.escrow_bag.as_ref().unwrap().expose());
+    canaries.are_not_in("the output", &done.all_output().into_bytes());
+    for (name, pem) in [
+        ("host certificate", &record.host_certificate),
+        ("root certificate", &record.root_certificate),
+        ("device certificate", &record.device_certificate),
+    ] {
+        canaries.plant_pem(name, pem);
+    }
+    for (name, text) in [
+        ("host id", record.host_id.as_str()),
+        ("station id", &record.system_buid),
+        ("profile uuid", crate::support::profile::UUID),
+        ("password", "canary-77aa-wifi-password"),
+    ] {
+        canaries.plant(name, text.as_bytes());
+    }
+    for key in ["udid", "serial", "imei", "wifi_address", "name"] {
+        let text = info[key].as_str().unwrap_or_else(|| panic!("no {key} in {info}"));
+        assert!(text.len() > 8, "{text}");
+        canaries.forms.push((key.to_owned(), text.as_bytes().to_vec()));
+    }
+    let ecid = u64::from_str_radix(info["udid"].as_str().unwrap().split_once('-').unwrap().1, 16).unwrap();
+    canaries.forms.push(("ecid".into(), ecid.to_string().into_bytes()));
+    canaries.forms.push(("any canary".into(), b"canary".to_vec()));
+    canaries.forms.push(("any certificate".into(), b"BEGIN CERTIFICATE".to_vec()));
+    let files = files_below(&into);
+    assert!(files.len() > 5, "{files:?}");
+    let mut frames = String::new();
+    for path in files {
+        let bytes = fs::read(&path).unwrap();
+        canaries.are_not_in(&path.file_name().unwrap().to_string_lossy(), &bytes);
+        frames.push_str(&String::from_utf8(bytes).unwrap());
+    }
+    // They passed there, though.
+    for key in ["EscrowBag", "HostCertificate", "Payload", "SerialNumber", "WiFiAddress", "SetValue"] {
+        assert!(frames.contains(key), "{key} was not recorded at all");
+    }
+}
+
 /// The write-ahead log of a running station is looked at while it is there.
 #[test]
 fn no_secret_waits_in_the_write_ahead_log() {

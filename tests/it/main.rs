@@ -40,6 +40,7 @@ mod ports;
 mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
+mod recordings;
 mod soak;
 mod supervision;
 mod support;

@@ -1,9 +1,11 @@
 //! lockdown client (protocols.md 3).
 
 use crate::device::DeviceError;
+use crate::device::link::tapped;
 use crate::limits::LOCKDOWN_ANSWER;
+use crate::transport::recorder::Tap;
 use crate::transport::tls::TlsIdentity;
-use crate::transport::{PlistChannel, TransportError};
+use crate::transport::{BoxChannel, PlistChannel, TransportError};
 use crate::wire::lockdown::{ErrorName, LockdownError, Reply, Request, TYPE_NORMAL};
 use plist::{Dictionary, Value};
 use std::time::Duration;
@@ -18,12 +20,13 @@ const DEVICE_NAME: &str = "DeviceName";
 #[derive(Debug)]
 pub struct LockdownClient {
     channel: PlistChannel,
+    tap: Option<Tap>,
 }
 
 impl LockdownClient {
-    /// Speaks over `channel`.
-    pub fn new(channel: PlistChannel) -> Self {
-        Self { channel }
+    /// Speaks over `channel`, which `tap` records.
+    pub fn new(channel: PlistChannel, tap: Option<Tap>) -> Self {
+        Self { channel, tap }
     }
 
     /// Sends a request; the answer may hold an error.
@@ -115,10 +118,27 @@ impl LockdownClient {
     ///
     /// # Errors
     /// [`TransportError::Tls`] and its kin.
-    pub async fn encrypt(self, identity: &TlsIdentity) -> Result<Self, TransportError> {
-        let stream = identity.connect(self.channel.into_stream()).await?;
-        Ok(Self { channel: PlistChannel::new(stream, crate::limits::DEVICE_FRAME_BYTES) })
+    pub async fn encrypt(mut self, identity: &TlsIdentity) -> Result<Self, TransportError> {
+        if let Some(tap) = &mut self.tap {
+            tap.mute();
+        }
+        let stream = encrypted(self.tap.as_ref(), identity, self.channel.into_stream()).await?;
+        let stream = tapped(self.tap.as_ref(), stream);
+        Ok(Self { channel: PlistChannel::new(stream, crate::limits::DEVICE_FRAME_BYTES), tap: self.tap })
     }
+}
+
+/// A handshake, and a word to what records it.
+pub(crate) async fn encrypted(
+    tap: Option<&Tap>,
+    identity: &TlsIdentity,
+    stream: BoxChannel,
+) -> Result<BoxChannel, TransportError> {
+    let shaken = identity.connect(stream).await;
+    if let Some(tap) = tap {
+        tap.encrypted(shaken.is_ok());
+    }
+    shaken
 }
 
 /// The device's error, or the fact that its answer makes no sense.

@@ -8,11 +8,12 @@ pub mod files;
 pub mod kit;
 
 use super::sink::{self, DrySink, JournalSink};
-use super::{Board, RunEnd, journal_trouble, library, superseded_verdict};
+use super::{Board, RunEnd, journal_refused, library, superseded_verdict};
 use crate::clock::Clock;
 use crate::device::mac::{Mac, MacFacts};
 use crate::ids::{Bay, JobId, Udid};
 use crate::journal::{Journal, JournalError, OpenJob};
+use crate::wire::printable::sentence;
 use crate::wire::profile::Profile;
 use crate::workflow::engine::EventSink;
 use crate::workflow::event::{EventKind, NewJob};
@@ -107,7 +108,9 @@ impl Macs {
         self.board.arrived(&facts.udid, &bay);
         let (id, memory) = match self.open_job(&facts.udid, &bay, &profile).await {
             Ok(opened) => opened,
-            Err(error) => return self.board.stands(&facts.udid, journal_trouble(&error), self.clock.now()),
+            Err(error) => {
+                return self.board.stands(&facts.udid, journal_refused(&sentence(&error)), self.clock.now());
+            }
         };
         let udid = facts.udid.clone();
         let job = MacJob {
@@ -146,7 +149,9 @@ impl Macs {
         self.board.arrived(udid, bay);
         let (id, _) = match self.open_job(udid, bay, profile).await {
             Ok(opened) => opened,
-            Err(error) => return self.board.stands(udid, journal_trouble(&error), self.clock.now()),
+            Err(error) => {
+                return self.board.stands(udid, journal_refused(&sentence(&error)), self.clock.now());
+            }
         };
         let sink = self.sink();
         if let Some(facts) = facts {

@@ -74,6 +74,7 @@ const LAYERS: &[Layer] = &[
             "transport::BackendEvent",
             "transport::MuxLoss",
             "transport::TransportError",
+            "transport::recorder",
             // What the bus shows, as data.
             "transport::UsbDevice",
             "transport::BusLoad",

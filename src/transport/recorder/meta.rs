@@ -1,0 +1,198 @@
+//! `meta.toml`: what a recording is of.
+
+use super::scrub::Scrubber;
+use serde::Deserialize;
+use std::fmt::Write;
+
+/// Where a recording comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The simulator of this program.
+    Simulator,
+    /// Made by hand from documented facts.
+    Constructed,
+    /// A device.
+    Hardware,
+}
+
+impl Origin {
+    /// The word in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Simulator => "simulator",
+            Self::Constructed => "constructed",
+            Self::Hardware => "hardware",
+        }
+    }
+}
+
+/// What a recording is of. Everything in it is scrubbed too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Meta {
+    /// Version of the scrubbing rules it was written under.
+    pub scrub: u32,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The day, such as 2026-11-22.
+    pub date: String,
+    /// The program that wrote it.
+    pub tool: String,
+    /// ProductType, if it was told.
+    #[serde(default)]
+    pub product: String,
+    /// ProductVersion, if it was told.
+    #[serde(default)]
+    pub os: String,
+    /// Why it is not whole: empty if it is.
+    #[serde(default)]
+    pub cut: String,
+    /// What the job was.
+    pub job: JobMeta,
+    /// How it ended.
+    #[serde(default)]
+    pub result: Option<ResultMeta>,
+}
+
+/// The job that was recorded: what a replay needs to do the same.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct JobMeta {
+    /// What it was for: `enroll`, `prepare`, `erase`, or `look` for a reading of the installed
+    /// profiles.
+    pub task: String,
+    /// Seconds a person had for Trust or for unlocking.
+    pub person_within: u64,
+    /// Seconds a queued profile waited.
+    pub accept_within: u64,
+    /// Pushes a job had.
+    pub pushes: u32,
+    /// What was done in Setup Assistant: `push` or `hold`.
+    pub setup_assistant: String,
+    /// Seconds the job stayed open without its device.
+    pub replug_within: u64,
+    /// Seconds the first policies were waited for.
+    pub policies_within: u64,
+    /// Kind of identity that was pushed first: `scep` or `acme`.
+    pub prefer: String,
+    /// The device was given a name.
+    pub named: bool,
+    /// Nothing was changed.
+    pub dry_run: bool,
+    /// The profile of the job, its siblings, its helpers.
+    #[serde(default, rename = "profile")]
+    pub profiles: Vec<ProfileMeta>,
+}
+
+/// A profile of a job; of its contents nothing is told.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileMeta {
+    /// `enroll`, `sibling` or `helper`.
+    pub role: String,
+    /// PayloadIdentifier, scrubbed.
+    pub identifier: String,
+    /// PayloadUUID, scrubbed.
+    pub uuid: String,
+    /// Kind of its identity: `scep`, `acme`, `pkcs12`, or nothing.
+    pub identity: String,
+}
+
+impl JobMeta {
+    /// The same with placeholders.
+    pub(super) fn scrubbed(&self, scrubber: &mut Scrubber) -> Self {
+        let profiles = self.profiles.iter().map(|profile| {
+            let (identifier, uuid) = scrubber.profile(&profile.identifier, &profile.uuid);
+            ProfileMeta { identifier, uuid, ..profile.clone() }
+        });
+        Self { profiles: profiles.collect(), ..self.clone() }
+    }
+
+    fn write(&self, out: &mut String) {
+        let Self { task, setup_assistant, prefer, person_within, accept_within, pushes, .. } = self;
+        let Self { replug_within, policies_within, named, dry_run, .. } = self;
+        let _ = writeln!(out, "\n[job]\ntask = {task:?}\nperson_within = {person_within}");
+        let _ = writeln!(out, "accept_within = {accept_within}\npushes = {pushes}");
+        let _ = writeln!(out, "setup_assistant = {setup_assistant:?}\nreplug_within = {replug_within}");
+        let _ = writeln!(out, "policies_within = {policies_within}\nprefer = {prefer:?}");
+        let _ = writeln!(out, "named = {named}\ndry_run = {dry_run}");
+        for ProfileMeta { role, identifier, uuid, identity } in &self.profiles {
+            let _ = writeln!(out, "\n[[job.profile]]\nrole = {role:?}\nidentifier = {identifier:?}");
+            let _ = writeln!(out, "uuid = {uuid:?}\nidentity = {identity:?}");
+        }
+    }
+}
+
+/// How a recorded job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResultMeta {
+    /// Machine name of the outcome.
+    pub outcome: String,
+    /// Machine name of the class.
+    pub class: String,
+    /// How often a profile was pushed, helpers included.
+    pub pushes: u32,
+}
+
+impl Meta {
+    /// The file's text.
+    pub fn text(&self) -> String {
+        let mut out = String::from("# A recording of Enlist: see fixtures/README.md for what it is.\n");
+        let Self { scrub, origin, date, tool, product, os, cut, job, result } = self;
+        let _ = writeln!(out, "scrub = {scrub}\norigin = \"{}\"\ndate = \"{date}\"", origin.name());
+        let _ = writeln!(out, "tool = {tool:?}\nproduct = {product:?}\nos = {os:?}");
+        if !cut.is_empty() {
+            let _ = writeln!(out, "cut = {cut:?}");
+        }
+        job.write(&mut out);
+        if let Some(ResultMeta { outcome, class, pushes }) = result {
+            let _ = writeln!(out, "\n[result]\noutcome = {outcome:?}\nclass = {class:?}\npushes = {pushes}");
+        }
+        out
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|e: toml::de::Error| e.message().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_back_as_it_was_written() {
+        let profile = |role: &str| ProfileMeta {
+            role: role.into(),
+            identifier: "example.profile-1".into(),
+            uuid: "00000000-0000-4000-8000-000000000001".into(),
+            identity: "scep".into(),
+        };
+        let meta = Meta {
+            scrub: 1,
+            origin: Origin::Simulator,
+            date: "2026-11-22".into(),
+            tool: "enlist 0.1.0".into(),
+            product: "iPhone16,2".into(),
+            os: "18.2".into(),
+            cut: "No \"space\" left".into(),
+            job: JobMeta {
+                task: "enroll".into(),
+                person_within: 180,
+                profiles: vec![profile("enroll"), profile("helper")],
+                ..JobMeta::default()
+            },
+            result: Some(ResultMeta { outcome: "enrolled".into(), class: "none".into(), pushes: 1 }),
+        };
+        assert_eq!(Meta::parse(&meta.text()), Ok(meta.clone()), "{}", meta.text());
+        let whole = Meta { cut: String::new(), result: None, ..meta };
+        assert_eq!(Meta::parse(&whole.text()), Ok(whole));
+        assert!(Meta::parse("scrub = 1").is_err());
+    }
+}

@@ -1,0 +1,401 @@
+//! Recordings: what the shipped binary writes down of every outcome that a simulated device can
+//! reach, that it names nobody, and that nothing it is written to can hurt a job.
+//!
+//! `ENLIST_REFRESH_FIXTURES=1 cargo test --test it recordings::` writes
+//! `fixtures/recordings/simulator` anew.
+
+#![allow(clippy::disallowed_methods)] // real processes live in real time
+
+use crate::outcomes::{IN_SETUP, READY, World, stands};
+use crate::supervision::{SUPERVISOR, supervise};
+use crate::support::binary::{Done, text_of};
+use crate::support::profile::{SIGNER, f02};
+use crate::support::station::Serving;
+use enlist::transport::recorder::meta::{Meta, Origin};
+use enlist::transport::recorder::{META, check};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Most bytes of all recordings in the tree.
+const MOST_BYTES: u64 = 1_500_000;
+
+/// What happens to the device before its job is recorded.
+#[derive(Clone, Copy)]
+enum Before {
+    Nothing,
+    Paired,
+    /// It forgot the station.
+    Forgotten,
+    /// It was not unlocked since it booted.
+    Rebooted,
+    /// It has the profile.
+    Installed,
+    /// The station holds the supervision identity of the device.
+    Supervised,
+}
+
+/// A recording of the tree.
+struct Case {
+    name: &'static str,
+    device: &'static str,
+    before: Before,
+    args: &'static [&'static str],
+    outcome: &'static str,
+}
+
+const fn case(name: &'static str, device: &'static str, outcome: &'static str) -> Case {
+    Case { name, device, before: Before::Nothing, args: &[], outcome }
+}
+
+impl Case {
+    const fn with(self, args: &'static [&'static str]) -> Self {
+        Self { args, ..self }
+    }
+
+    const fn after(self, before: Before) -> Self {
+        Self { before, ..self }
+    }
+}
+
+const QUIET: &str = "pairing = 'silent'\naccept_after = '100ms'";
+const ONE_SECOND: &[&str] = &["--person-within", "1"];
+
+/// Those that every run of the tests makes anew stand first.
+const ALWAYS: usize = 4;
+
+const CASES: &[Case] = &[
+    case("in-setup-assistant", IN_SETUP, "enrolled"),
+    case("enrolled", "trust_after = '300ms'\naccept_after = '500ms'", "enrolled"),
+    case("trust-denied", "persona = 'trust-denied'\ntrust_after = '100ms'", "trust-denied"),
+    case(
+        "replugged",
+        "pairing = 'silent'\naccept_after = '500ms'\n\
+         faults = [{ kind = 'detach', request = 'InstallProfile', at = 1, span = '500ms' }]",
+        "enrolled",
+    ),
+    case("already-enrolled", READY, "already-enrolled").after(Before::Installed),
+    case("planned", READY, "planned").after(Before::Paired).with(&["--dry-run"]),
+    case("paired-before", READY, "enrolled").after(Before::Paired),
+    case("forgot-the-station", READY, "enrolled").after(Before::Forgotten),
+    case("waiting-for-trust", "persona = 'trust-ignored'", "waiting-for-trust").with(ONE_SECOND),
+    case("waiting-for-unlock", "persona = 'locked-forever'\ntrust_after = '100ms'", "waiting-for-unlock")
+        .with(ONE_SECOND),
+    case("never-unlocked", "pairing = 'silent'\nunlock_after = 'never'", "never-unlocked")
+        .after(Before::Rebooted)
+        .with(ONE_SECOND),
+    case("pairing-forbidden", "persona = 'pairing-forbidden'", "pairing-forbidden"),
+    case("find-my-locked", "persona = 'find-my-locked'", "activation-locked"),
+    case("activation-locked", "persona = 'activation-locked'", "activation-locked"),
+    case("not-activated", "persona = 'unactivated'", "not-activated"),
+    case("restoring", "persona = 'restore-mode'", "restoring"),
+    case("held-in-setup", IN_SETUP, "in-setup").with(&["--setup-assistant", "hold"]),
+    case("too-old", "persona = 'old-os'\npairing = 'silent'", "too-old").with(&["ACME"]),
+    case("other-mdm", "persona = 'other-mdm'", "other-mdm"),
+    case("nobody-accepts", "persona = 'person-ignores'\npairing = 'silent'", "person-did-not-accept")
+        .with(&["--accept-within", "2"]),
+    case(
+        "person-cancels",
+        "persona = 'person-cancels'\npairing = 'silent'\naccept_after = '100ms'",
+        "person-did-not-accept",
+    )
+    .with(&["--accept-within", "2"]),
+    case("policies-seen", "persona = 'in-setup'\npolicies_after = '200ms'", "policies-seen")
+        .with(&["--policies-within", "20"]),
+    case(
+        "retried",
+        "persona = 'in-setup'\n\
+         install_errors = [{ domain = 'MCSCEPErrorDomain', code = 22005, times = 1 }]",
+        "enrolled",
+    ),
+    case("lockdown-mode", "persona = 'lockdown-mode'\npairing = 'silent'", "failed"),
+    case("forbidden-by-hand", "persona = 'ui-install-forbidden'\npairing = 'silent'", "failed"),
+    case("enrollment-forbidden", "persona = 'enrollment-forbidden'", "failed"),
+    case(
+        "queued-as-error",
+        "persona = 'queued-as-error'\npairing = 'silent'\naccept_after = '100ms'",
+        "enrolled",
+    ),
+    case("answer-lost", "persona = 'eof-in-install-installed'", "enrolled"),
+    case("garbage", "persona = 'garbage-frames'\npairing = 'silent'\naccept_after = '100ms'", "enrolled"),
+    case(
+        "no-escrow-bag",
+        "persona = 'no-escrow-bag'\npairing = 'silent'\naccept_after = '100ms'",
+        "enrolled",
+    ),
+    case(
+        "shows-little",
+        "persona = 'restricted-listing'\npairing = 'silent'\naccept_after = '100ms'",
+        "enrolled",
+    ),
+    case("old-tls", "persona = 'old-tls'\npairing = 'silent'\naccept_after = '100ms'", "enrolled"),
+    case(
+        "detached-midway",
+        "pairing = 'silent'\n\
+         faults = [{ kind = 'detach', request = 'InstallProfile', at = 1, span = '600s' }]",
+        "detached-midway",
+    )
+    .with(&["--replug-within", "1"]),
+    case("supervised", "persona = 'supervised-challenge'", "enrolled").after(Before::Supervised),
+    case("acme-falls-back", "persona = 'acme-broken'", "enrolled").with(&[
+        "--prefer",
+        "acme",
+        "--sibling",
+        "ACME",
+    ]),
+    case("helper-and-name", IN_SETUP, "enrolled").with(&["--helper", "ROOT", "--name", "Bench {{SERIAL}}"]),
+];
+
+fn stored() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings/simulator")
+}
+
+fn meta_of(folder: &Path) -> Meta {
+    Meta::parse(&fs::read_to_string(folder.join(META)).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn is_clean(folder: &Path) -> usize {
+    let checked = check(folder).unwrap();
+    assert_eq!(checked.findings, [], "{}", folder.display());
+    checked.frames
+}
+
+impl Case {
+    /// Records it; its folder is on the bench of the world.
+    fn record(&self) -> (World, PathBuf) {
+        let world = World::of(self.device);
+        self.prepare(&world);
+        let folder = world.bench.path("recording");
+        let acme = world.bench.write("acme.mobileconfig", f02());
+        let root = world.bench.write("helper.pem", SIGNER.root_pem().unwrap());
+        let file = if self.args == ["ACME"] { &acme } else { &world.profile };
+        let into = text_of(&folder);
+        let mut args = vec!["enroll", file, "--json", "--record", &into];
+        let more = self.args.iter().filter(|_| self.args != ["ACME"]);
+        args.extend(more.map(|arg| match *arg {
+            "ACME" => acme.as_str(),
+            "ROOT" => root.as_str(),
+            other => other,
+        }));
+        let done = world.run(&args);
+        assert_eq!(done.only()["outcome"], self.outcome, "{}: {done}", self.name);
+        assert!(done.stderr.contains("1 recording in"), "{done}");
+        let meta = meta_of(&folder);
+        let result = meta.result.as_ref().unwrap();
+        assert_eq!((result.outcome.as_str(), meta.cut.as_str()), (self.outcome, ""), "{}", self.name);
+        // A job counts those of its own profile.
+        let helpers = u64::from(self.args.contains(&"--helper"));
+        let pushes = done.only()["pushes"].as_u64().unwrap();
+        assert_eq!(u64::from(result.pushes), pushes + helpers, "{}", self.name);
+        (world, folder)
+    }
+
+    fn prepare(&self, world: &World) {
+        let udid = &world.sim.udids[0];
+        match self.before {
+            Before::Nothing => {}
+            Before::Paired => _ = world.run(&["pair"]).exits(0),
+            Before::Forgotten => {
+                world.run(&["pair"]).exits(0);
+                world.sim.control(&json!({ "do": "forget-pairing", "udid": udid }));
+            }
+            Before::Rebooted => {
+                world.run(&["pair"]).exits(0);
+                world.sim.control(&json!({ "do": "reboot", "udid": udid, "takes": "100ms" }));
+                world.sim.until("the reboot", |device| device["attached"] == 2);
+            }
+            Before::Installed => {
+                world.sim.control(&json!({ "do": "install", "udid": udid, "file": world.profile }));
+            }
+            Before::Supervised => supervise(world, &[SUPERVISOR], ""),
+        }
+    }
+}
+
+fn refreshes() -> bool {
+    std::env::var_os("ENLIST_REFRESH_FIXTURES").is_some_and(|value| value == "1")
+}
+
+/// The list of the tree.
+fn readme() -> String {
+    let mut text = String::from(
+        "# Recordings of simulated devices\n\nProvenance: simulator.\n\n\
+         What the shipped binary wrote while it enrolled devices of `enlist sim`. A device of Apple may\n\
+         well answer otherwise. Each folder is one job; `src/transport/recorder/mod.rs` tells its form.\n\n\
+         | Folder | Device | Options | Outcome |\n|---|---|---|---|\n",
+    );
+    for Case { name, device, args, outcome, .. } in CASES {
+        let (device, args) = (device.replace('\n', "; ").replace('|', "/"), args.join(" "));
+        let _ = writeln!(text, "| `{name}/` | {device} | {args} | {outcome} |");
+    }
+    text.push_str(
+        "\n    ENLIST_REFRESH_FIXTURES=1 cargo test --test it recordings::\n\nwrites them anew; times and dates then differ, \
+         and whatever else differs is to be reviewed.\n",
+    );
+    text
+}
+
+fn record_all(cases: &[Case]) {
+    for case in cases {
+        let (_world, folder) = case.record();
+        let frames = is_clean(&folder);
+        println!("{}: {frames} frames", case.name);
+        if refreshes() {
+            let into = stored().join(case.name);
+            let _ = fs::remove_dir_all(&into);
+            fs::create_dir_all(&into).unwrap();
+            for file in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+                fs::write(into.join(file.file_name()), fs::read(file.path()).unwrap()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn outcomes_are_recorded() {
+    record_all(&CASES[..ALWAYS]);
+    if refreshes() {
+        fs::write(stored().join("README.md"), readme()).unwrap();
+    }
+}
+
+#[test]
+fn more_outcomes_are_recorded_when_asked_for() {
+    if refreshes() {
+        record_all(&CASES[ALWAYS..]);
+    }
+}
+
+#[test]
+fn the_tree_holds_each_recording_and_nothing_unscrubbed_or_mislabelled() {
+    if refreshes() {
+        return;
+    }
+    assert_eq!(fs::read_to_string(stored().join("README.md")).unwrap(), readme());
+    let mut bytes = 0;
+    let mut frames = 0;
+    for case in CASES {
+        let folder = stored().join(case.name);
+        frames += is_clean(&folder);
+        let meta = meta_of(&folder);
+        assert_eq!((meta.origin, meta.cut.as_str()), (Origin::Simulator, ""), "{}", case.name);
+        assert_eq!(meta.result.unwrap().outcome, case.outcome, "{}", case.name);
+        bytes += fs::read_dir(&folder).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum::<u64>();
+    }
+    println!("{} recordings, {frames} frames, {bytes} bytes", CASES.len());
+    assert!(bytes < MOST_BYTES, "{bytes} bytes");
+    let there = fs::read_dir(stored()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(there.count(), CASES.len(), "a recording that no case makes");
+}
+
+/// `enlist record` asks for trust and lists profiles, and pushes nothing.
+#[test]
+fn a_device_is_recorded_and_the_recording_checked() {
+    let world = World::of(READY);
+    let folder = world.bench.path("look");
+    let into = text_of(&folder);
+    let listed = world.run(&["record", &into, "--json"]).exits(0).only();
+    assert_eq!((&listed["outcome"], &listed["profiles"]), (&json!("attached"), &json!([])), "{listed}");
+    let meta = meta_of(&folder);
+    assert_eq!((meta.job.task.as_str(), meta.origin), ("look", Origin::Simulator));
+    world.device_got(0, false);
+    let checked = world.run(&["record", "--check", &into, "--json"]).exits(0).only();
+    assert_eq!((&checked["clean"], &checked["recordings"]), (&json!(true), &json!(1)), "{checked}");
+    assert!(checked["frames"].as_u64().unwrap() > 6, "{checked}");
+    // It is not written over.
+    let refused = world.run(&["record", &into]).fails_clearly(2);
+    assert!(refused.contains("something in it"), "{refused}");
+    assert!(world.run(&["enroll", &world.profile, "--record", &into]).fails_clearly(2).contains("something"));
+    // What somebody put in by hand is found, and not repeated.
+    let file = folder.join("01-attach.jsonl");
+    let sound = fs::read_to_string(&file).unwrap();
+    let planted = sound.replacen("~DeviceName-1", "Phone of canary", 1);
+    assert_ne!(planted, sound);
+    fs::write(&file, planted).unwrap();
+    let found = world.run(&["record", "--check", &into]).exits(1);
+    assert!(found.all_output().contains("DeviceName is not scrubbed"), "{found}");
+    assert!(!found.all_output().contains("canary"), "{found}");
+    let empty = text_of(&world.bench.path("nowhere"));
+    world.run(&["record", "--check", &empty]).fails_clearly(2);
+}
+
+/// Each job of a station has its folder; a station that starts again keeps what is there.
+#[test]
+fn a_station_records_each_job() {
+    let world = World::of(IN_SETUP);
+    let folder = world.bench.path("all");
+    let into = text_of(&folder);
+    for n in 1..=2 {
+        let mut serving = world.serve(&["--once", "--record", &into]);
+        serving.until_ended();
+        let done = serving.finish().exits(0);
+        assert!(done.stderr.contains("1 recording in"), "{done}");
+        let checked = world.run(&["record", "--check", &into, "--json"]).exits(0).only();
+        assert_eq!(checked["recordings"], n, "{checked}");
+    }
+    let outcome = |n: u32| meta_of(&folder.join(format!("device-{n:03}"))).result.unwrap().outcome;
+    assert_eq!([outcome(1), outcome(2)], ["enrolled", "already-enrolled"]);
+}
+
+/// A folder that cannot be made is told once, and the device enrolls.
+#[test]
+fn a_recording_that_cannot_be_written_hurts_no_job() {
+    let world = World::of(IN_SETUP);
+    let taken = world.bench.write("taken", "a file");
+    let done = enrolled(&world, &format!("{taken}/below"));
+    assert_eq!(done.stderr.matches("is not recorded any further").count(), 1, "{done}");
+    assert!(done.stderr.contains("not whole"), "{done}");
+    world.device_got(1, true);
+}
+
+/// The same for a disk that is full from the begin.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_a_recording_and_no_job() {
+    let world = World::of(IN_SETUP);
+    let disk = world.bench.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let small = "mount -t tmpfs -o size=4k none \"$0\" && exec \"$@\"";
+    let environment: Vec<_> =
+        world.bench.command(&[]).get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-Urm", "sh", "-c", small]).arg(&disk).arg(crate::support::binary::shipped_binary());
+    command.args(["enroll", &world.profile, "--json", "--record"]).arg(disk.join("recording"));
+    command.env_clear().envs(environment);
+    let done = crate::support::binary::Running::start(command).finish();
+    if done.code != Some(0) && done.stderr.contains("unshare") {
+        println!("SKIPPED: no small disk can be had here: {}", done.stderr);
+        return;
+    }
+    stands(&done.exits(0).only(), "enrolled", "none", 1);
+    world.device_got(1, true);
+}
+
+/// A station that is killed leaves a recording that says it is not whole, and is clean.
+#[test]
+fn a_recording_that_was_cut_short_says_so() {
+    let world = World::of("persona = 'person-ignores'\npairing = 'silent'");
+    let folder = world.bench.path("cut");
+    let mut serving: Serving = world.serve(&["--record", &text_of(&folder)]);
+    serving.until_outcome("waiting-for-person");
+    // Written by a thread of its own.
+    crate::support::binary::poll("the push in the recording", || {
+        let install = folder.join("device-001").join("04-install.jsonl");
+        fs::read_to_string(install).ok().filter(|text| text.contains("InstallProfile"))
+    });
+    serving.kill();
+    let meta = meta_of(&folder.join("device-001"));
+    assert_eq!((meta.cut.as_str(), meta.result), ("the job did not end", None));
+    let findings = check(&folder).unwrap().findings;
+    // A line may be cut in the middle, and nothing else.
+    assert!(findings.len() <= 1, "{findings:?}");
+}
+
+fn enrolled(world: &World, into: &str) -> Done {
+    let done = world.enroll(&["--record", into]);
+    let result: Value = done.only();
+    stands(&result, "enrolled", "none", 1);
+    done.exits(0)
+}
