@@ -13,6 +13,7 @@
 
 mod files;
 mod messages;
+mod recordings;
 pub(crate) mod script;
 #[cfg(test)]
 mod smoke;
@@ -27,6 +28,7 @@ pub use crate::wire::profile::fuzz::{cms, container};
 pub use crate::wire::property_list::fuzz::{binary_plist, xml};
 pub use files::{blueprint, boot_identity, intune_csv, mac_profiles, manifest, report, scenario};
 pub use messages::{lockdown, mcinstall, pair_record, plist_frame, services, usbmuxd};
+pub use recordings::recording;
 pub use usb::usb_capture;
 
 /// What eats bytes.
@@ -55,6 +57,7 @@ pub const TARGETS: &[(&str, Entry)] = &[
     ("blueprint", blueprint),
     ("config", config),
     ("scenario", scenario),
+    ("recording", recording),
     ("usb_capture", usb_capture),
     ("http", http),
 ];
