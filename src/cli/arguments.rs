@@ -11,7 +11,7 @@ use super::erase::EraseArgs;
 use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::prepare::PrepareArgs;
-use super::record::RecordArgs;
+use super::record::{RecordArgs, RecordFlag};
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{
@@ -357,9 +357,8 @@ pub(super) struct EnrollArgs {
     /// Look and plan, but change nothing and ask the device for nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Record the job in this folder, as `enlist record` does; with --all each in one of its own
-    #[arg(long, value_name = "DIR")]
-    pub(super) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) record: RecordFlag,
     #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]
@@ -403,9 +402,8 @@ pub(super) struct ServeArgs {
     /// Page and API may only be looked at
     #[arg(long)]
     pub(super) kiosk: bool,
-    /// Record each job in a folder of its own in here, as `enlist record` does
-    #[arg(long, value_name = "DIR")]
-    pub(super) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) record: RecordFlag,
     #[command(flatten)]
     pub(super) age: AgeArgs,
     #[command(flatten)]

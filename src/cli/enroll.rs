@@ -3,7 +3,7 @@
 use super::arguments::{EnrollArgs, Global, PolicyArgs};
 use super::output::Output;
 use super::screen::{self, Show};
-use super::{compose, helpers, record};
+use super::{compose, helpers};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy, RunOptions, Wanted};
 use crate::clock::Clock;
@@ -19,8 +19,8 @@ pub(super) async fn run(
     let config = compose::configuration(global, environment)?;
     let mut policy =
         policy(&config.enroll, &args.policy, Policy { dry_run: args.dry_run, ..Policy::default() })?;
-    let recorder = recorder(args)?;
-    let (operations, _) = compose::station(global, environment, recorder.as_ref()).await?;
+    let taken = args.record.of(args.all)?;
+    let (operations, _) = compose::station(global, environment, taken.recorder()).await?;
     policy.helpers = helpers::of_run(&args.policy.helpers, &config, &operations, output)?;
     let answers = args.age.answers(&config.enroll);
     let lasting = policy.longest_job();
@@ -55,21 +55,8 @@ pub(super) async fn run(
     let show = if output.json { Show::Results } else { Show::for_people(output) };
     let options = RunOptions { wanted, profile, shelf: None, policy, orders, once: true };
     let ended = screen::run(&operations, options, show, output).await;
-    if let (Some(recorder), Some(dir)) = (recorder, &args.record) {
-        record::finish(recorder, dir, output).await;
-    }
+    taken.finish(output).await;
     ended
-}
-
-/// What records the run, if it shall be recorded: one device in the folder itself, several each
-/// in one of its own.
-fn recorder(args: &EnrollArgs) -> Result<Option<compose::Recorder>, OperationError> {
-    let Some(dir) = &args.record else { return Ok(None) };
-    record::must_be_empty(dir)?;
-    Ok(Some(match args.all {
-        true => compose::record_each_into(dir),
-        false => compose::record_into(dir),
-    }))
 }
 
 pub(super) fn no_profile() -> OperationError {

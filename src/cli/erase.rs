@@ -3,6 +3,7 @@
 use super::arguments::Global;
 use super::compose;
 use super::output::Output;
+use super::record::RecordFlag;
 use super::screen::{self, Show};
 use crate::api::view::Exit;
 use crate::api::{OperationError, Policy};
@@ -33,6 +34,8 @@ pub(super) struct EraseArgs {
     /// Seconds within which the erased device has to be back
     #[arg(long, value_name = "SECONDS", default_value_t = ERASE_TAKES.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
     back_within: u64,
+    #[command(flatten)]
+    record: RecordFlag,
 }
 
 pub(super) async fn run(
@@ -47,8 +50,11 @@ pub(super) async fn run(
         replug_within: Duration::from_secs(args.back_within),
         ..Policy::default()
     };
-    let operations = compose::operations(global, environment).await?;
+    let taken = args.record.of_one()?;
+    let (operations, _) = compose::station(global, environment, taken.recorder()).await?;
     let options = operations.to_erase(&args.udid, args.yes_erase.as_deref(), args.despite_find_my, policy)?;
     let show = if output.json { Show::Results } else { Show::for_people(output) };
-    screen::run(&operations, options, show, output).await
+    let ended = screen::run(&operations, options, show, output).await;
+    taken.finish(output).await;
+    ended
 }

@@ -2,6 +2,7 @@
 
 use super::arguments::{AgeArgs, DeviceArg, Global, PolicyArgs};
 use super::output::Output;
+use super::record::RecordFlag;
 use super::screen::{self, Show};
 use super::{compose, enroll, helpers};
 use crate::api::view::Exit;
@@ -62,6 +63,8 @@ pub(super) struct PrepareArgs {
     age: AgeArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    record: RecordFlag,
 }
 
 impl PrepareArgs {
@@ -89,7 +92,8 @@ pub(super) async fn run(
     let config = compose::configuration(global, environment)?;
     let base = Policy { dry_run: args.dry_run, ..Policy::default() };
     let mut policy = enroll::policy(&config.enroll, &args.policy, base)?;
-    let operations = compose::operations(global, environment).await?;
+    let taken = args.record.of(args.all)?;
+    let (operations, _) = compose::station(global, environment, taken.recorder()).await?;
     policy.helpers = helpers::of_run(&args.policy.helpers, &config, &operations, output)?;
     let mut wishes = args.flags().over(config.prepare.clone()).wishes();
     if args.file.is_some() {
@@ -136,5 +140,7 @@ pub(super) async fn run(
         }
     };
     let show = if output.json { Show::Results } else { Show::for_people(output) };
-    screen::run(&operations, options, show, output).await
+    let ended = screen::run(&operations, options, show, output).await;
+    taken.finish(output).await;
+    ended
 }

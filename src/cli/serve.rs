@@ -3,7 +3,7 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::screen::{self, Show};
-use super::{batch, compose, enroll, helpers, record, serve_web};
+use super::{batch, compose, enroll, helpers, serve_web};
 use crate::api::view::Exit;
 use crate::api::{
     Export, Live, OperationError, Operations, Policy, RunOptions, Wanted, go_on_or_open, library_in,
@@ -42,16 +42,16 @@ pub(super) async fn run(
     }
     let mut policy = enroll::policy(&config.enroll, &args.policy, base)?;
     let fleet = simulated(args)?;
-    let recorder = args.record.as_deref().map(compose::record_each_into);
+    let taken = args.record.of_each();
     let (operations, way) = match &fleet {
         // Simulated devices must not mix with the real ones' records.
         Some(fleet) => {
             let folder = compose::state_dir(global, environment, &config)?.join("simulated");
-            let backend = compose::recorded(fleet.backend(), recorder.as_ref());
+            let backend = compose::recorded(fleet.backend(), taken.recorder());
             (compose::operations_over(backend, &folder, &config)?, None)
         }
         None => {
-            let (operations, way) = compose::station(global, environment, recorder.as_ref()).await?;
+            let (operations, way) = compose::station(global, environment, taken.recorder()).await?;
             (operations, Some(way))
         }
     };
@@ -122,9 +122,7 @@ pub(super) async fn run(
     if let Some(server) = server {
         server.end().await;
     }
-    if let (Some(recorder), Some(dir)) = (recorder, &args.record) {
-        record::finish(recorder, dir, output).await;
-    }
+    taken.finish(output).await;
     ended
 }
 

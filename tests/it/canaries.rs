@@ -196,6 +196,27 @@ fn no_secret_and_no_name_is_in_a_recording() {
     }
 }
 
+/// Everything that the API shows of a run, and the log beside it.
+#[test]
+fn no_secret_is_in_the_api() {
+    let world = World::of(READY);
+    let profile = world.bench.write("secret.mobileconfig", f01_with_challenge(CHALLENGE));
+    let site = crate::http::Site::start(&world.bench, &[&profile, "-vvv"]);
+    site.until_ended();
+    let mut canaries = Canaries::new();
+    let record = newest_record(&world);
+    canaries.plant_pem("host key", record.host_private_key.expose());
+    canaries.plant("escrow bag", record.escrow_bag.as_ref().unwrap().expose());
+    for target in ["station", "bays", "profiles", "jobs", "jobs/1", "doctor", "openapi.json"] {
+        let answer = site.get(&format!("/api/v1/{target}"));
+        assert_eq!(answer.status, 200, "{target}");
+        canaries.are_not_in(target, answer.body.as_bytes());
+    }
+    site.running.terminate();
+    let done = site.running.finish();
+    canaries.are_not_in("the station's log", done.all_output().as_bytes());
+}
+
 /// The write-ahead log of a running station is looked at while it is there.
 #[test]
 fn no_secret_waits_in_the_write_ahead_log() {

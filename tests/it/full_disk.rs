@@ -15,7 +15,7 @@ use std::time::Duration;
 const MOUNT: &str = "mount -t tmpfs -o size=12m none \"$0\" && exec \"$@\"";
 
 /// True if such a disk can be had here; said loudly if not.
-fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     let tried = Command::new("unshare").args(["-Urm", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
     let why = match tried {
         Ok(done) if done.status.success() => return true,

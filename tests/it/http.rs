@@ -14,13 +14,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A station with its page on a free port.
-struct Site {
-    running: Running,
+pub(crate) struct Site {
+    pub(crate) running: Running,
     address: SocketAddr,
 }
 
 impl Site {
-    fn start(bench: &Bench, args: &[&str]) -> Self {
+    pub(crate) fn start(bench: &Bench, args: &[&str]) -> Self {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(args);
         Self::of(bench.start(&all))
@@ -54,12 +54,12 @@ impl Site {
         self.raw(request(method, target, &self.address.to_string(), headers, body).as_bytes())
     }
 
-    fn get(&self, target: &str) -> Answer {
+    pub(crate) fn get(&self, target: &str) -> Answer {
         self.ask("GET", target, &[], "")
     }
 
     /// Waits until every job is over.
-    fn until_ended(&self) -> Vec<Value> {
+    pub(crate) fn until_ended(&self) -> Vec<Value> {
         poll("the jobs' end", || {
             let bays = self.get("/api/v1/bays").json();
             let bays = bays.as_array().unwrap();
@@ -80,10 +80,10 @@ fn request(method: &str, target: &str, host: &str, headers: &[(&str, &str)], bod
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: HashMap<String, String>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {

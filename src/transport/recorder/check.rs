@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// Most that is told to be wrong with one recording.
 const MOST_FINDINGS: usize = 100;
 
+/// Said of a file or a line.
+const NOT_SO: &str = "it is not written as a recording is";
+
 /// What a check came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checked {
@@ -132,10 +135,9 @@ fn is_of_phase(path: &Path) -> bool {
 
 /// Looks at a line; how many frames it holds.
 fn entry(line: &str, scrubber: &mut Scrubber) -> Result<usize, String> {
-    let entry = Entry::parse(line).map_err(|error| error.to_string())?;
-    if entry.line() != line {
-        return Err("it is not written as a recording is".to_owned());
-    }
+    // What the parser says could repeat what it found.
+    let entry = Entry::parse(line).ok().filter(|entry| entry.line() == line);
+    let entry = entry.ok_or_else(|| NOT_SO.to_owned())?;
     match &entry.what {
         What::Host(json) | What::Device(json) => {
             let frame = to_frame(json).map_err(|error| error.to_string())?;
@@ -188,10 +190,8 @@ fn first_difference(found: &Json, clean: &Json) -> Option<String> {
 }
 
 fn meta(text: &str, scrubber: &mut Scrubber) -> Result<(), String> {
-    let meta = Meta::parse(text)?;
-    if meta.text() != text {
-        return Err("it is not written as a recording is".to_owned());
-    }
+    let meta = Meta::parse(text).ok().filter(|meta| meta.text() == text);
+    let meta = meta.ok_or_else(|| NOT_SO.to_owned())?;
     let Meta { scrub, origin, date, tool, product, os, cut, job, result } = &meta;
     let is_date = date.len() == 10 && date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let is_tool = tool.strip_prefix("enlist ").is_some_and(is_word);

@@ -20,7 +20,8 @@
 //!
 //! A line is an [`entry::Entry`]: `{"t":12,"c":1,"host":{...}}`. `t` is milliseconds since the
 //! recording began; `c` numbers the connections from 1, and is left out for what belongs to
-//! none. Then exactly one of [`entry::What`]. A connection is its `open`, a `tls` once for each
+//! none. Then exactly one of [`entry::What`]. A reboot is a `detached` and an `attached`, as a mux
+//! shows it. A connection is its `open`, a `tls` once for each
 //! handshake, `host` and `device` frames as they passed, and perhaps an `ended` by the device.
 //! That the host closed a connection is not written.
 //!
@@ -46,7 +47,7 @@ mod recording;
 pub mod scrub;
 mod tap;
 
-pub use check::{Checked, check};
+pub use check::{Checked, Finding, check};
 pub use folder::META;
 pub use recording::Recording;
 pub use tap::Tap;
@@ -173,7 +174,8 @@ impl Recorder {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the recording of an attachment, which is begun if there is none.
+    /// Does something with the recording of an attachment, which is begun if there is none. What
+    /// passes without a job is not recorded.
     fn of<R>(&self, id: MuxId, act: impl FnOnce(&mut Device) -> R) -> Option<R> {
         let mut shared = self.lock();
         let attachment = shared.present.get(&id)?.clone();
@@ -231,6 +233,7 @@ impl Shared {
     fn device(&mut self, attachment: &Attachment, clock: &Clock) -> Option<&mut Device> {
         let udid = &attachment.udid;
         if !self.devices.contains_key(udid) {
+            let job = self.jobs.get(udid)?.clone();
             let folder = match &self.place {
                 Place::Folder(_) if self.begun > 0 => return None,
                 _ if self.begun >= MOST_RECORDINGS || self.devices.len() >= MOST_AT_ONCE => {
@@ -241,7 +244,6 @@ impl Shared {
                 Place::FolderOfEach(path) => folder::Folder::inside(path.clone(), self.budget.clone()),
             };
             self.begun += 1;
-            let job = self.jobs.get(udid).cloned().unwrap_or_default();
             self.devices.insert(udid.clone(), Device::begin(folder, attachment, &job, clock));
         }
         self.devices.get_mut(udid)

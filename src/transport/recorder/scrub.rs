@@ -162,7 +162,8 @@ impl Scrubber {
     /// How far a device's time is ahead, in whole minutes.
     fn ahead(&self, time: f64) -> f64 {
         let ahead = ((time - self.now.unwrap_or_default()) / 60.0).round() * 60.0;
-        if ahead.is_finite() { ahead.clamp(-MOST_AHEAD, MOST_AHEAD) } else { 0.0 }
+        // Plus zero: there is no negative one then.
+        if ahead.is_finite() { ahead.clamp(-MOST_AHEAD, MOST_AHEAD) + 0.0 } else { 0.0 }
     }
 
     fn text(&mut self, kind: Kind, key: &str, text: &str) -> String {

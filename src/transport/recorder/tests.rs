@@ -194,7 +194,8 @@ async fn planted_values_are_found() {
     plant("~EscrowBag-1", "c2VjcmV0", "EscrowBag");
     plant("\"t\":", "\"t\": ", "not written as");
     plant("\"open\":\"lockdown\"", "\"open\":\"canary\"", "no service");
-    plant("{\"t\":", "{\"canary\":1,\"t\":", "no line");
+    plant("{\"t\":", "{\"canary\":1,\"t\":", "not written as");
+    plant("{\"t\":0", "{\"t\":\"canary\"", "not written as");
     assert_eq!(check(&path).unwrap().findings, []);
 
     let meta = path.join(META);
