@@ -38,8 +38,9 @@ pub(super) fn run(args: &CaptureArgs, output: &Output) -> Result<Exit, Operation
         output.object(&json!({ "totals": summary }));
     } else {
         let tone = if summary.refused == 0 { Tone::Good } else { Tone::Bad };
+        let devices = if summary.devices == 1 { "device" } else { "devices" };
         output.line(format!(
-            "{} {} packets of {} devices, {} refused; {} records",
+            "{} {} packets of {} {devices}, {} refused; {} records",
             output.toned(tone, tone.shape()),
             summary.packets,
             summary.devices,

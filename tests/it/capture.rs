@@ -39,7 +39,7 @@ fn each_packet_is_a_line_and_its_contents_are_none() {
     let open = "TCP  1 > 62078  SYN  seq 0 ack 1 window 131072 data 0  36 bytes  ok";
     assert!(lines[4].trim_start().starts_with("0.004000") && lines[4].ends_with(open), "{out}");
     assert_eq!(lines.len(), 15);
-    assert_eq!(lines[14], "✔ 14 packets of 1 devices, 0 refused; 34 records");
+    assert_eq!(lines[14], "✔ 14 packets of 1 device, 0 refused; 32 records");
 }
 
 #[test]
@@ -137,7 +137,7 @@ mod bus {
         }
 
         fn configured(&mut self, configuration: Option<u8>) {
-            self.phone.configured(configuration);
+            VirtualDevice::configured(&mut self.phone, configuration);
         }
 
         fn reset(&mut self) {

@@ -98,7 +98,8 @@ impl Device {
         let begins = begins_packet(transfer);
         if begins && is_hello(transfer) {
             // The host begins anew, and so does the device.
-            (self.host.begin_anew(), self.device.begin_anew());
+            self.host.begin_anew();
+            self.device.begin_anew();
             self.layout = None;
         }
         let way = match transfer.sender {
