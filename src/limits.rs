@@ -248,9 +248,13 @@ pub const HOOKS_GRACE: Duration = Duration::from_secs(60);
 /// Time a cancelled run gives its jobs to write down where they stand.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Pushes of one job whose answer may be lost before it gives up: a cable that breaks
-/// each time would otherwise push for ever.
-pub const LOST_INSTALLS: u32 = 2;
+/// Pushes of one job that may break before it gives up: a cable that breaks each time would
+/// otherwise push for ever.
+pub const LOST_INSTALLS: usize = 2;
+
+/// Pushes of one job whose answer may be lost in any way: a station that is killed each time
+/// is not the cable's fault, but may not push for ever either.
+pub const LOST_ANSWERS: usize = 24;
 
 /// Pauses between new connections to a device that is attached but breaks them.
 pub const RECONNECT_PAUSES: [Duration; 5] = [

@@ -53,6 +53,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 /// What the composition root hands in.
@@ -71,6 +72,9 @@ pub struct Parts {
     pub signers: Signers,
     /// Wall time.
     pub clock: Clock,
+    /// Where the journal, the feed and a server run: people wait for them, and devices keep
+    /// the other threads busy for long.
+    pub quick: Handle,
 }
 
 /// Which devices an enrollment is for.
@@ -359,8 +363,11 @@ impl Operations {
     ) -> Result<RunEnd, OperationError> {
         // Before the journal: one that is opened has to be closed.
         let selection = self.select(&options.wanted).await?;
-        let Parts { journal, clock, .. } = &self.parts;
-        let journal = run::journal(journal, clock, &self.board, options.policy.dry_run)?;
+        let Parts { journal, clock, quick, .. } = &self.parts;
+        let journal = {
+            let _quick = quick.enter();
+            run::journal(journal, clock, &self.board, options.policy.dry_run)?
+        };
         let met = std::mem::take(&mut *self.met.lock().unwrap_or_else(PoisonError::into_inner));
         let recording = met.record(journal.as_ref()).await;
         let station = Arc::new(Station {

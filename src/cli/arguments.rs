@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// Enrolls iPhones and iPads over USB: pairs, pushes the direct-enrollment profile,
 /// proves the enrollment by reading it back, and writes it down.
@@ -60,6 +61,9 @@ pub(super) struct Global {
     /// What this process holds of the bus.
     #[arg(skip)]
     pub(super) held: Held,
+    /// Where tasks run that people wait for; `None` for where the rest runs.
+    #[arg(skip)]
+    pub(super) quick: Option<Handle>,
 }
 
 #[derive(Debug, Subcommand)]

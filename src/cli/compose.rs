@@ -22,10 +22,13 @@ use crate::transport::usbmuxd::UsbmuxdBackend;
 use crate::transport::{Backend, PairRecords, usb};
 use crate::wire::printable::sentence;
 use crate::wire::profile::TrustAnchors;
+use crate::workflow::blueprint::Blueprint;
+use crate::workflow::preparation::Preparations;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// The configuration in use.
 pub(super) fn configuration(global: &Global, environment: &Environment) -> Result<Config, OperationError> {
@@ -93,7 +96,12 @@ impl Keeping {
         Arc::new(StationRecords::new(self.identity.clone(), self.store.clone()))
     }
 
-    fn operations(self, backend: Arc<dyn Backend>, config: &Config) -> Result<Operations, OperationError> {
+    fn operations(
+        self,
+        backend: Arc<dyn Backend>,
+        config: &Config,
+        global: &Global,
+    ) -> Result<Operations, OperationError> {
         Ok(Operations::new(Parts {
             backend,
             bays: Arc::new(bay_names(config, &self.state_dir)?),
@@ -102,6 +110,7 @@ impl Keeping {
             journal: journal_in(&self.state_dir),
             signers: signers(config),
             clock: Clock::System,
+            quick: global.quick.clone().unwrap_or_else(Handle::current),
         }))
     }
 }
@@ -130,7 +139,7 @@ pub(super) async fn station(
     let config = configuration(global, environment)?;
     let keeping = Keeping::open(&state_dir(global, environment, &config)?)?;
     let way = way::choose(global, environment, &config, || keeping.records()).await?;
-    Ok((keeping.operations(recorded(way.backend.clone(), recorder), &config)?, way))
+    Ok((keeping.operations(recorded(way.backend.clone(), recorder), &config, global)?, way))
 }
 
 /// A recorder of the one job of a run.
@@ -156,8 +165,9 @@ pub(super) fn operations_over(
     backend: Arc<dyn Backend>,
     state_dir: &Path,
     config: &Config,
+    global: &Global,
 ) -> Result<Operations, OperationError> {
-    Keeping::open(state_dir)?.operations(backend, config)
+    Keeping::open(state_dir)?.operations(backend, config, global)
 }
 
 /// The exports the station keeps, and those it met.
@@ -191,6 +201,15 @@ pub(super) fn orders(
             let said = format!("There is no blueprint '{wanted}' in {}.", folder.display());
             return Err(OperationError::new(Exit::Usage, said, format!("There are: {}.", names.join(", "))));
         }
+        let identities = supervisors(config)?;
+        let certificates: Vec<_> =
+            identities.all().iter().map(|identity| identity.certificate().to_vec()).collect();
+        let preparations = Preparations::new(config.prepare.clone().wishes(), &certificates);
+        // What one of them cannot have is told before any device is touched.
+        for prepare in first.all.iter().filter_map(Blueprint::prepare) {
+            preparations.of(prepare)?;
+        }
+        orders.preparations = Some(Arc::new(preparations));
         let followed = blueprints::follow(folder.clone(), first, signers(config), Clock::System);
         orders.blueprints = Some(followed);
     } else if orders.blueprint.is_some() {

@@ -42,10 +42,11 @@ use crate::config::Environment;
 use arguments::{Cli, Command, ProfileCommand};
 use clap::Parser;
 use output::Output;
+use tokio::runtime::{Builder, Runtime};
 
 /// Parses the arguments, runs the command, gives the exit code (design section 5).
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap prints both kinds where they belong.
@@ -57,14 +58,17 @@ pub fn main() -> u8 {
     let output = Output::new(cli.global.json, environment.no_color);
     output::start_log(&environment, cli.global.verbose);
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
+    // Devices compute for milliseconds at a time. Journal and page would wait behind them, so
+    // they have a thread of their own.
+    let started = runtime(threads).and_then(|runtime| Ok((runtime, self::runtime(1)?)));
+    let (runtime, quick) = match started {
+        Ok(started) => started,
         Err(error) => {
             output.error(&format!("The program cannot start its tasks: {}.", system_words(&error)), None);
             return Exit::Failed.code();
         }
     };
+    cli.global.quick = Some(quick.handle().clone());
     let held = cli.global.held.clone();
     let ended = runtime.block_on(async {
         let ended = run(cli, &environment, &output).await;
@@ -79,6 +83,10 @@ pub fn main() -> u8 {
             error.exit.code()
         }
     }
+}
+
+fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
 async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exit, OperationError> {

@@ -10,12 +10,13 @@ use crate::config::Environment;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Writes down what a device and this station say to each other, without anything that names a
-/// device, a person or an organisation, and without secrets: enough to find a fault elsewhere.
-/// Earns the device's trust, reads what it tells, and lists its profiles. An enrollment is
-/// recorded by `enlist enroll --record DIR` and `enlist serve --record DIR`; prepare and erase
-/// take it too.
+const WHAT_IT_DOES: &str = "Earns the device's trust, reads what it tells, and lists its profiles; nothing is \
+installed. To record an enrollment: enlist enroll FILE --record DIR; serve, prepare and erase take it too. Nothing is \
+written that names a device, a person or an organisation.";
+
+/// A recording of what a device and this station say to each other.
 #[derive(Debug, Args)]
+#[command(after_help = WHAT_IT_DOES)]
 pub(super) struct RecordArgs {
     /// Folder to be made for the recording
     dir: PathBuf,

@@ -48,7 +48,7 @@ pub(super) async fn run(
         Some(fleet) => {
             let folder = compose::state_dir(global, environment, &config)?.join("simulated");
             let backend = compose::recorded(fleet.backend(), taken.recorder());
-            (compose::operations_over(backend, &folder, &config)?, None)
+            (compose::operations_over(backend, &folder, &config, global)?, None)
         }
         None => {
             let (operations, way) = compose::station(global, environment, taken.recorder()).await?;
@@ -97,7 +97,9 @@ pub(super) async fn run(
     let unknown = config.enroll.unknown_age.unwrap_or_default();
     let about = serve_web::about(fleet.is_some(), profile, given.cloned(), unknown, global, environment);
     let server = match serve_web::options(args, &config, environment)? {
-        Some(options) => Some(serve_web::start(options, operations.running(live, about)).await?),
+        Some(options) => {
+            Some(serve_web::start(options, operations.running(live, about), &operations.quick()).await?)
+        }
         None => None,
     };
     if let Some(manifest) = &args.batch {

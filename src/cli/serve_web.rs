@@ -12,6 +12,7 @@ use crate::wire::printable::{printable, sentence, system_words};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// What the server tells of the station and its board does not.
 pub(super) fn about(
@@ -87,8 +88,14 @@ fn token(config: &Config, environment: &Environment) -> Result<Option<Secret<Str
 }
 
 /// Serves until Ctrl-C.
-pub(super) async fn start(options: Options, running: Running) -> Result<Server, OperationError> {
-    let server = Server::start(options, running).await?;
+pub(super) async fn start(
+    options: Options,
+    running: Running,
+    quick: &Handle,
+) -> Result<Server, OperationError> {
+    let started = quick.spawn(Server::start(options, running)).await;
+    let server = started
+        .map_err(|_| OperationError::new(Exit::Failed, "The page could not be started.", "Report this."))??;
     let stopper = server.stopper();
     let interrupted = screen::interrupted();
     // Screens are told at once; the jobs take their time to end.

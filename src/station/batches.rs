@@ -9,7 +9,7 @@ mod faults;
 use faults::stop_for;
 
 use super::age;
-use super::blueprints::Followed;
+use super::orders::Orders;
 use super::recordings;
 use crate::clock::Clock;
 use crate::ids::{BatchId, Udid};
@@ -20,7 +20,7 @@ use crate::wire::profile::Profile;
 use crate::workflow::assign::{Assigner, Assignment, Candidate, Decision};
 use crate::workflow::blueprint::{Picked, Subject, pick};
 use crate::workflow::outcome::{Class, Outcome, Verdict};
-use crate::workflow::policy::Policy;
+use crate::workflow::policy::{Policy, SetupAssistant};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
@@ -46,11 +46,7 @@ pub(super) struct JobAssigner {
     pub(super) udid: Udid,
     /// Where the batch is; `None` in a dry run, which has none.
     pub(super) journal: Option<PathBuf>,
-    pub(super) blueprints: Option<Followed>,
-    /// The blueprint that the command line names.
-    pub(super) wanted: Option<String>,
-    /// The profile that the job was begun with is a blueprint's.
-    pub(super) only_blueprints: bool,
+    pub(super) orders: Orders,
     /// What the job was begun with.
     pub(super) profile: Arc<Profile>,
     pub(super) policy: Policy,
@@ -197,7 +193,7 @@ impl JobAssigner {
             assignment.policy.device_name = Some(name);
         }
         assignment.tags.extend(expected.and_then(|e| e.tag.clone()));
-        let wanted = expected.and_then(|e| e.blueprint.clone()).or_else(|| self.wanted.clone());
+        let wanted = expected.and_then(|e| e.blueprint.clone()).or_else(|| self.orders.blueprint.clone());
         match self.by_blueprint(&mut assignment, expected, wanted.as_deref(), candidate) {
             Err(verdict) => self.refuse(verdict, place.as_ref()),
             Ok(()) if assignment.blueprint.is_none() && batch.is_none() => Decision::AsItIs,
@@ -219,7 +215,7 @@ impl JobAssigner {
         wanted: Option<&str>,
         candidate: &Candidate<'_>,
     ) -> Result<(), Verdict> {
-        let Some(followed) = &self.blueprints else {
+        let Some(followed) = &self.orders.blueprints else {
             return match wanted {
                 Some(wanted) => Err(no_such(wanted)),
                 None => Ok(()),
@@ -235,7 +231,7 @@ impl JobAssigner {
         };
         let (blueprint, why) = match pick(&blueprints.all, &subject) {
             Picked::One(blueprint, why) => (blueprint, why),
-            Picked::None if self.only_blueprints => {
+            Picked::None if self.orders.only_blueprints => {
                 let said = "No blueprint fits this device, and the station has no other profile.".to_owned();
                 return Err(configuration(said, "Write a blueprint for it, or give the station a profile."));
             }
@@ -253,13 +249,14 @@ impl JobAssigner {
                 return Err(configuration(said, "Give one of them a higher priority."));
             }
         };
-        if let Some(what) = blueprint.prepares().next() {
-            let said = format!(
-                "The blueprint '{}' prepares devices ({}), which this station cannot do.",
-                blueprint.name,
-                what.name()
-            );
-            return Err(configuration(said, "Take the step out of the blueprint."));
+        if let (Some(prepare), Some(able)) = (blueprint.prepare(), &self.orders.preparations) {
+            let preparation = able.of(prepare).map_err(|bad| {
+                let said = format!("The blueprint '{}' cannot prepare devices: {bad}.", blueprint.name);
+                configuration(said, "Correct [prepare] and [supervision] of the configuration.")
+            })?;
+            assignment.policy.prepare = Some(preparation);
+            // Only while Setup Assistant runs can a device be prepared, and then it is silent.
+            assignment.policy.setup_assistant = SetupAssistant::Push;
         }
         let files = blueprints.files(&blueprint.name);
         if let Some(export) = files.export {

@@ -199,9 +199,7 @@ impl Station {
         Some(Arc::new(JobAssigner {
             udid: udid.clone(),
             journal,
-            blueprints: orders.blueprints.clone(),
-            wanted: orders.blueprint.clone(),
-            only_blueprints: orders.only_blueprints,
+            orders: orders.clone(),
             profile: profile.clone(),
             policy: policy.clone(),
             once,

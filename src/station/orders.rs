@@ -2,6 +2,8 @@
 
 use super::blueprints::Followed;
 use super::hooks::Hook;
+use crate::workflow::preparation::Preparations;
+use std::sync::Arc;
 
 /// What the owner wants done with devices, beside the one profile.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +14,8 @@ pub struct Orders {
     pub blueprint: Option<String>,
     /// Devices that no blueprint fits are refused: the profile is only a blueprint's.
     pub only_blueprints: bool,
+    /// What blueprints may prepare devices with.
+    pub preparations: Option<Arc<Preparations>>,
     /// Commands to run after jobs.
     pub hooks: Vec<Hook>,
 }

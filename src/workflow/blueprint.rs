@@ -51,7 +51,7 @@ pub struct Match {
 pub enum BlueprintStep {
     /// This profile is on it before it enrolls.
     Helper(PathBuf),
-    /// It is called so; `{serial}` and the like are filled in.
+    /// It is called so; `{{SERIAL}}` and the like are filled in.
     Name(String),
     /// It is prepared.
     Prepare(Prepare),
@@ -61,26 +61,13 @@ pub enum BlueprintStep {
     Tag(String),
 }
 
-/// What preparing means.
+/// How a blueprint prepares devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prepare {
-    /// Erase it first.
-    Erase,
-    /// Supervise it.
-    Supervise,
-}
-
-impl Prepare {
-    /// All, by their machine names.
-    pub const ALL: [(&'static str, Self); 2] = [("erase", Self::Erase), ("supervise", Self::Supervise)];
-
-    /// The machine name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Erase => "erase",
-            Self::Supervise => "supervise",
-        }
-    }
+    /// As the station is configured.
+    AsConfigured,
+    /// So, and supervised.
+    Supervised,
 }
 
 /// A device, as a blueprint looks at it.
@@ -115,9 +102,9 @@ impl Blueprint {
         })
     }
 
-    /// What is to be prepared, in order.
-    pub fn prepares(&self) -> impl Iterator<Item = Prepare> {
-        self.steps.iter().filter_map(|step| match step {
+    /// How devices are prepared, if they are.
+    pub fn prepare(&self) -> Option<Prepare> {
+        self.steps.iter().find_map(|step| match step {
             BlueprintStep::Prepare(what) => Some(*what),
             _ => None,
         })

@@ -13,7 +13,6 @@ use super::memory::Push;
 use super::outcome::{Class, Outcome, Verdict};
 use super::plan::{self, Before, Plan, Situation};
 use crate::device::facts::SetupState;
-use crate::limits::LOST_INSTALLS;
 use crate::wire::profile::Profile;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -196,14 +195,12 @@ fn given_up(situation: &Situation<'_>, name: &HelperName, pushes: &[Push]) -> Op
     if plan::wait_for(situation, Some(*last)).is_some() {
         return None;
     }
-    let count = |which: fn(&Push) -> bool| pushes.iter().filter(|push| which(push)).count();
     let words = name.words();
-    if count(|push| push.answer.is_none()) > LOST_INSTALLS as usize {
-        let said = format!("The connection broke every time {words} was pushed.");
-        let next = "Try another cable and another port; plug the device in again.";
-        return Some(Verdict::failed(Class::Transport, said, next));
+    if let Some(verdict) = plan::lost_too_often(pushes, &words) {
+        return Some(verdict);
     }
-    let used_up = count(|push| !push.is_refused()) >= situation.policy.pushes as usize;
+    let counted = pushes.iter().filter(|push| !push.is_refused()).count();
+    let used_up = counted >= situation.policy.pushes as usize;
     (used_up && last.answer.is_some()).then(|| match situation.facts.setup {
         SetupState::Running => Verdict::failed(
             Class::Device,
@@ -234,12 +231,13 @@ pub fn failed(failure: Failure, name: &HelperName) -> Failure {
 mod tests {
     use super::*;
     use crate::device::Facts;
+    use crate::limits::{LOST_ANSWERS, LOST_INSTALLS};
     use crate::wire::mcinstall::InstalledProfile;
     use crate::wire::profile::example::{ExampleOptions, Signer, scep_plist};
     use crate::wire::profile::made::{WifiNetwork, WifiSecurity, certificates};
     use crate::wire::profile::{Purpose, TrustAnchors};
     use crate::wire::property_list::to_xml;
-    use crate::workflow::event::{EventKind, PushAnswer};
+    use crate::workflow::event::{EventKind, PushAnswer, StepResult};
     use crate::workflow::memory::Memory;
     use crate::workflow::policy::Policy;
     use jiff::Timestamp;
@@ -314,6 +312,14 @@ mod tests {
             if let Some(answer) = answer {
                 self.memory.take(at, &EventKind::HelperPushAnswered { helper, answer });
             }
+        }
+
+        /// As [`Self::pushed`], and the station saw that no answer came.
+        fn broke(&mut self, helper: &Profile) {
+            self.pushed(helper, None);
+            let at = Timestamp::from_second(self.now).unwrap();
+            let (step, result) = (StepId::PushHelper, StepResult::Failed);
+            self.memory.take(at, &EventKind::StepFinished { step, result, detail: None });
         }
 
         fn plan(&self) -> Plan {
@@ -399,18 +405,33 @@ mod tests {
     #[test]
     fn a_lost_answer_settles_before_another_push_and_not_for_ever() {
         let mut case = Case::of(SetupState::Running);
-        case.pushed(&roots(), None);
+        case.broke(&roots());
         let Before::WaitForHelper { state, .. } = case.before() else { panic!("{:?}", case.plan()) };
         assert_eq!(state, Outcome::Verifying);
         for _ in 0..LOST_INSTALLS {
             case.now += 1000;
             assert_eq!(case.before(), push(&roots()));
-            case.pushed(&roots(), None);
+            case.broke(&roots());
         }
         case.now += 1000;
         let verdict = case.end();
         assert_eq!(verdict.class, Class::Transport);
         assert!(verdict.sentence.contains("Root certificates"), "{}", verdict.sentence);
+    }
+
+    #[test]
+    fn a_station_that_is_killed_during_each_push_is_not_the_cables_fault() {
+        let mut case = Case::of(SetupState::Running);
+        for _ in 0..LOST_ANSWERS {
+            case.pushed(&roots(), None);
+            case.now += 1000;
+            assert_eq!(case.before(), push(&roots()));
+        }
+        case.pushed(&roots(), None);
+        case.now += 1000;
+        let verdict = case.end();
+        assert_eq!(verdict.class, Class::Bug);
+        assert!(verdict.sentence.starts_with("The station was ended"), "{}", verdict.sentence);
     }
 
     #[test]

@@ -18,9 +18,17 @@ pub struct Push {
     /// When the device was first looked at again although no answer had come: from then on it
     /// is known to be lost.
     pub lost: Option<Timestamp>,
+    /// The station saw the push fail without an answer, as it does when a cable slips; it does
+    /// not see that when it is killed itself.
+    pub broke: bool,
 }
 
 impl Push {
+    /// A push that began at `at` and has no answer yet.
+    pub fn begun(at: Timestamp, silent: bool) -> Self {
+        Self { at, silent, answer: None, lost: None, broke: false }
+    }
+
     /// True if the device refused it: nothing can come of it any more.
     pub fn is_refused(&self) -> bool {
         matches!(self.answer, Some((_, PushAnswer::Refused)))
@@ -99,7 +107,7 @@ impl Memory {
                 self.silence_refused |= *result == StepResult::Warning;
             }
             EventKind::PushStarted { .. } => {
-                self.pushes.push(Push { at, silent: self.escalated, answer: None, lost: None });
+                self.pushes.push(Push::begun(at, self.escalated));
             }
             EventKind::EraseStarted => self.erase = Some(Erase { at, answer: None, forgot_us: false }),
             EventKind::EraseAnswered { accepted } => {
@@ -122,12 +130,21 @@ impl Memory {
                 }
             }
             EventKind::HelperPushStarted { helper } => {
-                self.helpers
-                    .push((helper.clone(), Push { at, silent: self.escalated, answer: None, lost: None }));
+                self.helpers.push((helper.clone(), Push::begun(at, self.escalated)));
             }
             EventKind::HelperPushAnswered { answer, .. } => {
                 if let Some((_, push)) = self.helpers.last_mut() {
                     push.answer = Some((at, *answer));
+                }
+            }
+            EventKind::StepFinished { step: StepId::Install, result: StepResult::Failed, .. } => {
+                if let Some(push) = self.pushes.last_mut() {
+                    push.broke |= push.answer.is_none();
+                }
+            }
+            EventKind::StepFinished { step: StepId::PushHelper, result: StepResult::Failed, .. } => {
+                if let Some((_, push)) = self.helpers.last_mut() {
+                    push.broke |= push.answer.is_none();
                 }
             }
             EventKind::ProfileChosen { sha256, .. } => self.chosen = Some(sha256.clone()),
@@ -167,11 +184,6 @@ impl Memory {
         u32::try_from(self.pushes.iter().filter(counted).count()).unwrap_or(u32::MAX)
     }
 
-    /// Pushes whose answer was lost.
-    pub fn lost_answers(&self) -> u32 {
-        u32::try_from(self.pushes.iter().filter(|push| push.answer.is_none()).count()).unwrap_or(u32::MAX)
-    }
-
     /// Pushes of this helper, oldest first.
     pub fn helper_pushes(&self, helper: &HelperName) -> Vec<Push> {
         self.helpers.iter().filter(|(name, _)| name.is(helper)).map(|(_, push)| *push).collect()
@@ -203,5 +215,25 @@ mod tests {
         memory.take(at(61), &EventKind::PushAnswered { number: 2, answer: PushAnswer::Acknowledged });
         memory.take(at(62), &EventKind::AttemptStarted { number: 3 });
         assert_eq!(memory.pushes[1].lost, None, "it was answered");
+    }
+
+    #[test]
+    fn a_push_broke_if_its_step_failed_without_an_answer() {
+        let at = Timestamp::UNIX_EPOCH;
+        let failed =
+            EventKind::StepFinished { step: StepId::Install, result: StepResult::Failed, detail: None };
+        let mut memory = Memory::default();
+        for (answer, broke) in [(None, true), (Some(PushAnswer::Refused), false)] {
+            memory.take(at, &EventKind::PushStarted { number: 1 });
+            if let Some(answer) = answer {
+                memory.take(at, &EventKind::PushAnswered { number: 1, answer });
+            }
+            memory.take(at, &failed);
+            assert_eq!(memory.pushes.last().map(|push| push.broke), Some(broke), "{answer:?}");
+        }
+        // A station that is killed writes no such event.
+        memory.take(at, &EventKind::PushStarted { number: 3 });
+        memory.take(at, &EventKind::AttemptStarted { number: 2 });
+        assert!(!memory.pushes[2].broke);
     }
 }

@@ -9,7 +9,7 @@ use super::outcome::{Class, Outcome, Verdict};
 use super::policy::{Policy, SetupAssistant};
 use crate::device::Facts;
 use crate::device::facts::{OsVersion, SetupState};
-use crate::limits::{LOST_INSTALL_SETTLE, LOST_INSTALLS, PENDING_GRACE};
+use crate::limits::{LOST_ANSWERS, LOST_INSTALL_SETTLE, LOST_INSTALLS, PENDING_GRACE};
 use crate::wire::mcinstall::InstalledProfile;
 use crate::wire::profile::Profile;
 use jiff::{SignedDuration, Timestamp};
@@ -146,12 +146,8 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         };
         return Plan::Wait { until, state, reason: reason.into() };
     }
-    if memory.lost_answers() > LOST_INSTALLS {
-        return Plan::End(Box::new(Verdict::failed(
-            Class::Transport,
-            "The connection broke every time the profile was pushed.",
-            "Try another cable and another port; plug the device in again.",
-        )));
+    if let Some(verdict) = lost_too_often(&memory.pushes, "the profile") {
+        return Plan::End(Box::new(verdict));
     }
     if memory.accepted_pushes() >= policy.pushes && memory.last_push().is_some_and(|p| p.answer.is_some()) {
         let silent = memory.last_push().is_some_and(|push| push.silent);
@@ -174,6 +170,22 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         SetupState::Unknown => "the device does not tell whether Setup Assistant is finished",
     };
     first(situation).unwrap_or_else(|| Plan::Push { reason: reason.into(), silently })
+}
+
+/// How a job ends that lost the answers to so many pushes of `what`; `None` while it may push.
+pub(super) fn lost_too_often(pushes: &[Push], what: &str) -> Option<Verdict> {
+    let lost =
+        |which: fn(&Push) -> bool| pushes.iter().filter(|push| push.answer.is_none() && which(push)).count();
+    if lost(|push| push.broke) > LOST_INSTALLS {
+        let said = format!("The connection broke every time {what} was pushed.");
+        let next = "Try another cable and another port; plug the device in again.";
+        return Some(Verdict::failed(Class::Transport, said, next));
+    }
+    (lost(|_| true) > LOST_ANSWERS).then(|| {
+        let said = format!("The station was ended every time {what} was pushed.");
+        let next = "Find out what ends it (its log, the memory and power of this computer); then plug the device in again.";
+        Verdict::failed(Class::Bug, said, next)
+    })
 }
 
 /// True if the station pushes as the device's supervisor: nobody is asked (R23). Setup

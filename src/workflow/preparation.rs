@@ -1,6 +1,7 @@
 //! What a device is prepared with, checked before any device is touched; and, as a pure
 //! function, what is to be done about the supervision data that a device has.
 
+use super::blueprint::Prepare;
 use super::outcome::{Class, Outcome, Verdict};
 use crate::device::Facts;
 use crate::device::cloud_configuration::WantedConfiguration;
@@ -9,6 +10,7 @@ use crate::limits::AFFINITY_LIMIT;
 use crate::secret::Secret;
 use crate::wire::profile::https_host;
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest text of an organisation that is written, in characters.
@@ -77,6 +79,35 @@ pub enum BadPreparation {
 
 /// Last part of the path of a Profile URL in its two forms (3.6).
 const PROFILE_URL_ENDS: [&str; 2] = ["/mdmserviceconfig", "/ios/esproxy"];
+
+/// What the blueprints of a station can ask for: as it is configured, and so but supervised;
+/// or why that cannot be.
+#[derive(Debug, Clone)]
+pub struct Preparations {
+    as_configured: Result<Arc<Preparation>, BadPreparation>,
+    supervised: Result<Arc<Preparation>, BadPreparation>,
+}
+
+impl Preparations {
+    /// From what is configured; `supervisors` as in [`Preparation::new`].
+    pub fn new(configured: Wishes, supervisors: &[Vec<u8>]) -> Self {
+        // The profile enrolls the device: no other address is to do that a second time.
+        let wishes = Wishes { enrollment_url: None, ..configured };
+        let made = |wishes| Preparation::new(wishes, supervisors.to_vec()).map(Arc::new);
+        Self { as_configured: made(wishes.clone()), supervised: made(Wishes { supervised: true, ..wishes }) }
+    }
+
+    /// What `prepare` asks for.
+    ///
+    /// # Errors
+    /// No device can be prepared so.
+    pub fn of(&self, prepare: Prepare) -> Result<Arc<Preparation>, BadPreparation> {
+        match prepare {
+            Prepare::AsConfigured => self.as_configured.clone(),
+            Prepare::Supervised => self.supervised.clone(),
+        }
+    }
+}
 
 impl Preparation {
     /// Checks `wishes`; `supervisors` are the certificates of the station's identities, DER.

@@ -3,8 +3,9 @@
 
 #![allow(clippy::disallowed_methods)] // real processes live in real time
 
+use super::supervision::SUPERVISOR;
 use super::support::binary::{Bench, poll, text_of};
-use super::support::fleet::Simulator;
+use super::support::fleet::{Simulator, count};
 use super::support::profile::f01;
 use enlist::ids::{JobId, Udid};
 use enlist::journal::{Book, HistoryFilter, JobRow, JournalReader};
@@ -68,11 +69,27 @@ fn a_dry_run_shows_which_blueprint_a_device_gets_and_why() {
     assert_eq!(said, "The blueprint 'phones' is not for this device: its class is iPad.");
     let said = bench.run(&["enroll", "--dry-run", &profile, "--blueprint", "kiosk"]).fails_clearly(2);
     assert!(said.contains("There is no blueprint 'kiosk'"), "{said}");
-    // What cannot be done yet is refused before anything is done.
-    bench
-        .write("blueprints/pads.toml", format!("steps = [{{ prepare = \"supervise\" }}, {}", &FOR_PADS[9..]));
-    let said = dry(&[]);
-    assert!(said.contains("prepares devices (supervise)"), "{said}");
+    // What the station cannot prepare devices with is refused before anything is done.
+    bench.write("blueprints/pads.toml", supervising());
+    let said = bench.run(&["enroll", "--dry-run", &profile]).fails_clearly(2);
+    assert!(said.contains("needs a supervision identity"), "{said}");
+}
+
+fn supervising() -> String {
+    format!("steps = [{{ prepare = \"supervise\" }}, {}", &FOR_PADS[9..])
+}
+
+#[test]
+fn a_blueprint_prepares_before_it_enrolls() {
+    let more = format!("[prepare]\norganization = 'Bench'\n[supervision]\nidentity = '{SUPERVISOR}'\n");
+    let (bench, profile) = bench(&[("pads", &supervising())], &more);
+    let simulator = Simulator::of(&bench, PADS);
+    let result = bench.run(&["enroll", "--json", &profile]).exits(0).only();
+    assert_eq!(result["outcome"], "enrolled", "{result}");
+    let udid = result["udid"].as_str().unwrap();
+    assert_eq!(assigned(&bench, udid).unwrap().0.as_deref(), Some("pads"));
+    assert_eq!(count(&simulator.first(), "configurations"), 1);
+    assert_eq!(bench.run(&["info", "--json"]).exits(0).only()["supervised"], true);
 }
 
 #[test]

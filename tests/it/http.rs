@@ -5,6 +5,7 @@
 
 mod hostile;
 mod remote;
+mod resume;
 
 use super::support::binary::{Bench, Running, poll};
 use serde_json::Value;
@@ -279,14 +280,14 @@ impl Follower {
         stream.write_all(text.as_bytes()).unwrap();
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
-        while line != "\r\n" && stream.get_ref().peek(&mut [0]).is_ok() {
+        while line != "\r\n" {
             line.clear();
-            stream.read_line(&mut line).unwrap();
+            assert!(stream.read_line(&mut line).unwrap() > 0, "it closed before its head was whole");
         }
         Self { stream, text: String::new() }
     }
 
-    /// The next event, signs of life left out; `None` when the station closed.
+    /// The next event; `None` when the station closed.
     fn next(&mut self) -> Option<Told> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
@@ -296,9 +297,6 @@ impl Follower {
                     found.map(str::to_owned)
                 };
                 let Some(name) = field("event") else { continue };
-                if name == "alive" {
-                    continue;
-                }
                 let data = serde_json::from_str(&field("data").unwrap()).unwrap();
                 return Some(Told { name, id: field("id"), data });
             }

@@ -64,14 +64,15 @@ for (const { job, udid } of await station.jobs()) {
     written.set(key, [...(written.get(key) ?? []), Date.parse(moment.at)]);
   }
 }
-/** From a moment in the journal to the first time it was seen. */
+/** From a moment in the journal to the first time it was seen. Which moment is meant is known
+ *  of what a device was once only. */
 function tell(what, seen) {
   const late = [];
   const told = new Set();
   for (const [who, udid, outcome, at] of seen) {
-    const before = Math.max(...(written.get(`${udid} ${outcome}`) ?? []).filter((moment) => moment <= at + 1));
-    const key = `${who} ${udid} ${outcome} ${before}`;
-    if (Number.isFinite(before) && !told.has(key)) late.push(at - before);
+    const moments = written.get(`${udid} ${outcome}`) ?? [];
+    const key = `${who} ${udid} ${outcome}`;
+    if (moments.length === 1 && moments[0] <= at + 1 && !told.has(key)) late.push(at - moments[0]);
     told.add(key);
   }
   late.sort((a, b) => a - b);

@@ -18,6 +18,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// Checks of this computer, when they are asked for.
 pub type Checks =
@@ -74,6 +75,11 @@ pub struct JobsQuery {
 }
 
 impl Operations {
+    /// Where a server of this process runs.
+    pub fn quick(&self) -> Handle {
+        self.parts.quick.clone()
+    }
+
     /// What servers show of the run that this process is about to begin.
     pub fn running(&self, live: Live, about: About) -> Running {
         let names = self.parts.bays.all().into_iter();
@@ -81,6 +87,7 @@ impl Operations {
             names.map(|(port, bay, by)| PortView::new(port.as_str(), bay.bay(), by.name(), Vec::new()));
         let mut ports: Vec<_> = ports.collect();
         ports.sort_by_cached_key(|port| (port.bay.sort_key(), port.port.clone()));
+        let _quick = self.parts.quick.enter();
         let inner = Inner {
             about,
             feed: Feed::start(&live),

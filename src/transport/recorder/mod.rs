@@ -33,7 +33,7 @@
 //!
 //! # What is written
 //!
-//! Only what [`allow`] names ([`scrub`]). A placeholder is the same for the same value of the
+//! Only what the list in `allow.rs` names ([`scrub`]). A placeholder is the same for the same value of the
 //! same key within a recording, numbered in the order of their first appearance; the profile of
 //! the job comes first of all: `example.profile-1`, `00000000-0000-4000-8000-000000000001`.
 
@@ -69,10 +69,11 @@ use tokio::time::Instant;
 /// What lockdown is called beside the services.
 pub const LOCKDOWN: &str = "lockdown";
 
-/// Most recordings of one run, and of those that are written at once: a station that runs for
-/// weeks must not fill the disk, and each open one has a thread.
+/// Most recordings of one run: a station that runs for weeks must not fill the disk.
 const MOST_RECORDINGS: u32 = 1000;
-const MOST_AT_ONCE: usize = 64;
+
+/// Most that are written at once, as each has a thread: two full buses of USB.
+const MOST_AT_ONCE: usize = 254;
 
 /// How long the end waits for the disk.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);

@@ -190,7 +190,11 @@ async fn planted_values_are_found() {
     plant("\"SerialNumber\":\"0", "\"SerialNumber\":\"F", "Value: SerialNumber is");
     plant("00000000-0000000000000001", UDID, "UDID");
     plant("\"ProductType\":\"iPhone16,2\"", "\"ProductType\":\"of canary\"", "ProductType");
-    plant("\"ProductType\":\"iPhone16,2\"", "\"canary\":\"iPhone16,2\"", "a key that is not on the list");
+    plant(
+        "\"ProductType\":\"iPhone16,2\"",
+        "\"ProductCanary\":\"of canary\"",
+        "a key that is not on the list",
+    );
     plant("~EscrowBag-1", "c2VjcmV0", "EscrowBag");
     plant("\"t\":", "\"t\": ", "not written as");
     plant("\"open\":\"lockdown\"", "\"open\":\"canary\"", "no service");

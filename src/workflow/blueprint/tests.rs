@@ -13,7 +13,7 @@ const WHOLE: &str = "priority = 3
 steps = [
     { prepare = \"supervise\" },
     { helper = \"wifi.mobileconfig\" },
-    { name = \"Floor {tag} {serial}\" },
+    { name = \"Floor {{TAG}} {{SERIAL}}\" },
     { enroll = \"/srv/e.mobileconfig\" },
     { tag = \"floor-2\" },
 ]
@@ -46,7 +46,7 @@ fn a_whole_blueprint_is_read() {
     let kiosk = read(WHOLE);
     assert_eq!(kiosk.helpers().collect::<Vec<_>>(), [Path::new("/b/wifi.mobileconfig")]);
     assert_eq!(kiosk.profile().map(|p| p.as_path()), Some(Path::new("/srv/e.mobileconfig")));
-    assert_eq!(kiosk.prepares().collect::<Vec<_>>(), [Prepare::Supervise]);
+    assert_eq!(kiosk.prepare(), Some(Prepare::Supervised));
     assert_eq!(kiosk.tags().collect::<Vec<_>>(), ["floor-2"]);
     let (facts, bay) = (facts(), Bay("Bay 1".into()));
     assert_eq!(kiosk.device_name(&subject(&facts, &bay)).unwrap(), "Floor A C02ABCDEF123");
@@ -64,12 +64,20 @@ fn faults_are_told_with_their_place() {
     assert!(late.starts_with("3:3: this comes too late"), "{late}");
     let two = refused("steps = [{ enroll = true }, { enroll = true }]");
     assert!(two.contains("1:29: a device enrolls once"), "{two}");
-    let name = refused("steps = [{ name = \"{seral}\" }, { enroll = true }]");
-    assert!(name.ends_with("there is no {seral}; did you mean {serial}?"), "{name}");
+    let name = refused("steps = [{ name = \"{{SERAL}}\" }, { enroll = true }]");
+    assert!(name.ends_with("there is no {{SERAL}}; did you mean {{SERIAL}}?"), "{name}");
+    for braces in ["{serial}", "{{SERIAL}", "a } b", "{{SERIAL}}}"] {
+        let name = refused(&format!("steps = [{{ name = \"{braces}\" }}, {{ enroll = true }}]"));
+        assert!(name.contains("is written as {{SERIAL}}"), "{name}");
+    }
     let both = refused("steps = [{ name = \"x\", tag = \"y\" }]");
     assert!(both.contains("says two things"), "{both}");
     let prepare = refused("steps = [{ prepare = \"wipe\" }]");
-    assert!(prepare.contains("there are erase and supervise"), "{prepare}");
+    assert!(prepare.contains("there are true and \"supervise\""), "{prepare}");
+    let erase = refused("steps = [{ prepare = \"erase\" }]");
+    assert!(erase.contains("one device at a time"), "{erase}");
+    let twice = refused("steps = [{ prepare = true }, { prepare = \"supervise\" }]");
+    assert!(twice.contains("prepared once"), "{twice}");
     let class = refused("steps = [{ enroll = true }]\n[match]\nclass = \"iFon\"\n");
     assert!(class.starts_with("3:9: there is no class 'iFon'"), "{class}");
     let os = refused("steps = [{ enroll = true }]\n[match]\nos_from = \"new\"\n");

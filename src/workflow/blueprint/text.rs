@@ -4,7 +4,7 @@
 //! priority = 10
 //! steps = [
 //!     { helper = "wifi.mobileconfig" },
-//!     { name = "Floor 2 {serial}" },
+//!     { name = "Floor 2 {{SERIAL}}" },
 //!     { enroll = "enrollment.mobileconfig" },
 //!     { tag = "floor-2" },
 //! ]
@@ -21,10 +21,10 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
-/// Placeholders of a name.
-const PLACEHOLDERS: &[&str] = &["serial", "imei", "name", "tag", "bay", "model"];
+/// Variables of a name: those of any name (R137), and what only a blueprint knows.
+const VARIABLES: &[&str] = &["SERIAL", "DEVICETYPE", "IMEI", "MODEL", "BAY", "NAME", "TAG"];
 
-/// Longest name of a device, in characters, before placeholders are filled in. What it becomes
+/// Longest name of a device, in characters, before its variables are filled in. What it becomes
 /// is cut to the same length.
 const NAME_CHARS: usize = 63;
 
@@ -65,7 +65,7 @@ enum OneOrMany {
 struct StepText {
     helper: Option<PathBuf>,
     name: Option<String>,
-    prepare: Option<String>,
+    prepare: Option<PrepareText>,
     enroll: Option<EnrollText>,
     tag: Option<String>,
 }
@@ -75,6 +75,13 @@ struct StepText {
 enum EnrollText {
     Station(bool),
     File(PathBuf),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected true or \"supervise\"")]
+enum PrepareText {
+    AsConfigured(bool),
+    Word(String),
 }
 
 /// Reads the blueprint called `name`; its files are named from `folder` on.
@@ -118,7 +125,9 @@ fn in_order(before: &[BlueprintStep], step: &BlueprintStep) -> Result<(), &'stat
         Step::Prepare(_) if before.iter().any(|b| matches!(b, Step::Helper(_) | Step::Name(_))) => {
             Err("preparing takes helpers and names away again: put it first")
         }
-        Step::Prepare(what) if before.contains(&Step::Prepare(*what)) => Err("this step is there twice"),
+        Step::Prepare(_) if before.iter().any(|b| matches!(b, Step::Prepare(_))) => {
+            Err("a device is prepared once; there are two such steps")
+        }
         _ => Ok(()),
     }
 }
@@ -129,11 +138,7 @@ impl StepText {
         match (helper, name, prepare, enroll, tag) {
             (Some(path), None, None, None, None) => Ok(BlueprintStep::Helper(folder.join(path))),
             (None, Some(name), None, None, None) => template(name).map(BlueprintStep::Name),
-            (None, None, Some(word), None, None) => {
-                let known = Prepare::ALL.iter().find(|(name, _)| *name == word);
-                let known = known.map(|(_, what)| BlueprintStep::Prepare(*what));
-                known.ok_or_else(|| format!("there is no preparing '{word}'; there are erase and supervise"))
-            }
+            (None, None, Some(prepare), None, None) => prepare.check().map(BlueprintStep::Prepare),
             (None, None, None, Some(EnrollText::Station(true)), None) => Ok(BlueprintStep::Enroll(None)),
             (None, None, None, Some(EnrollText::Station(false)), None) => {
                 Err("enroll = false does nothing; leave the step out".to_owned())
@@ -155,47 +160,81 @@ impl StepText {
     }
 }
 
-/// A name whose placeholders are known.
+impl PrepareText {
+    fn check(self) -> Result<Prepare, String> {
+        match self {
+            Self::AsConfigured(true) => Ok(Prepare::AsConfigured),
+            Self::AsConfigured(false) => Err("prepare = false does nothing; leave the step out".to_owned()),
+            Self::Word(word) if word == "supervise" => Ok(Prepare::Supervised),
+            // It wants a person's consent for each device.
+            Self::Word(word) if word == "erase" => {
+                Err("a blueprint erases nothing; `enlist erase` does, one device at a time".to_owned())
+            }
+            Self::Word(word) => {
+                Err(format!("there is no preparing '{word}'; there are true and \"supervise\""))
+            }
+        }
+    }
+}
+
+/// A name whose variables are known.
 fn template(name: String) -> Result<String, String> {
     let length = name.chars().count();
     if name.trim().is_empty() || length > NAME_CHARS {
         return Err(format!("a name has 1 to {NAME_CHARS} characters"));
     }
-    let mut rest = name.as_str();
-    while let Some((before, after)) = rest.split_once('{') {
-        if before.contains('}') {
-            return Err("a '}' has no '{' before it".to_owned());
+    for part in parts(&name) {
+        match part {
+            Part::Text(text) if text.contains(['{', '}']) => {
+                return Err(
+                    "a variable of a name is written as {{SERIAL}}; other braces mean nothing".to_owned()
+                );
+            }
+            Part::Variable(key) if !VARIABLES.contains(&key) => {
+                let near = |known: &&&str| toml_text::distance(&key.to_ascii_uppercase(), known);
+                let nearest = VARIABLES.iter().min_by_key(near).copied().unwrap_or_default();
+                return Err(format!("there is no {{{{{key}}}}}; did you mean {{{{{nearest}}}}}?"));
+            }
+            Part::Text(_) | Part::Variable(_) => {}
         }
-        let (key, left) = after.split_once('}').ok_or("a '{' is not closed")?;
-        if !PLACEHOLDERS.contains(&key) {
-            let nearest = PLACEHOLDERS.iter().min_by_key(|known| toml_text::distance(key, known));
-            let nearest = nearest.copied().unwrap_or_default();
-            return Err(format!("there is no {{{key}}}; did you mean {{{nearest}}}?"));
-        }
-        rest = left;
     }
     Ok(name)
 }
 
-/// A name with its placeholders filled in; what is not known leaves nothing.
-pub(super) fn filled(template: &str, subject: &Subject<'_>) -> String {
-    let known = |key: &str| match key {
-        "serial" => subject.facts.serial.as_deref(),
-        "imei" => subject.facts.imei.as_deref(),
-        "name" => subject.name,
-        "tag" => subject.tag,
-        "bay" => Some(subject.bay.0.as_str()),
-        "model" => subject.facts.product_type.as_deref(),
-        _ => None,
-    };
-    let (mut out, mut rest) = (String::new(), template);
-    while let Some((before, after)) = rest.split_once('{') {
-        let (key, left) = after.split_once('}').unwrap_or((after, ""));
-        out.push_str(before);
-        out.push_str(known(key).unwrap_or_default());
+/// A part of a name.
+enum Part<'a> {
+    Text(&'a str),
+    Variable(&'a str),
+}
+
+fn parts(template: &str) -> Vec<Part<'_>> {
+    let (mut parts, mut rest) = (Vec::new(), template);
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((key, left)) = after.split_once("}}") else { break };
+        parts.extend([Part::Text(before), Part::Variable(key)]);
         rest = left;
     }
-    out.push_str(rest);
+    parts.push(Part::Text(rest));
+    parts
+}
+
+/// A name with its variables filled in; what is not known leaves nothing.
+pub(super) fn filled(template: &str, subject: &Subject<'_>) -> String {
+    let known = |key: &str| match key {
+        "SERIAL" => subject.facts.serial.as_deref(),
+        "DEVICETYPE" => subject.facts.class.as_deref(),
+        "IMEI" => subject.facts.imei.as_deref(),
+        "MODEL" => subject.facts.product_type.as_deref(),
+        "BAY" => Some(subject.bay.0.as_str()),
+        "NAME" => subject.name,
+        "TAG" => subject.tag,
+        _ => None,
+    };
+    let text = |part: Part<'_>| match part {
+        Part::Text(text) => text.to_owned(),
+        Part::Variable(key) => known(key).unwrap_or_default().to_owned(),
+    };
+    let out: String = parts(template).into_iter().map(text).collect();
     out.trim().chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect()
 }
 

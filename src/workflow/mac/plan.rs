@@ -146,12 +146,7 @@ mod tests {
         let identifiers = if listed { vec!["Microsoft.Profiles.MDM".to_owned()] } else { vec![] };
         let mut memory = Memory::default();
         if pushed {
-            memory.pushes.push(Push {
-                at: "2026-11-21T08:00:00Z".parse().unwrap(),
-                silent: false,
-                answer: None,
-                lost: None,
-            });
+            memory.pushes.push(Push::begun("2026-11-21T08:00:00Z".parse().unwrap(), false));
         }
         plan(&Situation {
             os: OsVersion::parse(os).unwrap(),
