@@ -383,6 +383,8 @@ pub struct Environment {
     pub log: Option<String>,
     /// `NO_COLOR` is set: no colour, even on a terminal.
     pub no_color: bool,
+    /// `TERM` is `dumb` or missing: the terminal can move no cursor.
+    pub dumb_terminal: bool,
     xdg_state: Option<PathBuf>,
     home: Option<PathBuf>,
 }
@@ -401,6 +403,7 @@ impl Environment {
             api_token: text("ENLIST_API_TOKEN").map(Secret::new),
             log: text("ENLIST_LOG"),
             no_color: text("NO_COLOR").is_some(),
+            dumb_terminal: text("TERM").is_none_or(|term| term == "dumb"),
             xdg_state: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }

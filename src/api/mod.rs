@@ -1,10 +1,12 @@
 //! The one contract for screens: serialisable views, and the operations that give them.
 //!
 //! May import everything below it; only its own types cross it, so a screen never holds a
-//! device. Start at [`view`], then [`Operations`]; [`live`] follows a run in progress.
+//! device. Start at [`view`], then [`Operations`]; [`live`] follows a run in progress,
+//! [`client`] that of another process.
 
 pub mod advice;
 mod capture;
+pub mod client;
 pub mod error;
 pub mod export;
 pub mod feed;
@@ -19,11 +21,12 @@ pub use crate::station::age::AgeAnswers;
 pub use crate::station::hooks::Hook;
 pub use crate::station::{Orders, RunEnd};
 pub use crate::wire::device_log::ENROLLING as LOG_PROCESSES;
-pub use crate::wire::printable::system_words;
+pub use crate::wire::printable::{sentence, system_words};
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
 pub use crate::wire::profile::made::WifiNetwork;
 pub use crate::wire::profile::{Profile, Purpose};
 pub use crate::workflow::device_name::check as check_device_name;
+pub use crate::workflow::event::StepResult;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant, UnknownAge};

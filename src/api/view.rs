@@ -35,7 +35,8 @@ use crate::workflow::mac::words;
 use crate::workflow::methods::{self, R};
 use crate::workflow::outcome::{Class, Outcome, Verdict};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// How a command as a whole went, as its exit code says it (design section 5).
@@ -95,7 +96,7 @@ impl Exit {
 }
 
 /// One error of a device's chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LinkView {
     /// ErrorDomain.
     pub domain: String,
@@ -106,7 +107,7 @@ pub struct LinkView {
 }
 
 /// A device and how it stands: the core of every device result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeviceView {
     /// UDID; `None` for a device that cannot tell it in the mode it is in.
     pub udid: Option<Udid>,
@@ -236,7 +237,7 @@ fn links(chain: &ErrorChain) -> Vec<LinkView> {
 }
 
 /// A bay of a run in progress.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BayView {
     /// The device and how it stands.
     #[serde(flatten)]
@@ -282,7 +283,7 @@ impl BayView {
 }
 
 /// A USB port of `enlist bays`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortView {
     /// The port as a configuration names it: the form that outlives a restart, if known.
     pub port: String,
@@ -291,7 +292,7 @@ pub struct PortView {
     /// Its bay.
     pub bay: Bay,
     /// Who named it: `configuration`, `learned`, or `port`.
-    pub named_by: &'static str,
+    pub named_by: Cow<'static, str>,
     /// Devices on it now: UDID, serial number or ECID.
     pub devices: Vec<String>,
 }
@@ -299,7 +300,7 @@ pub struct PortView {
 impl PortView {
     /// A port by its name.
     pub fn new(port: &str, bay: Bay, named_by: &'static str, devices: Vec<String>) -> Self {
-        Self { port: port.to_owned(), path: None, bay, named_by, devices }
+        Self { port: port.to_owned(), path: None, bay, named_by: named_by.into(), devices }
     }
 
     /// A port in sight.
@@ -473,7 +474,7 @@ pub struct InstalledOn {
 }
 
 /// A job of `enlist history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobView {
     /// The device and how its job ended, or stands.
     #[serde(flatten)]

@@ -13,6 +13,7 @@ use super::mac::MacCommand;
 use super::prepare::PrepareArgs;
 use super::record::{RecordArgs, RecordFlag};
 use super::sim::SimArgs;
+use super::watch::WatchArgs;
 use crate::api::view::RuleView;
 use crate::api::{
     AgeAnswers, Job, OsVersion, Outcome, Prefer, SetupAssistant, check_device_name, lint_rules,
@@ -70,6 +71,8 @@ pub(super) struct Global {
 pub(super) enum Command {
     /// Run the station: enroll whatever is plugged in
     Serve(ServeArgs),
+    /// Watch a running station from this terminal
+    Watch(WatchArgs),
     /// Enroll attached devices once
     Enroll(EnrollArgs),
     /// Prepare erased devices for Setup Assistant: supervision, panes, enrollment

@@ -5,7 +5,12 @@ use super::output::{Output, Tone, chain, who};
 use crate::api::advice::{AFTER_ENROLLMENT, CARD, helper_card};
 use crate::api::view::{BayView, DeviceView};
 use crate::api::{Live, Outcome};
+use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
+use std::io;
+
+/// Devices whose last line is remembered; with more, some lines are said twice.
+const MOST: usize = 10_000;
 
 /// What the person at a waiting bay must do.
 pub(super) fn card_of(device: &DeviceView) -> Vec<String> {
@@ -29,28 +34,34 @@ impl Lines {
     }
 
     /// Prints a bay's standing if it changed.
-    pub(super) fn bay(&mut self, bay: &BayView, live: &Live) {
+    ///
+    /// # Errors
+    /// The reader went away.
+    pub(super) fn bay(&mut self, bay: &BayView, seconds_until: impl Fn(Timestamp) -> u64) -> io::Result<()> {
         let device = &bay.device;
         // A job tells of its device's coming and going itself.
         let gone = !bay.attached && (bay.unserved || device.outcome == Outcome::Quarantined);
         let now = (device.outcome, bay.ended, device.sentence.clone(), gone);
+        if self.last.len() > MOST {
+            self.last.clear();
+        }
         if self.last.insert(bay.key(), now.clone()).as_ref() == Some(&now) {
-            return;
+            return Ok(());
         }
         let tone = Tone::of_bay(bay);
         let left = match bay.until {
-            Some(until) if !bay.ended => format!(" ({} s left)", live.seconds_until(until)),
+            Some(until) if !bay.ended => format!(" ({} s left)", seconds_until(until)),
             _ => String::new(),
         };
         let away = if gone { " (unplugged)" } else { "" };
-        self.output.line(format!(
+        self.output.line_if_read(format!(
             "{} {:<10} {}  {}  {}{left}{away}",
             self.output.toned(tone, tone.shape()),
             device.bay.to_string(),
             self.output.toned(tone, format!("{:<21}", device.outcome.name())),
             who(device),
             device.sentence,
-        ));
+        ))?;
         if bay.ended || bay.unserved && !gone {
             if let Some(next) = &device.next {
                 self.output.line(format!("             next: {next}"));
@@ -74,6 +85,7 @@ impl Lines {
                 self.output.line(format!("             - {words} ({rule})"));
             }
         }
+        Ok(())
     }
 
     /// Says so when all jobs are over, for a station that goes on watching.

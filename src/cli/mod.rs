@@ -35,6 +35,7 @@ mod serve;
 mod serve_web;
 pub mod sim;
 mod table;
+mod watch;
 
 use crate::api::view::Exit;
 use crate::api::{OperationError, system_words};
@@ -127,5 +128,6 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Sim(args) => sim::run(*args, output).await,
         Command::Unpair(args) => pair::unpair(&args, global, environment, output).await,
+        Command::Watch(args) => watch::run(&args, global, environment, output).await,
     }
 }

@@ -170,8 +170,8 @@ impl Screen {
     fn update(&mut self, update: &Update, live: &Live) {
         match (self.show, update) {
             (Show::Table, _) => {}
-            (Show::Lines, Update::Resync) => live.bays().iter().for_each(|bay| self.lines.bay(bay, live)),
-            (Show::Lines, Update::Bay(bay)) => self.lines.bay(bay, live),
+            (Show::Lines, Update::Resync) => live.bays().iter().for_each(|bay| self.line(bay, live)),
+            (Show::Lines, Update::Bay(bay)) => self.line(bay, live),
             (Show::Lines, Update::MuxLost(reason)) => self.lines.mux(Some(reason)),
             (Show::Lines, Update::MuxReady) => self.lines.mux(None),
             (Show::Changes, Update::Bay(bay)) => self.output.object(bay),
@@ -183,6 +183,11 @@ impl Screen {
             (_, Update::JournalLost(reason)) => self.output.note(format!("journal: {reason}")),
             (_, Update::JournalReady) => self.output.note("journal: it is written again; work goes on"),
         }
+    }
+
+    /// A run goes on without its reader.
+    fn line(&mut self, bay: &BayView, live: &Live) {
+        let _ = self.lines.bay(bay, |until| live.seconds_until(until));
     }
 
     /// Each ended job once.

@@ -3,11 +3,12 @@
 use super::arguments::{Global, ServeArgs};
 use super::output::{Output, Tone};
 use super::{compose, screen};
+use crate::api::client::DEFAULT_ADDRESS;
 use crate::api::view::Exit;
 use crate::api::{About, OperationError, Running, UnknownAge};
 use crate::config::{Config, Environment};
 use crate::secret::Secret;
-use crate::web::{DEFAULT_ADDRESS, Options, Server, WebError};
+use crate::web::{Options, Server, WebError};
 use crate::wire::printable::{printable, sentence, system_words};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
 //! One GET over https: for a Profile URL, when a person asks for that (R53). Nothing else of
-//! this program calls a server.
+//! this program calls a server, but `enlist watch` its station.
 
 use crate::secret::Secret;
 use crate::wire::printable::system_words;
@@ -108,7 +108,9 @@ fn split(url: &str) -> (&str, String) {
     (authority, if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
 }
 
-fn client(host: &str, anchors: &[X509]) -> Result<Ssl, ErrorStack> {
+/// The client's end of TLS with `host`, which must chain to one of `anchors` and have a
+/// certificate for that name or address.
+pub(crate) fn client(host: &str, anchors: &[X509]) -> Result<Ssl, ErrorStack> {
     let mut store = X509StoreBuilder::new()?;
     for anchor in anchors {
         store.add_cert(anchor.clone())?;

@@ -25,7 +25,7 @@ fn figures(web: &Web) -> String {
     let station = web.running.station(web.kiosk);
     text.family("enlist_info", "gauge", "What runs: always 1.");
     let simulated = station.simulated.to_string();
-    text.sample("enlist_info", &[("version", station.version), ("simulated", &simulated)], 1);
+    text.sample("enlist_info", &[("version", &station.version), ("simulated", &simulated)], 1);
     text.only("enlist_start_time_seconds", "gauge", "When it began.", web.running.started().as_second());
     let up = u8::from(station.mux_trouble.is_none());
     text.only("enlist_mux_up", "gauge", "1 if there is a way to the devices.", up);

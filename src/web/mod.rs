@@ -23,11 +23,8 @@ pub use listen::{Server, Stopper};
 use crate::secret::Secret;
 use crate::wire::printable::system_words;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-
-/// Where the station listens unless told otherwise: this computer only.
-pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7417);
 
 /// Shortest token, in characters: what nobody can guess over a network.
 const TOKEN_CHARS: usize = 20;

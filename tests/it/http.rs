@@ -6,6 +6,7 @@
 mod hostile;
 mod remote;
 mod resume;
+mod watch;
 
 use super::support::binary::{Bench, Running, poll};
 use serde_json::Value;

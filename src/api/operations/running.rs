@@ -113,7 +113,7 @@ impl Running {
     pub fn station(&self, kiosk: bool) -> StationView {
         let inner = &self.inner;
         StationView {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").into(),
             now: inner.clock.now(),
             started: inner.started,
             simulated: inner.about.simulated,
@@ -123,7 +123,7 @@ impl Running {
             profile: inner.about.profile.clone(),
             export: inner.live.export_countdown(),
             kiosk,
-            card: CARD.to_vec(),
+            card: CARD.map(Into::into).to_vec(),
         }
     }
 

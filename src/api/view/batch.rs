@@ -58,7 +58,7 @@ impl Unexpected {
 }
 
 /// A batch.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BatchView {
     /// Its number in the journal, from 1.
     pub id: i64,
@@ -90,7 +90,7 @@ pub struct BatchView {
 }
 
 /// How far a batch is. `done`, `failed`, `running` and `missing` add up to `expected`.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BatchProgress {
     /// Devices of the manifest.
     pub expected: u32,
@@ -142,7 +142,7 @@ impl EntryState {
 }
 
 /// A line of the manifest, or a device that none names, and how it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchEntryView {
     /// Line of the manifest; `None` for a device that it does not name.
     pub line: Option<u32>,

@@ -7,11 +7,12 @@ use crate::wire::printable::printable;
 use crate::workflow::event::{Event, EventKind, PushAnswer, StepId, StepResult};
 use crate::workflow::outcome::Outcome;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// A job and its events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobDetail {
     /// The job.
     #[serde(flatten)]
@@ -23,7 +24,7 @@ pub struct JobDetail {
 }
 
 /// Something that happened to a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MomentView {
     /// Its number in the journal; grows.
     pub seq: i64,
@@ -31,7 +32,7 @@ pub struct MomentView {
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// Machine name of the event, such as `push-started`.
-    pub event: &'static str,
+    pub event: Cow<'static, str>,
     /// In words.
     pub sentence: String,
     /// What the bay shows from then on, if that changed.
@@ -48,7 +49,7 @@ pub struct MomentView {
 }
 
 /// An error as the device sent it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RawLinkView {
     /// ErrorDomain.
     pub domain: String,
@@ -59,7 +60,7 @@ pub struct RawLinkView {
     /// USEnglishDescription.
     pub english: Option<String>,
     /// Our words for it.
-    pub meaning: Option<&'static str>,
+    pub meaning: Option<Cow<'static, str>>,
 }
 
 impl JobDetail {
@@ -82,7 +83,7 @@ impl RawLinkView {
             code: link.code,
             localized: link.localized.as_deref().map(printable),
             english: link.english.as_deref().map(printable),
-            meaning: link.meaning(),
+            meaning: link.meaning().map(Cow::Borrowed),
         }
     }
 }
@@ -103,7 +104,7 @@ impl MomentView {
         Self {
             seq: event.seq,
             at: event.at,
-            event: event.kind.name(),
+            event: event.kind.name().into(),
             sentence: sentence(&event.kind),
             outcome: event.kind.state(),
             step,

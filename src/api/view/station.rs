@@ -2,14 +2,15 @@
 
 use super::{BayView, PortView};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// What a station is and does, apart from its bays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StationView {
     /// Version of the program.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// Wall time of the station: countdowns are counted from it.
     #[schema(value_type = String, format = DateTime)]
     pub now: Timestamp,
@@ -31,11 +32,11 @@ pub struct StationView {
     /// Screens may look only.
     pub kiosk: bool,
     /// The six steps for the person who installs a queued profile.
-    pub card: Vec<&'static str>,
+    pub card: Vec<Cow<'static, str>>,
 }
 
 /// Everything at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SnapshotView {
     /// The station.
     pub station: StationView,
@@ -46,7 +47,7 @@ pub struct SnapshotView {
 }
 
 /// How the way to the devices stands, or the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TroubleView {
     /// What is wrong, if something is.
     pub trouble: Option<String>,

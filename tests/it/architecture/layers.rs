@@ -201,9 +201,10 @@ fn the_table_stands_in_the_order_of_the_map() {
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["web"]),
     ("clap", &["cli"]),
-    ("hyper", &["web"]),
+    ("hyper", &["api::client", "web"]),
     ("idevice", &["device"]),
     ("notify", &["station"]),
+    ("ratatui", &["cli"]),
     ("rusb", &["transport"]),
     ("rusqlite", &["journal"]),
     ("terminal_size", &["cli"]),

@@ -16,7 +16,7 @@ use std::time::Duration;
 const TOKEN: &str = "canary-token-5d1f0a7c9e24";
 
 /// A certificate for `bench.example`, signed by itself.
-fn certificate(bench: &Bench) -> (String, String) {
+pub(super) fn certificate(bench: &Bench) -> (String, String) {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut name = X509NameBuilder::new().unwrap();
     name.append_entry_by_text("CN", "bench.example").unwrap();

@@ -14,6 +14,7 @@ pub(crate) mod mux_proxy;
 pub(crate) mod profile;
 pub(crate) mod simulator;
 pub(crate) mod station;
+pub(crate) mod terminal;
 #[cfg(target_os = "linux")]
 pub(crate) mod usb_station;
 pub(crate) mod world;
