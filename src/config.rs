@@ -4,6 +4,8 @@
 
 mod credentials;
 pub mod keys;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod password;
 mod prepare;
 mod supervision;

@@ -82,6 +82,8 @@ pub mod config;
 pub mod device;
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod ids;
 pub mod journal;
 pub mod limits;

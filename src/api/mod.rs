@@ -5,6 +5,7 @@
 //! [`client`] that of another process.
 
 pub mod advice;
+mod capture;
 pub mod client;
 pub mod error;
 pub mod export;
@@ -30,6 +31,7 @@ pub use crate::workflow::event::StepResult;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant, UnknownAge};
+pub use capture::{CaptureLine, CaptureSummary, SegmentView, read_capture};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::batches::{

@@ -7,6 +7,7 @@ pub(super) use batch::{BatchCommand, BatchOpenArgs, Entries, ReportArgs};
 use super::advise::AdviseArgs;
 use super::backup::{BackupArgs, RestoreArgs};
 use super::completions::CompletionsArgs;
+use super::capture::CaptureArgs;
 use super::compose::Held;
 use super::erase::EraseArgs;
 use super::export::ExportCommand;
@@ -101,6 +102,8 @@ pub(super) enum Command {
     Remove(RemoveArgs),
     /// Follow a device's own log
     Log(LogArgs),
+    /// Show the mux packets in a capture of a USB bus
+    Capture(CaptureArgs),
     /// Look at profile files
     #[command(subcommand)]
     Profile(ProfileCommand),

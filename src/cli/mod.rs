@@ -9,6 +9,7 @@ mod backup;
 mod batch;
 mod bays;
 mod completions;
+mod capture;
 mod compose;
 mod config;
 mod devices;
@@ -108,6 +109,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Batch(command) => batch::run(&command, global, environment, output),
         Command::Report(args) => report::run(&args, global, environment, output),
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
+        Command::Capture(args) => capture::run(&args, output),
         Command::Advise(args) => advise::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),

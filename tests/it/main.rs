@@ -15,6 +15,7 @@ mod bad_world;
 mod batch;
 mod blueprints;
 mod canaries;
+mod capture;
 mod choice;
 mod clients;
 mod endings;
