@@ -35,6 +35,6 @@ pub use operations::batches::{
 pub use operations::recordings::{check_recording, finish_recordings};
 pub use operations::{
     About, Checks, Consent, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, Library, LogLines,
-    Operations, Parts, RunOptions, Running, Stored, Wanted, history, history_csv, library_in, lint_profile,
-    lint_rules, show_helpers, show_profile,
+    Operations, Parts, ReplayKit, ReplayRun, RunOptions, Running, Stored, Wanted, history, history_csv,
+    library_in, lint_profile, lint_rules, read_recording, recordings_in, show_helpers, show_profile,
 };

@@ -11,6 +11,7 @@ use super::export::ExportCommand;
 use super::mac::MacCommand;
 use super::prepare::PrepareArgs;
 use super::record::{RecordArgs, RecordFlag};
+use super::replay::ReplayArgs;
 use super::sim::SimArgs;
 use crate::api::view::RuleView;
 use crate::api::{
@@ -112,6 +113,8 @@ pub(super) enum Command {
     History(HistoryArgs),
     /// Record what a device says, without secrets and names; or check a recording
     Record(RecordArgs),
+    /// Play recordings back as devices, and compare what the station does
+    Replay(ReplayArgs),
     /// Check this computer and say how to fix what is wrong
     Doctor,
     /// Check the configuration file

@@ -28,6 +28,7 @@ mod pair;
 mod prepare;
 mod profile;
 mod record;
+mod replay;
 mod report;
 mod screen;
 mod serve;
@@ -122,6 +123,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Profile(ProfileCommand::Lint(args)) => lint::run(&args, global, environment, output),
         Command::Record(args) => record::run(&args, global, environment, output).await,
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
+        Command::Replay(args) => replay::run(&args, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Sim(args) => sim::run(*args, output).await,
         Command::Unpair(args) => pair::unpair(&args, global, environment, output).await,

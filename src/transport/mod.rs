@@ -9,6 +9,7 @@ pub mod error;
 pub mod https;
 pub mod plist_channel;
 pub mod recorder;
+pub mod replay;
 pub mod shell;
 pub mod tls;
 pub mod usb;

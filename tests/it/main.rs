@@ -40,6 +40,7 @@ mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
 mod recordings;
+mod replay;
 mod soak;
 mod supervision;
 mod support;
