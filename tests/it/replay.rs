@@ -1,6 +1,8 @@
 //! Recordings played back: in this process where it is done thousands of times, through the
 //! shipped binary for what people type.
 
+#![allow(clippy::disallowed_methods)] // real processes live in real time
+
 use crate::support::binary::{Bench, Done, text_of};
 use enlist::api::view::ReplayView;
 use enlist::api::{ReplayKit, ReplayRun, read_recording, recordings_in};
@@ -274,7 +276,9 @@ fn differences(path: &str, then: &Value, now: &Value, out: &mut Vec<String>) {
 fn every_byte_of_a_recording_counts_or_a_rule_says_why_not() {
     let folder = tempfile::tempdir().unwrap();
     let kit = ReplayKit::make(folder.path()).unwrap();
-    for name in ["simulator/trust-denied", "simulator/in-setup-assistant", "constructed/ipad-in-setup-assistant"] {
+    for name in
+        ["simulator/trust-denied", "simulator/in-setup-assistant", "constructed/ipad-in-setup-assistant"]
+    {
         let place = copy(name, folder.path());
         assert!(replay(&place, &kit, None).unwrap().ok);
         let counts = flip_all(&place, &kit);

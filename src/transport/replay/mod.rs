@@ -2,9 +2,12 @@
 //! any device; what it says is compared with what was said then, and what was answered then
 //! is answered again.
 //!
-//! May import: what `transport` may. One task, the [`driver`], owns the place in the
-//! recording and all connections; [`rules`] says what may differ and what may move.
-//! Start at [`Replay`].
+//! May import: `wire`, base, what [`crate::transport`] itself has.
+//!
+//! One task, the driver, owns the place in the recording and all connections. Order is strict:
+//! what the station does must be the next thing it did then; [`rules`] says what may move inside
+//! its phase, and what may differ. The device's part comes as long after the line before as it
+//! did then, by tokio's clock, which may be paused. Start at [`Replay`].
 
 mod driver;
 mod key;

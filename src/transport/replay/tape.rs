@@ -239,9 +239,7 @@ impl Reading {
             _ => Err(format!("connection {} never began", entry.c)),
         }
     }
-}
 
-impl Reading {
     /// An answer says to what it is one (3.1, 3.3, 3.10); and what was not heard from a device has
     /// no word that no device knows (3.12, 4.2, 5.1).
     fn words(&mut self, entry: &Entry, frame: &Dictionary) -> Result<(), String> {
