@@ -3,9 +3,9 @@
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
 mod credentials;
-pub mod keys;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod keys;
 mod password;
 mod prepare;
 mod supervision;

@@ -41,6 +41,7 @@ pub use operations::batches::{
 pub use operations::recordings::{check_recording, finish_recordings};
 pub use operations::{
     About, BackupView, Checks, Consent, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, Library,
-    LogLines, Operations, Parts, RestoreView, RunOptions, Running, Stored, Wanted, back_up, history,
-    history_csv, library_in, lint_profile, lint_rules, restore, show_helpers, show_profile,
+    LogLines, Operations, Parts, ReplayKit, ReplayRun, RestoreView, RunOptions, Running, Stored, Wanted,
+    back_up, history, history_csv, library_in, lint_profile, lint_rules, read_recording, recordings_in,
+    restore, show_helpers, show_profile,
 };

@@ -6,8 +6,8 @@ pub(super) use batch::{BatchCommand, BatchOpenArgs, Entries, ReportArgs};
 
 use super::advise::AdviseArgs;
 use super::backup::{BackupArgs, RestoreArgs};
-use super::completions::CompletionsArgs;
 use super::capture::CaptureArgs;
+use super::completions::CompletionsArgs;
 use super::compose::Held;
 use super::erase::EraseArgs;
 use super::export::ExportCommand;
@@ -16,6 +16,7 @@ use super::mac::MacCommand;
 use super::man::ManArgs;
 use super::prepare::PrepareArgs;
 use super::record::{RecordArgs, RecordFlag};
+use super::replay::ReplayArgs;
 use super::rig::{self, RigCommand};
 use super::service::ServiceCommand;
 use super::sim::SimArgs;
@@ -131,6 +132,8 @@ pub(super) enum Command {
     History(HistoryArgs),
     /// Record what a device says, without secrets and names; or check a recording
     Record(RecordArgs),
+    /// Play recordings back as devices, and compare what the station does
+    Replay(ReplayArgs),
     /// Check this computer and say how to fix what is wrong
     Doctor,
     /// Check the configuration file

@@ -8,8 +8,8 @@ mod arguments;
 mod backup;
 mod batch;
 mod bays;
-mod completions;
 mod capture;
+mod completions;
 mod compose;
 mod config;
 mod devices;
@@ -33,6 +33,7 @@ mod pair;
 mod prepare;
 mod profile;
 mod record;
+mod replay;
 mod report;
 mod rig;
 mod screen;
@@ -143,6 +144,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
         Command::Restore(args) => backup::restore(&args, global, environment, output),
         Command::Rig(command) => rig::run(&command, global, environment, output).await,
+        Command::Replay(args) => replay::run(&args, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Service(command) => service::run(&command, output),
         Command::Sim(args) => sim::run(*args, output).await,

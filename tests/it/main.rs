@@ -42,6 +42,7 @@ mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
 mod recordings;
+mod replay;
 mod rig;
 #[cfg(target_os = "linux")]
 mod service;
