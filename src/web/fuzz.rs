@@ -207,6 +207,7 @@ impl Site {
             journal: folder.join("journal.sqlite3"),
             signers: Signers::default(),
             clock: Clock::System,
+            quick: runtime.handle().clone(),
         });
         let about = About {
             simulated: true,
