@@ -157,14 +157,16 @@ async fn watch(run: &ReplayRun, output: &Output) -> Result<(), OperationError> {
 }
 
 fn tell(update: &Update, lines: &mut Lines, live: &Live, output: &Output) {
-    // Who reads went away: the verdict by exit code stays.
-    let _ = match update {
-        _ if output.json => Ok(()),
-        Update::Bay(bay) => lines.bay(bay, |until| live.seconds_until(until)),
+    match update {
+        _ if output.json => {}
+        Update::Bay(bay) => {
+            // Who reads went away: the verdict by exit code stays.
+            let _ = lines.bay(bay, |until| live.seconds_until(until));
+        }
         Update::MuxLost(reason) => lines.mux(Some(reason)),
         Update::MuxReady => lines.mux(None),
-        Update::Resync | Update::JournalLost(_) | Update::JournalReady => Ok(()),
-    };
+        Update::Resync | Update::JournalLost(_) | Update::JournalReady => {}
+    }
 }
 
 /// Moves the clock of this runtime on by real time. Without this it jumps, and so it does not
