@@ -3,6 +3,8 @@
 //! The only place that reads the environment. Unknown keys are refused with a suggestion.
 
 mod credentials;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod keys;
 mod password;
 mod prepare;
@@ -395,6 +397,9 @@ pub struct Environment {
     home: Option<PathBuf>,
 }
 
+/// `TERM` of a terminal that can move no cursor.
+const DUMB: &str = "dumb";
+
 impl Environment {
     /// Reads it.
     #[allow(clippy::disallowed_methods)] // the one place that may
@@ -412,7 +417,7 @@ impl Environment {
             watchdog: watchdog(text("WATCHDOG_USEC"), text("WATCHDOG_PID"), std::process::id()),
             credentials: path("CREDENTIALS_DIRECTORY"),
             no_color: text("NO_COLOR").is_some(),
-            dumb_terminal: text("TERM").is_none_or(|term| term == "dumb"),
+            dumb_terminal: text("TERM").is_none_or(|term| term == DUMB),
             xdg_state: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }

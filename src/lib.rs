@@ -73,6 +73,7 @@
 //! section's type, a line in [`config::keys`] and in README. A file that makes the station a
 //! service: `cli/service/files/`, from where the program prints it and the package takes it. A change of the journal,
 //! a kind of event included: the next migration, and a file of it in `fixtures/journal/`.
+//! A check of real devices: [`api::rig`].
 
 pub mod api;
 pub mod cli;
@@ -81,6 +82,8 @@ pub mod config;
 pub mod device;
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod ids;
 pub mod journal;
 pub mod limits;

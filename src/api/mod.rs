@@ -5,6 +5,7 @@
 //! [`client`] that of another process.
 
 pub mod advice;
+mod capture;
 pub mod client;
 pub mod error;
 pub mod export;
@@ -13,6 +14,7 @@ pub mod live;
 pub mod macs;
 mod operations;
 pub mod report;
+pub mod rig;
 mod run;
 pub mod view;
 
@@ -29,6 +31,7 @@ pub use crate::workflow::event::StepResult;
 pub use crate::workflow::methods::{Case, Method};
 pub use crate::workflow::outcome::Outcome;
 pub use crate::workflow::policy::{Policy, Prefer, SetupAssistant, UnknownAge};
+pub use capture::{CaptureLine, CaptureSummary, SegmentView, read_capture};
 pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::batches::{
@@ -38,6 +41,7 @@ pub use operations::batches::{
 pub use operations::recordings::{check_recording, finish_recordings};
 pub use operations::{
     About, BackupView, Checks, Consent, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, Library,
-    LogLines, Operations, Parts, RestoreView, RunOptions, Running, Stored, Wanted, back_up, history,
-    history_csv, library_in, lint_profile, lint_rules, restore, show_helpers, show_profile,
+    LogLines, Operations, Parts, ReplayKit, ReplayRun, RestoreView, RunOptions, Running, Stored, Wanted,
+    back_up, history, history_csv, library_in, lint_profile, lint_rules, read_recording, recordings_in,
+    restore, show_helpers, show_profile,
 };

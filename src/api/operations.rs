@@ -10,6 +10,8 @@ mod history;
 mod library_folder;
 pub(super) mod recordings;
 mod removal;
+mod replays;
+mod rig;
 mod running;
 mod tasks;
 
@@ -21,6 +23,7 @@ pub use helpers::show_helpers;
 pub use history::{HistoryQuery, history, history_csv};
 pub use library_folder::{Library, Stored, library_in};
 pub use removal::Consent;
+pub use replays::{ReplayKit, ReplayRun, read_recording, recordings_in};
 pub use running::{About, Checks, JobsQuery, Running};
 
 use super::export::Identity;

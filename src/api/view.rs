@@ -7,6 +7,8 @@ pub mod job;
 mod library;
 mod profile;
 pub mod recording;
+mod replay;
+mod rig;
 mod sarif;
 mod schema;
 pub mod station;
@@ -19,6 +21,7 @@ pub use library::{LibraryProfileView, PlaceView};
 pub use profile::{
     AgeView, FindingView, HelperView, LintView, PayloadView, ProfileView, RuleView, SignatureView,
 };
+pub use replay::{FieldView, MismatchView, ReplayView, ResultView};
 pub use sarif::Sarif;
 
 use crate::device::DeviceLink;

@@ -6,6 +6,7 @@ pub(super) use batch::{BatchCommand, BatchOpenArgs, Entries, ReportArgs};
 
 use super::advise::AdviseArgs;
 use super::backup::{BackupArgs, RestoreArgs};
+use super::capture::CaptureArgs;
 use super::completions::CompletionsArgs;
 use super::compose::Held;
 use super::erase::EraseArgs;
@@ -15,6 +16,8 @@ use super::mac::MacCommand;
 use super::man::ManArgs;
 use super::prepare::PrepareArgs;
 use super::record::{RecordArgs, RecordFlag};
+use super::replay::ReplayArgs;
+use super::rig::{self, RigCommand};
 use super::service::ServiceCommand;
 use super::sim::SimArgs;
 use super::watch::WatchArgs;
@@ -100,6 +103,8 @@ pub(super) enum Command {
     Remove(RemoveArgs),
     /// Follow a device's own log
     Log(LogArgs),
+    /// Show the mux packets in a capture of a USB bus
+    Capture(CaptureArgs),
     /// Look at profile files
     #[command(subcommand)]
     Profile(ProfileCommand),
@@ -127,11 +132,16 @@ pub(super) enum Command {
     History(HistoryArgs),
     /// Record what a device says, without secrets and names; or check a recording
     Record(RecordArgs),
+    /// Play recordings back as devices, and compare what the station does
+    Replay(ReplayArgs),
     /// Check this computer and say how to fix what is wrong
     Doctor,
     /// Check the configuration file
     #[command(args_conflicts_with_subcommands = true)]
     Config(ConfigArgs),
+    /// Check this program with devices that a rig file lists
+    #[command(subcommand, after_long_help = rig::GUIDE)]
+    Rig(RigCommand),
     /// Print or write the files that make the station a service: systemd, launchd, container
     #[command(subcommand)]
     Service(ServiceCommand),

@@ -12,6 +12,7 @@ use crate::api::{AgeAnswers, Export, Hook, Library, OperationError, Operations, 
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Environment, MuxWay};
 use crate::device::trust::{RecordStore, StationIdentity, StationRecords, Supervisors, Trust};
+use crate::journal;
 use crate::station::age::{Age, Beside, file_date};
 use crate::station::blueprints::{self, Blueprints};
 use crate::station::library::{self, Signers, store};
@@ -159,6 +160,38 @@ pub(super) fn recorded(backend: Arc<dyn Backend>, recorder: Option<&Recorder>) -
         Some(recorder) => Arc::new(Recording::new(backend, recorder.clone())),
         None => backend,
     }
+}
+
+/// Folders of a rig.
+pub(super) struct RigFolders {
+    /// What it keeps of itself: nothing of it mixes with a station's.
+    pub(super) state: PathBuf,
+    /// Where its leases are: one folder a user, whatever the state folder.
+    pub(super) leases: PathBuf,
+}
+
+/// Operations for a rig, which holds these identities beside the configured ones.
+pub(super) async fn rig(
+    global: &Global,
+    environment: &Environment,
+    identities: Vec<PathBuf>,
+    recorder: Option<&Recorder>,
+) -> Result<(Operations, RigFolders), OperationError> {
+    let mut config = configuration(global, environment)?;
+    let known = config.supervision.identity.clone();
+    config.supervision.identity.extend(identities.into_iter().filter(|file| !known.contains(file)));
+    config.supervision.identity.dedup();
+    let state_dir = state_dir(global, environment, &config)?;
+    if journal::is_in_use(&journal_in(&state_dir)) {
+        let said = "A station runs on this computer: it would work with the devices of the rig too.";
+        return Err(OperationError::new(Exit::Usage, said, "Stop it, then run this again."));
+    }
+    let leases = environment.default_state_dir().unwrap_or_else(|_| state_dir.clone()).join("leases");
+    let state = state_dir.join("rig");
+    let keeping = Keeping::open(&state)?;
+    let way = way::choose(global, environment, &config, || keeping.records()).await?;
+    let operations = keeping.operations(recorded(way.backend, recorder), &config, global)?;
+    Ok((operations, RigFolders { state, leases }))
 }
 
 /// Operations through any backend.

@@ -8,6 +8,7 @@ mod arguments;
 mod backup;
 mod batch;
 mod bays;
+mod capture;
 mod completions;
 mod compose;
 mod config;
@@ -32,7 +33,9 @@ mod pair;
 mod prepare;
 mod profile;
 mod record;
+mod replay;
 mod report;
+mod rig;
 mod screen;
 mod serve;
 mod serve_web;
@@ -47,11 +50,17 @@ use crate::config::Environment;
 use arguments::{Cli, Command, ProfileCommand};
 use clap::Parser;
 use output::Output;
+use std::ffi::OsString;
 use tokio::runtime::{Builder, Runtime};
 
 /// Parses the arguments, runs the command, gives the exit code (design section 5).
 pub fn main() -> u8 {
-    let mut cli = match Cli::try_parse() {
+    main_of(std::env::args_os())
+}
+
+/// As [`main`], of a command line; the program's name comes first.
+pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let mut cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap prints both kinds where they belong.
@@ -101,6 +110,7 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Batch(command) => batch::run(&command, global, environment, output),
         Command::Report(args) => report::run(&args, global, environment, output),
         Command::Bays(command) => bays::run(&command, global, environment, output).await,
+        Command::Capture(args) => capture::run(&args, output),
         Command::Advise(args) => advise::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Config(args) => config::run(&args, global, environment, output),
@@ -133,6 +143,8 @@ async fn run(cli: Cli, environment: &Environment, output: &Output) -> Result<Exi
         Command::Record(args) => record::run(&args, global, environment, output).await,
         Command::Remove(args) => installed::remove(&args, global, environment, output).await,
         Command::Restore(args) => backup::restore(&args, global, environment, output),
+        Command::Rig(command) => rig::run(&command, global, environment, output).await,
+        Command::Replay(args) => replay::run(&args, global, environment, output).await,
         Command::Serve(args) => serve::run(&args, global, environment, output).await,
         Command::Service(command) => service::run(&command, output),
         Command::Sim(args) => sim::run(*args, output).await,

@@ -1,5 +1,7 @@
 //! `enlist sim`: simulated devices on a usbmuxd socket, for any client. A composition root.
 
+pub(super) mod scenes;
+
 use super::output::Output;
 use crate::api::OperationError;
 use crate::api::view::Exit;

@@ -25,6 +25,7 @@ pub use check::check;
 pub use error::{JournalError, JournalErrorKind};
 pub use library::{LibraryFile, LibraryPlace, LibraryProfile, LibraryRow, Remembered, Sighting};
 pub use query::{HistoryFilter, JobRow, JournalReader, Summary};
+pub use schema::is_in_use;
 pub use snapshot::{Kept, prove, snapshot};
 
 use crate::clock::Clock;

@@ -166,6 +166,12 @@ pub(super) fn lock_station(path: &Path) -> Result<File, JournalError> {
     Ok(file)
 }
 
+/// True if a station works with the journal at `path` now.
+pub fn is_in_use(path: &Path) -> bool {
+    let file = File::open(lock_path(path));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(20).read_to_string(&mut text).ok()?;

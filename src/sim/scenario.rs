@@ -67,6 +67,20 @@ pub fn read(toml: &str, clock: Clock) -> Result<FleetOptions, SimError> {
         return Err(bad(format!("it is longer than {CONFIG_BYTES} bytes")));
     }
     let scenario: Scenario = toml::from_str(toml).map_err(|e| bad(e.to_string()))?;
+    fleet(scenario, clock)
+}
+
+/// The same, of a file that says more than what the devices are: without that.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_table(table: toml::Table, clock: Clock) -> Result<FleetOptions, SimError> {
+    let scenario = Scenario::deserialize(table);
+    fleet(scenario.map_err(|e| SimError::Scenario { reason: e.to_string() })?, clock)
+}
+
+fn fleet(scenario: Scenario, clock: Clock) -> Result<FleetOptions, SimError> {
+    let bad = |reason: String| SimError::Scenario { reason };
     let mut specs = Vec::new();
     for (n, device) in scenario.device.into_iter().enumerate() {
         let (spec, count) = read_device(device).map_err(|e| bad(format!("device {}: {e}", n + 1)))?;

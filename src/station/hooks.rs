@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 
 /// Where commands are looked for; the rest of the environment is not handed on, because
 /// secrets may be in it.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Eq)]

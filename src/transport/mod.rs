@@ -3,12 +3,14 @@
 //! May import: `proto`, `wire`, base. Knows nothing of services or workflows.
 //! A [`Backend`] finds devices and opens streams to their ports; a [`Channel`] is such a
 //! stream; [`PlistChannel`] speaks length-prefixed property lists over one;
-//! [`tls`] wraps one. Start at [`Backend`].
+//! [`tls`] wraps one; [`recorder`] writes down what passes, and [`replay`] takes what was
+//! written for a device. Start at [`Backend`].
 
 pub mod error;
 pub mod https;
 pub mod plist_channel;
 pub mod recorder;
+pub mod replay;
 pub mod shell;
 pub mod tls;
 pub mod usb;

@@ -6,6 +6,8 @@
 
 mod assets;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod guard;
 mod listen;
 mod metrics;

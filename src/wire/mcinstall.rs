@@ -5,6 +5,7 @@ use super::mcinstall_error::{ChainLink, ErrorChain};
 use crate::limits::DEVICE_TEXT_CHARS;
 use crate::secret::Secret;
 use plist::{Dictionary, Value};
+use std::collections::HashSet;
 use std::fmt;
 
 /// Service name in lockdown (4.1).
@@ -381,13 +382,11 @@ impl Reply {
     pub fn profiles(&self) -> Vec<InstalledProfile> {
         let metadata = self.fields.dict("ProfileMetadata");
         let ordered = self.fields.list("OrderedIdentifiers").unwrap_or_default();
-        let mut identifiers: Vec<&str> = ordered.iter().filter_map(Value::as_string).collect();
-        let tables = [metadata, self.fields.dict("ProfileManifest")];
-        for key in tables.into_iter().flatten().flat_map(Dictionary::keys) {
-            if !identifiers.contains(&key.as_str()) {
-                identifiers.push(key);
-            }
-        }
+        let tables = [metadata, self.fields.dict("ProfileManifest")].into_iter().flatten();
+        let named = tables.flat_map(Dictionary::keys).map(String::as_str);
+        let mut seen = HashSet::new();
+        let all = ordered.iter().filter_map(Value::as_string).chain(named);
+        let identifiers: Vec<&str> = all.filter(|identifier| seen.insert(*identifier)).collect();
         let of = |id: &&str| InstalledProfile::from_metadata(id, metadata.and_then(|m| m.dict(id)));
         identifiers.iter().map(of).collect()
     }
@@ -464,6 +463,18 @@ mod tests {
         let only_metadata = dictionary([("x.y", Some(Value::Dictionary(profile.to_metadata())))]);
         let reply = Reply::new(dictionary([("ProfileMetadata", Some(Value::Dictionary(only_metadata)))]));
         assert_eq!(reply.profiles()[0].identifier, "x.y");
+    }
+
+    #[test]
+    fn a_list_as_long_as_a_frame_holds_is_read_at_once() {
+        let order = |prefix: &str| (0..60_000).map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
+        let table = |keys: Vec<String>| keys.into_iter().map(|key| (key, Value::Boolean(true))).collect();
+        let fields = dictionary([
+            ("OrderedIdentifiers", Some(Value::Array(order("a").into_iter().map(Value::String).collect()))),
+            ("ProfileManifest", Some(Value::Dictionary(table(order("b"))))),
+            ("ProfileMetadata", Some(Value::Dictionary(table(order("a"))))),
+        ]);
+        assert_eq!(Reply::new(fields).profiles().len(), 120_000);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod profile;
 pub mod property_list;
 pub mod service_config;
 pub mod toml_text;
+pub mod usb_capture;
 pub mod usbmuxd;
 
 /// Budget of a plist that came from a device.

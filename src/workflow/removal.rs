@@ -30,7 +30,9 @@ pub enum Care {
 /// What the removal of `profile` asks for. `enrolled_here`: the station pushed it to enroll the
 /// device.
 pub fn care(profile: &InstalledProfile, facts: &Facts, enrolled_here: bool) -> Care {
-    if !enrolled_here && !seems_to_manage(profile) {
+    // What a station makes itself manages no device, although it was pushed by a job.
+    let is_made = profile.identifier.starts_with(MADE);
+    if is_made || !enrolled_here && !seems_to_manage(profile) {
         return Care::Free;
     }
     if facts.cloud.as_ref().is_some_and(|cloud| cloud.unremovable == Some(true)) {
@@ -49,9 +51,6 @@ pub fn care(profile: &InstalledProfile, facts: &Facts, enrolled_here: bool) -> C
 }
 
 fn seems_to_manage(profile: &InstalledProfile) -> bool {
-    if profile.identifier.starts_with(MADE) {
-        return false;
-    }
     let texts = [Some(&profile.identifier), profile.display_name.as_ref(), profile.description.as_ref()];
     let says = |text: &String| {
         let lower = text.to_lowercase();

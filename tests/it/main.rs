@@ -15,6 +15,7 @@ mod bad_world;
 mod batch;
 mod blueprints;
 mod canaries;
+mod capture;
 mod choice;
 mod clients;
 mod endings;
@@ -41,6 +42,8 @@ mod prepare;
 #[cfg(target_os = "linux")]
 mod qemu;
 mod recordings;
+mod replay;
+mod rig;
 #[cfg(target_os = "linux")]
 mod service;
 mod soak;

@@ -26,16 +26,19 @@ impl Operations {
     ) -> Result<InstalledOn, OperationError> {
         let link = self.desk.pick(wanted).await?;
         let udid = link.udid();
-        let job =
-            JobMeta { task: LOOK.to_owned(), person_within: person_within.as_secs(), ..JobMeta::default() };
         let recorder = self.parts.backend.recorder();
-        recorder.inspect(|recorder| recorder.began(udid, job));
+        recorder.inspect(|recorder| recorder.began(udid, looks(person_within)));
         let listed = self.installed(Some(udid.as_str()), person_within, tell).await;
         if let (Some(recorder), Ok(listed)) = (recorder, &listed) {
             recorder.ended(udid, listed.device.outcome.name(), listed.device.class.name());
         }
         listed
     }
+}
+
+/// A recording that is of no job.
+pub(super) fn looks(person_within: Duration) -> JobMeta {
+    JobMeta { task: LOOK.to_owned(), person_within: person_within.as_secs(), ..JobMeta::default() }
 }
 
 /// Proves the recording in a folder clean, or those in its folders.

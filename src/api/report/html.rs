@@ -253,7 +253,8 @@ fn when(text: &str) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+/// Text as HTML and XML take it.
+pub(in crate::api) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -11,6 +11,7 @@ mod verify;
 
 pub(super) use entry::tame;
 pub use entry::{COLUMNS, Entry, entries, seal};
+pub(super) use html::escaped;
 pub use verify::verify;
 
 use super::view::ReportFormat;

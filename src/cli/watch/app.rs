@@ -313,6 +313,11 @@ impl App {
         true
     }
 
+    /// All of its devices are simulated: the head says so, and no row need to.
+    pub(super) fn is_simulated(&self) -> bool {
+        self.mirror.station().is_some_and(|station| station.simulated)
+    }
+
     /// Places that are shown, in their order.
     pub(super) fn shown(&self) -> Vec<Place<'_>> {
         let mut places = places(&self.mirror);

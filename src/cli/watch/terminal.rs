@@ -7,7 +7,7 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute};
-use std::io::{self, Stdout};
+use std::io::{self, BufWriter, Stdout};
 use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,9 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Keys that wait; a person types fewer, a pasted file is cut.
 const KEYS: usize = 64;
+
+/// A drawing is written at once, so that nobody sees half of it: a whole large screen, in bytes.
+const DRAWING: usize = 64 << 10;
 
 /// What a person did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub(super) enum Key {
 
 /// The screen, with the terminal behind it. Dropping it gives the terminal back.
 pub(super) struct Screen {
-    pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
+    pub(super) terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     reading: Arc<AtomicBool>,
 }
 
@@ -65,7 +68,8 @@ impl Screen {
         // From here on it is given back, also if the rest fails.
         let shown = || {
             execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
-            let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+            let out = BufWriter::with_capacity(DRAWING, io::stdout());
+            let mut terminal = Terminal::new(CrosstermBackend::new(out))?;
             terminal.clear()?;
             Ok(terminal)
         };

@@ -2,6 +2,7 @@
 //! keep its bounds whatever that is. Not in the program: compiled for tests and fuzzing only.
 
 use super::{DeviceEvent, DeviceMux, DeviceOptions, HostMux, StreamId};
+use crate::fuzz::script::Script;
 use crate::limits;
 use crate::wire::mux_packet::{self, Form, Layout, MAGIC, Packet, Reassembler, TcpHeader, flags};
 use std::time::{Duration, Instant};
@@ -9,65 +10,26 @@ use std::time::{Duration, Instant};
 /// More packets than anything could have waiting.
 const MOST_WAITING: usize = 100_000;
 
-/// The bytes as they are asked for; zeros when there are no more.
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        *first
-    }
-
-    fn word(&mut self) -> u32 {
-        u32::from_be_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
-    }
-
-    fn bytes(&mut self) -> &'a [u8] {
-        let count = usize::from(self.byte()).min(self.0.len());
-        let (head, tail) = self.0.split_at(count);
-        self.0 = tail;
-        head
-    }
-
-    /// A number that is often small and sometimes large.
-    fn count(&mut self) -> usize {
-        match self.byte() {
-            small @ 0..128 => usize::from(small),
-            large => usize::from(large - 127) << 11,
-        }
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
-        let at = usize::from(self.byte());
-        of.get(at % of.len().max(1)).copied()
-    }
-
-    fn is_over(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// A segment such as a peer sends, with something wrong about it now and then.
-    fn segment(&mut self, source: u16, destination: u16) -> Vec<u8> {
-        let ack = flags::ACK;
-        let flags = self.pick(&[ack, ack, ack, ack, flags::SYN, flags::SYN | ack, flags::RST, 0x18]);
-        let header = TcpHeader {
-            source,
-            destination,
-            seq: self.count() as u32,
-            ack: self.count() as u32,
-            flags: flags.unwrap_or_default(),
-            window: (self.count() as u32) << 8,
-        };
-        let data = vec![self.byte(); self.count().min(60_000)];
-        let form = Form::Long { magic: MAGIC, tx_seq: 0, rx_seq: u16::from(self.byte()) };
-        mux_packet::encode(form, Packet::Tcp { header, data: &data })
-    }
+/// A segment such as a peer sends, with something wrong about it now and then.
+fn segment(script: &mut Script<'_>, source: u16, destination: u16) -> Vec<u8> {
+    let ack = flags::ACK;
+    let flags = script.pick(&[ack, ack, ack, ack, flags::SYN, flags::SYN | ack, flags::RST, 0x18]);
+    let header = TcpHeader {
+        source,
+        destination,
+        seq: script.count() as u32,
+        ack: script.count() as u32,
+        flags: flags.unwrap_or_default(),
+        window: (script.count() as u32) << 8,
+    };
+    let data = vec![script.byte(); script.count().min(60_000)];
+    let form = Form::Long { magic: MAGIC, tx_seq: 0, rx_seq: u16::from(script.byte()) };
+    mux_packet::encode(form, Packet::Tcp { header, data: &data })
 }
 
 /// Any bytes as mux packets: nothing panics, what was read can be written and read again.
 pub fn packet(bytes: &[u8]) {
-    let mut script = Script(bytes);
+    let mut script = Script::new(bytes);
     let layout = if script.byte() & 1 == 0 { Layout::Short } else { Layout::Long };
     let form = match layout {
         Layout::Short => Form::Short,
@@ -92,7 +54,7 @@ pub fn packet(bytes: &[u8]) {
 
 /// Any device, and any owner of streams.
 pub fn host(bytes: &[u8], now: Instant) {
-    let mut script = Script(bytes);
+    let mut script = Script::new(bytes);
     let (mut host, mut now) = (HostMux::new(now), now);
     let mut streams: Vec<StreamId> = Vec::new();
     let mut buffer = vec![0; 300_000];
@@ -109,7 +71,7 @@ pub fn host(bytes: &[u8], now: Instant) {
             }
             2..=4 => {
                 let (source, destination) = (u16::from(script.byte() % 4), u16::from(script.byte() % 8));
-                let packet = script.segment(source, destination);
+                let packet = segment(&mut script, source, destination);
                 packet.chunks(16_384).try_for_each(|transfer| host.receive(transfer, now))
             }
             5 => {
@@ -162,7 +124,7 @@ pub fn host(bytes: &[u8], now: Instant) {
 
 /// Any host, and any services.
 pub fn device(bytes: &[u8]) {
-    let mut script = Script(bytes);
+    let mut script = Script::new(bytes);
     let options = DeviceOptions {
         version: 1 + u32::from(script.byte() & 1 == 0),
         window: (script.count() as u32) << 4,
@@ -185,7 +147,7 @@ pub fn device(bytes: &[u8]) {
             1 => device.receive(&version),
             2..=5 => {
                 let (source, destination) = (u16::from(script.byte() % 8), u16::from(script.byte() % 4));
-                device.receive(&script.segment(source, destination))
+                device.receive(&segment(&mut script, source, destination))
             }
             _ => Ok(()),
         };

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 /// Longest text that is written out; of a longer placeholder only its length is.
 const SHOWN_TEXT: usize = 64;
 
-/// Longest text or data a line may stand for, in bytes: a frame is shorter.
+/// Most bytes of long texts and data a line may stand for, together: a frame is shorter.
 const MOST_BYTES: u64 = 4 << 20;
 
 /// What happened.
@@ -134,7 +134,8 @@ pub fn to_json(frame: &Dictionary) -> Json {
 /// # Errors
 /// [`EntryError::Frame`].
 pub fn to_frame(json: &Json) -> Result<Dictionary, EntryError> {
-    match value_of(json, 0)? {
+    let mut room = MOST_BYTES;
+    match value_of(json, 0, &mut room)? {
         Value::Dictionary(frame) => Ok(frame),
         _ => Err(EntryError::Frame),
     }
@@ -173,7 +174,7 @@ fn json_of(value: &Value) -> Json {
     }
 }
 
-fn value_of(json: &Json, depth: usize) -> Result<Value, EntryError> {
+fn value_of(json: &Json, depth: usize, room: &mut u64) -> Result<Value, EntryError> {
     if depth > PLIST_DEPTH {
         return Err(EntryError::Frame);
     }
@@ -186,16 +187,16 @@ fn value_of(json: &Json, depth: usize) -> Result<Value, EntryError> {
             (None, None) => return Err(EntryError::Frame),
         },
         Json::Array(items) => {
-            Value::Array(items.iter().map(|item| value_of(item, depth + 1)).collect::<Result<_, _>>()?)
+            Value::Array(items.iter().map(|item| value_of(item, depth + 1, room)).collect::<Result<_, _>>()?)
         }
-        Json::Object(fields) => match typed(fields)? {
+        Json::Object(fields) => match typed(fields, room)? {
             Some(value) => value,
             None => Value::Dictionary(
                 fields
                     .iter()
                     .map(|(key, inside)| {
                         let key = key.strip_prefix("$$").map_or(key.clone(), |rest| format!("${rest}"));
-                        Ok((key, value_of(inside, depth + 1)?))
+                        Ok((key, value_of(inside, depth + 1, room)?))
                     })
                     .collect::<Result<Vec<_>, EntryError>>()?
                     .into_iter()
@@ -207,16 +208,16 @@ fn value_of(json: &Json, depth: usize) -> Result<Value, EntryError> {
 }
 
 /// A value whose type JSON does not have.
-fn typed(fields: &Map<String, Json>) -> Result<Option<Value>, EntryError> {
+fn typed(fields: &Map<String, Json>, room: &mut u64) -> Result<Option<Value>, EntryError> {
     let Some((name, inside)) = fields.iter().find(|(key, _)| key.starts_with('$') && !key.starts_with("$$"))
     else {
         return Ok(None);
     };
-    let long = || {
+    let mut long = || {
         let text = inside.as_str().ok_or(EntryError::Frame)?;
-        let length = fields.get("length").and_then(Json::as_u64).filter(|n| *n <= MOST_BYTES);
-        let missing =
-            length.ok_or(EntryError::Frame)?.checked_sub(text.len() as u64).ok_or(EntryError::Frame)?;
+        let length = fields.get("length").and_then(Json::as_u64).ok_or(EntryError::Frame)?;
+        *room = room.checked_sub(length).ok_or(EntryError::Frame)?;
+        let missing = length.checked_sub(text.len() as u64).ok_or(EntryError::Frame)?;
         Ok(format!("{text}{}", "~".repeat(missing as usize)))
     };
     let value = match (name.as_str(), fields.len()) {
@@ -264,6 +265,9 @@ mod tests {
         }
         let huge = json!({ "A": { "$data": "~", "length": 1_u64 << 40 } });
         assert_eq!(to_frame(&huge), Err(EntryError::Frame));
+        let half = json!({ "$data": "~", "length": MOST_BYTES / 2 });
+        assert!(to_frame(&json!({ "A": [half, half] })).is_ok());
+        assert_eq!(to_frame(&json!({ "A": [half, half, half] })), Err(EntryError::Frame));
         let mut deep = json!(1);
         for _ in 0..100 {
             deep = json!([deep]);

@@ -112,16 +112,23 @@ impl JobMeta {
     fn write(&self, out: &mut String) {
         let Self { task, setup_assistant, prefer, person_within, accept_within, pushes, .. } = self;
         let Self { replug_within, policies_within, named, dry_run, .. } = self;
-        let _ = writeln!(out, "\n[job]\ntask = {task:?}\nperson_within = {person_within}");
+        let [task, setup_assistant, prefer] = [task, setup_assistant, prefer].map(quoted);
+        let _ = writeln!(out, "\n[job]\ntask = {task}\nperson_within = {person_within}");
         let _ = writeln!(out, "accept_within = {accept_within}\npushes = {pushes}");
-        let _ = writeln!(out, "setup_assistant = {setup_assistant:?}\nreplug_within = {replug_within}");
-        let _ = writeln!(out, "policies_within = {policies_within}\nprefer = {prefer:?}");
+        let _ = writeln!(out, "setup_assistant = {setup_assistant}\nreplug_within = {replug_within}");
+        let _ = writeln!(out, "policies_within = {policies_within}\nprefer = {prefer}");
         let _ = writeln!(out, "named = {named}\ndry_run = {dry_run}");
         for ProfileMeta { role, identifier, uuid, identity } in &self.profiles {
-            let _ = writeln!(out, "\n[[job.profile]]\nrole = {role:?}\nidentifier = {identifier:?}");
-            let _ = writeln!(out, "uuid = {uuid:?}\nidentity = {identity:?}");
+            let [role, identifier, uuid, identity] = [role, identifier, uuid, identity].map(quoted);
+            let _ = writeln!(out, "\n[[job.profile]]\nrole = {role}\nidentifier = {identifier}");
+            let _ = writeln!(out, "uuid = {uuid}\nidentity = {identity}");
         }
     }
+}
+
+/// A text as TOML has it: as JSON has it, and without the one character that TOML minds more.
+fn quoted(text: impl AsRef<str>) -> String {
+    serde_json::Value::from(text.as_ref()).to_string().replace('\u{7f}', "\\u007f")
 }
 
 /// How a recorded job ended.
@@ -141,14 +148,16 @@ impl Meta {
     pub fn text(&self) -> String {
         let mut out = String::from("# A recording of Enlist: see fixtures/README.md for what it is.\n");
         let Self { scrub, origin, date, tool, product, os, cut, job, result } = self;
-        let _ = writeln!(out, "scrub = {scrub}\norigin = \"{}\"\ndate = \"{date}\"", origin.name());
-        let _ = writeln!(out, "tool = {tool:?}\nproduct = {product:?}\nos = {os:?}");
+        let [date, tool, product, os] = [date, tool, product, os].map(quoted);
+        let _ = writeln!(out, "scrub = {scrub}\norigin = \"{}\"\ndate = {date}", origin.name());
+        let _ = writeln!(out, "tool = {tool}\nproduct = {product}\nos = {os}");
         if !cut.is_empty() {
-            let _ = writeln!(out, "cut = {cut:?}");
+            let _ = writeln!(out, "cut = {}", quoted(cut));
         }
         job.write(&mut out);
         if let Some(ResultMeta { outcome, class, pushes }) = result {
-            let _ = writeln!(out, "\n[result]\noutcome = {outcome:?}\nclass = {class:?}\npushes = {pushes}");
+            let [outcome, class] = [outcome, class].map(quoted);
+            let _ = writeln!(out, "\n[result]\noutcome = {outcome}\nclass = {class}\npushes = {pushes}");
         }
         out
     }
@@ -181,7 +190,7 @@ mod tests {
             tool: "enlist 0.1.0".into(),
             product: "iPhone16,2".into(),
             os: "18.2".into(),
-            cut: "No \"space\" left".into(),
+            cut: "No \"space\" \u{0}\u{1b}\u{7f}\u{85}'\\ left".into(),
             job: JobMeta {
                 task: "enroll".into(),
                 person_within: 180,

@@ -1,5 +1,5 @@
 //! Profiles the station makes itself, to be pushed before an enrollment: a Wi-Fi network
-//! (2.5), root certificates (2.4).
+//! (2.5), root certificates (2.4), and one that is harmless.
 //!
 //! The same settings make the same bytes, identifier and UUID included, on every station and
 //! after every restart: only so can a device's list tell whether it has them already (1.5).
@@ -209,6 +209,22 @@ pub fn certificates(certificates: &[X509]) -> Result<Vec<u8>, ErrorStack> {
     Ok(root(&identifier, &uuid(&sha256(&together), b"root"), "Root certificates", about, payloads))
 }
 
+/// A profile that changes nothing but a home screen: one icon that leads nowhere and can be
+/// removed. A rig installs, reads back and removes it.
+pub fn harmless() -> Vec<u8> {
+    let identifier = format!("{MADE}rig");
+    let clip = [
+        ("Label".to_owned(), Value::from("Enlist rig")),
+        ("URL".to_owned(), "https://rig.invalid/".into()),
+        ("IsRemovable".to_owned(), true.into()),
+    ];
+    let seed = identifier.as_bytes();
+    let payload = payload("com.apple.webClip.managed", &format!("{identifier}.1"), &uuid(seed, b"payload"));
+    let about = "Proves that profiles reach this device; it may be removed.";
+    let payload = titled(payload.chain(clip), "Enlist rig");
+    root(&identifier, &uuid(seed, b"root"), "Enlist rig", about, vec![payload.into()])
+}
+
 /// True for a root; others are intermediates.
 fn issued_by_itself(certificate: &X509) -> bool {
     let der = |name: &X509NameRef| name.to_der().ok();
@@ -317,6 +333,7 @@ mod tests {
             assert_eq!(findings(network.profile().unwrap().expose()), Vec::<String>::new(), "{security}");
         }
         assert_eq!(findings(&certificates(&roots()).unwrap()), Vec::<String>::new());
+        assert_eq!(findings(&harmless()), Vec::<String>::new());
     }
 
     #[test]

@@ -314,24 +314,3 @@ fn a_date_that_no_calendar_has_is_refused() {
         assert!(read.is_ok_and(|value| !to_xml(&value).is_empty()), "{text}");
     }
 }
-
-/// Every file of the fuzzing corpus through the entry it was found with.
-#[test]
-fn the_corpora_are_survived() {
-    type Entry = fn(&[u8]);
-    let targets: [(&str, Entry); 4] = [
-        ("xml", fuzz::xml),
-        ("binary_plist", fuzz::binary_plist),
-        ("container", crate::wire::profile::fuzz::container),
-        ("cms", crate::wire::profile::fuzz::cms),
-    ];
-    for (target, run) in targets {
-        let folder = format!("{}/tests/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
-        let mut count = 0;
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            run(&std::fs::read(entry.unwrap().path()).unwrap());
-            count += 1;
-        }
-        assert!(count > 10, "{target}: {count} files only");
-    }
-}

@@ -1,3 +1,4 @@
-//! Any bytes as a binary property list.
+//! See `enlist::fuzz`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::wire::property_list::fuzz::binary_plist(bytes));
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::fuzz::binary_plist(bytes));

@@ -1,3 +1,4 @@
-//! Any bytes as a signed profile.
+//! See `enlist::fuzz`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::wire::profile::fuzz::cms(bytes));
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::fuzz::cms(bytes));

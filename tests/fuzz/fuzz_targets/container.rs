@@ -1,3 +1,4 @@
-//! Any bytes as a file that claims to be a profile.
+//! See `enlist::fuzz`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::wire::profile::fuzz::container(bytes));
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::fuzz::container(bytes));

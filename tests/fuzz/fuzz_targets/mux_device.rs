@@ -1,3 +1,4 @@
-//! Any host, and any services, against the device's side of the mux.
+//! See `enlist::fuzz`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::proto::mux::fuzz::device(bytes));
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::fuzz::mux_device(bytes));

@@ -1,3 +1,4 @@
-//! Any device, and any owner of streams, against the computer's side of the mux.
+//! See `enlist::fuzz`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::proto::mux::fuzz::host(bytes, std::time::Instant::now()));
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::fuzz::mux_host(bytes));

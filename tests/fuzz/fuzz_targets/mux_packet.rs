@@ -1,3 +1,4 @@
-//! Any bytes as mux packets.
+//! See `enlist::fuzz`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::proto::mux::fuzz::packet(bytes));
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::fuzz::mux_packet(bytes));

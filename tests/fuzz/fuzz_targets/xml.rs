@@ -1,3 +1,4 @@
-//! Any bytes as an XML property list.
+//! See `enlist::fuzz`.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::wire::property_list::fuzz::xml(bytes));
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::fuzz::xml(bytes));

@@ -213,7 +213,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("terminal_size", &["cli"]),
     ("utoipa", &["api", "web"]),
     ("tracing_subscriber", &["cli"]),
-    ("fastrand", &["sim"]),
+    // Seeded: what a simulated or a replayed device does.
+    ("fastrand", &["sim", "transport::replay::mutation"]),
 ];
 
 /// What codecs and decisions do without.

@@ -197,6 +197,11 @@ fn examples_of_files_in_readme_are_accepted() {
     enlist::config::Config::read(&path).unwrap();
     let fleet = enlist::sim::scenario::read(&example("The simulator"), enlist::clock::Clock::System).unwrap();
     assert_eq!(fleet.devices, 8);
+    // With every line that the table of the rig allows.
+    let lines = table("The rig", "Line of the device");
+    let rig = format!("{}{}\nserial = 'C39ABCDEFG'\n", example("The rig"), column(&lines, 0).join("\n"));
+    let rig = enlist::api::rig::RigFile::parse(&rig, &path).unwrap();
+    assert!(rig.devices[0].may_erase && rig.devices[0].hands.len() == 2 && lines.len() == 7);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A real terminal: tmux, on a server of its own, with what it shows as text.
 
 #![allow(clippy::disallowed_methods)] // real terminals live in real time
+#![allow(clippy::print_stdout)] // screens are for people
 
 use super::binary::{Bench, PATIENCE, shipped_binary, text_of};
 use std::io::Write;

@@ -179,7 +179,7 @@ fn row_of(place: &Place<'_>, chosen: bool, app: &App, look: &Look, columns: &Col
         spans.push(Span::raw(padded(&place.line.map(name).unwrap_or_default(), columns.name)));
         spans.push(Span::raw("  "));
     }
-    let unmarked = place.line.is_some_and(|line| line.device.simulated) && !is_simulated(app);
+    let unmarked = place.line.is_some_and(|line| line.device.simulated) && !app.is_simulated();
     let mark = if unmarked { "[SIMULATED] " } else { "" };
     let sentence = match place.line {
         _ if place.gone > 0 => format!("{} more unplugged before done: plug in again", place.gone),
@@ -188,11 +188,6 @@ fn row_of(place: &Place<'_>, chosen: bool, app: &App, look: &Look, columns: &Col
     };
     spans.push(Span::raw(padded(&format!("{mark}{sentence}"), columns.sentence)));
     Line::from(spans).style(row)
-}
-
-/// Everything is: then each row need not say so.
-fn is_simulated(app: &App) -> bool {
-    app.mirror.station().is_some_and(|station| station.simulated)
 }
 
 /// What is left of the time of what is waited for.

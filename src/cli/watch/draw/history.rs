@@ -14,6 +14,7 @@ use ratatui::widgets::Paragraph;
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, look: &Look) {
     let wide = usize::from(area.width);
     let [above, list] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    let all_simulated = app.is_simulated();
     let pane = &mut app.history;
     let title = match (app.typing, app.search.is_empty()) {
         (true, _) => format!("Search: {}▏", app.search),
@@ -33,7 +34,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, look: &Look
     let high = usize::from(list.height);
     pane.top = scrolled(pane.top, pane.cursor, pane.rows.len(), high);
     let lines = pane.rows.iter().enumerate().skip(pane.top).take(high);
-    let lines: Vec<_> = lines.map(|(n, job)| row(job, n == pane.cursor, look, wide)).collect();
+    let lines: Vec<_> =
+        lines.map(|(n, job)| row(job, n == pane.cursor, !all_simulated, look, wide)).collect();
     frame.render_widget(Paragraph::new(lines), list);
 }
 
@@ -42,12 +44,12 @@ pub(super) fn tone(job: &JobView) -> Tone {
     Tone::of(&job.device, !job.open)
 }
 
-fn row(job: &JobView, chosen: bool, look: &Look, wide: usize) -> Line<'static> {
+fn row(job: &JobView, chosen: bool, marks: bool, look: &Look, wide: usize) -> Line<'static> {
     let device = &job.device;
     let tone = tone(job);
     let (mark, style) = marked(chosen);
     let name = device.name.clone().or_else(|| device.serial.clone()).unwrap_or_else(|| device.known_as());
-    let simulated = if device.simulated { "[SIMULATED] " } else { "" };
+    let simulated = if device.simulated && marks { "[SIMULATED] " } else { "" };
     let fixed = 2 + 13 + 6 + 25 + 21;
     Line::from(vec![
         Span::raw(mark),

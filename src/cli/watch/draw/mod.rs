@@ -128,10 +128,7 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, app: &App, look: &Look) {
         Link::Lost(_) => (Tone::Bad, "Connection lost"),
         Link::Stopped => (Tone::Bad, "Stopped"),
     };
-    let mark = match app.mirror.station() {
-        Some(station) if station.simulated => "SIMULATED",
-        _ => "",
-    };
+    let mark = if app.is_simulated() { "SIMULATED" } else { "" };
     let link = format!("{} {word}", shape(tone));
     let fixed = 8 + 2 + link.chars().count() + 2 + mark.len() + 1;
     let station = fit(&app.station, usize::from(left.width).saturating_sub(fixed));

@@ -1,7 +1,6 @@
 //! Host and device against each other, and each against what no peer should send.
 
 mod cable;
-mod corpus;
 mod device;
 mod host;
 mod random;

@@ -1,0 +1,4 @@
+//! See `enlist::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| enlist::fuzz::boot_identity(bytes));

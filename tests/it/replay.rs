@@ -1,0 +1,289 @@
+//! Recordings played back: in this process where it is done thousands of times, through the
+//! shipped binary for what people type.
+
+#![allow(clippy::disallowed_methods)] // real processes live in real time
+
+use crate::support::binary::{Bench, Done, text_of};
+use enlist::api::view::ReplayView;
+use enlist::api::{ReplayKit, ReplayRun, read_recording, recordings_in};
+use enlist::transport::replay::rules;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings")
+}
+
+/// Every recording of the tree.
+fn all() -> Vec<PathBuf> {
+    let groups = std::fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path());
+    let groups: Vec<_> = groups.filter(|path| path.is_dir()).collect();
+    groups.iter().flat_map(|group| recordings_in(group).unwrap()).collect()
+}
+
+/// A copy that may be changed.
+fn copy(name: &str, into: &Path) -> PathBuf {
+    let (from, to) = (fixtures().join(name), into.join(name.replace('/', "-")));
+    std::fs::create_dir_all(&to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    to
+}
+
+/// Replaces a text in a file of a recording.
+fn change(folder: &Path, file: &str, then: &str, now: &str) {
+    let path = folder.join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(then), "{then} in {text}");
+    std::fs::write(path, text.replacen(then, now, 1)).unwrap();
+}
+
+/// Replays a recording here, as fast as it goes.
+fn replay(folder: &Path, kit: &ReplayKit, mutate: Option<u64>) -> Result<ReplayView, String> {
+    let tape = read_recording(folder).map_err(|error| error.sentence)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let run = ReplayRun::new(tape, folder, kit, mutate).map_err(|error| error.sentence)?;
+        run.run(std::future::pending()).await.map_err(|error| error.sentence)?;
+        Ok(run.outcome().await)
+    })
+}
+
+fn run(args: &[&str]) -> Done {
+    Bench::new().run(&[&["replay"], args].concat())
+}
+
+#[test]
+fn every_recording_of_the_tree_is_replayed_to_its_end() {
+    let folders: Vec<_> = all().iter().map(|folder| text_of(folder)).collect();
+    let origins = ["simulator", "constructed"];
+    let mut args = vec!["--json"];
+    args.extend(folders.iter().map(String::as_str));
+    let done = run(&args).exits(0);
+    let views: Vec<_> = done.json().into_iter().filter(|line| line["recording"].is_string()).collect();
+    assert_eq!(views.len(), folders.len(), "{}", done.stderr);
+    for view in &views {
+        assert_eq!(view["ok"], true, "{view:#}");
+        assert_eq!(view["simulated"], true);
+        assert_eq!(view["recorded"], view["reached"]);
+        let group = Path::new(view["recording"].as_str().unwrap()).parent().unwrap().file_name().unwrap();
+        assert!(origins.contains(&view["origin"].as_str().unwrap()), "{view}");
+        assert_eq!(view["origin"].as_str(), group.to_str(), "the folder says where it comes from");
+    }
+    println!("{} recordings replayed", views.len());
+}
+
+#[test]
+fn a_station_that_says_something_else_is_shown_beside_what_was_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = copy("simulator/trust-denied", folder.path());
+    change(
+        &place,
+        "01-attach.jsonl",
+        "\"host\":{\"Label\":\"~Label-1\",\"ProtocolVersion\":\"2\"",
+        "\"host\":{\"Label\":\"~Label-1\",\"ProtocolVersion\":\"3\"",
+    );
+    let said = run(&[&text_of(&place)]).exits(1).stdout.join("\n");
+    assert!(said.contains("01-attach.jsonl:3: the station does something else"), "{said}");
+    let row = said.lines().find(|line| line.contains("ProtocolVersion")).unwrap();
+    let words: Vec<_> = row.split_whitespace().collect();
+    assert_eq!(words, ["!", "ProtocolVersion", "\"3\"", "\"2\""]);
+    assert!(said.contains("REPLAY") && said.contains("no device is there"), "{said}");
+
+    let json = run(&["--json", &text_of(&place)]).json().pop().unwrap();
+    assert_eq!((json["ok"].as_bool(), json["difference"]["line"].as_u64()), (Some(false), Some(3)));
+}
+
+#[test]
+fn another_end_than_the_recorded_one_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = copy("simulator/trust-denied", folder.path());
+    change(&place, "meta.toml", "outcome = \"trust-denied\"", "outcome = \"enrolled\"");
+    let said = run(&[&text_of(&place)]).exits(1).stdout.join("\n");
+    assert!(said.contains("The job ended as trust-denied"), "{said}");
+    change(&place, "meta.toml", "origin = \"simulator\"", "origin = \"rumour\"");
+    let done = run(&[&text_of(&place)]).exits(1);
+    assert!(done.stderr.contains("meta.toml"), "{}", done.stderr);
+    run(&[&text_of(&folder.path().join("nothing"))]).exits(2);
+}
+
+/// The second `GetValue` of the inspection and the request before it, the other way round.
+#[test]
+fn a_read_may_move_inside_its_phase_and_a_push_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let kit = ReplayKit::make(folder.path()).unwrap();
+    let place = copy("simulator/in-setup-assistant", folder.path());
+    let file = place.join("03-inspect.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let is = |line: &str, what: &str| line.contains("\"host\"") && line.contains(what);
+    let read = lines.iter().position(|line| is(line, "com.apple.purplebuddy")).unwrap();
+    let next = read + 2;
+    assert!(is(lines[next], "StartService"), "{}", lines[next]);
+    let time = |line: &str| line.split(',').next().unwrap().to_owned();
+    let at = |line: &str, t: &str| format!("{t}{}", &line[time(line).len()..]);
+    let mut moved: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    for n in 0..2 {
+        moved[read + n] = at(lines[next + n], &time(lines[read + n]));
+        moved[next + n] = at(lines[read + n], &time(lines[next + n]));
+    }
+    std::fs::write(&file, moved.join("\n") + "\n").unwrap();
+    let view = replay(&place, &kit, None).unwrap();
+    assert!(view.ok, "{view:#?}");
+
+    // A request of another phase comes too early.
+    let place = copy("simulator/enrolled", folder.path());
+    let (install, wait) = (place.join("04-install.jsonl"), place.join("05-wait.jsonl"));
+    std::fs::rename(&install, place.join("05-install.jsonl")).unwrap();
+    std::fs::rename(&wait, place.join("04-wait.jsonl")).unwrap();
+    let ended = replay(&place, &kit, None);
+    assert!(!ended.is_ok_and(|view| view.ok));
+}
+
+#[test]
+fn time_passes_as_fast_as_it_is_told_to() {
+    let place = text_of(&fixtures().join("simulator/waiting-for-trust"));
+    let begun = Instant::now();
+    run(&["--speed", "1", &place]).exits(0);
+    assert!(begun.elapsed() >= Duration::from_secs(1), "a person had one second");
+    run(&["--speed", "50", &place]).exits(0);
+    run(&["--speed", "0", &place]).exits(0);
+    run(&["--speed=-1", &place]).exits(2);
+}
+
+/// A recording whose answers are changed at random ends in words, whatever is changed.
+#[test]
+fn a_device_that_says_what_was_never_recorded_breaks_no_job() {
+    const SEEDS: u64 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let kit = ReplayKit::make(folder.path()).unwrap();
+    let names = ["enrolled", "in-setup-assistant", "replugged", "supervised"];
+    let (mut outcomes, mut wrong, mut changed) = (BTreeMap::new(), Vec::new(), 0);
+    for name in names {
+        let place = fixtures().join("simulator").join(name);
+        for seed in 0..SEEDS {
+            let view = replay(&place, &kit, Some(seed)).unwrap();
+            changed += view.changed;
+            let outcome = view.reached.as_ref().map_or("none", |reached| &reached.outcome).to_owned();
+            *outcomes.entry(outcome).or_insert(0) += 1;
+            if !view.ok {
+                wrong.push(format!("{name} --mutate {seed}: {}", view.sentence));
+            }
+        }
+    }
+    println!("{changed} answers changed in {} replays: {outcomes:?}", names.len() as u64 * SEEDS);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(outcomes.len() > 3, "changes reach different ends: {outcomes:?}");
+
+    let place = text_of(&fixtures().join("simulator/enrolled"));
+    let [first, again] = [0, 1].map(|_| run(&["--mutate", "3", &place]).exits(0).stdout.join("\n"));
+    assert_eq!(first, again, "the same seed says the same");
+    assert!(first.contains("seed 3"), "{first}");
+}
+
+/// What became of a recording with one byte changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Flip {
+    /// It is no clean recording any more.
+    Refused,
+    /// The station went another way, or ended otherwise.
+    Noticed,
+    /// It cannot make a difference, by a rule of the replay.
+    Irrelevant,
+    /// It made no difference, and no rule says so.
+    Missed,
+}
+
+fn flipped(folder: &Path, file: &Path, text: &[u8], at: usize, kit: &ReplayKit) -> Flip {
+    let mut other = text.to_vec();
+    other[at] ^= 1;
+    std::fs::write(file, &other).unwrap();
+    if read_recording(folder).is_err() {
+        return Flip::Refused;
+    }
+    if !replay(folder, kit, None).is_ok_and(|view| view.ok) {
+        return Flip::Noticed;
+    }
+    let line = text[..at].iter().filter(|b| **b == b'\n').count();
+    let line_of =
+        |text: &[u8]| String::from_utf8_lossy(text).lines().nth(line).unwrap_or_default().to_owned();
+    match is_irrelevant(&line_of(text), &line_of(&other)) {
+        true => Flip::Irrelevant,
+        false => Flip::Missed,
+    }
+}
+
+/// Every byte of every frame of a recording is changed, one at a time.
+fn flip_all(folder: &Path, kit: &ReplayKit) -> BTreeMap<Flip, usize> {
+    let (mut counts, mut missed) = (BTreeMap::new(), Vec::new());
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|e| e == "jsonl")).collect();
+    files.sort();
+    for file in files {
+        let text = std::fs::read(&file).unwrap();
+        for at in 0..text.len() {
+            let flip = flipped(folder, &file, &text, at, kit);
+            *counts.entry(flip).or_insert(0) += 1;
+            if flip == Flip::Missed {
+                let line = text[..at].iter().filter(|b| **b == b'\n').count() + 1;
+                let (before, after) = (&text[at.saturating_sub(40)..at], &text[at..text.len().min(at + 20)]);
+                let [before, after] = [before, after].map(String::from_utf8_lossy);
+                missed.push(format!("{}:{line}: {before}>{after}", file.display()));
+            }
+        }
+        std::fs::write(&file, &text).unwrap();
+    }
+    assert!(missed.is_empty(), "{} bytes make no difference:\n{}", missed.len(), missed.join("\n"));
+    counts
+}
+
+/// By the rules of the replay: times, and what [`rules::is_irrelevant`] names, by itself or as
+/// the one value that was asked for.
+fn is_irrelevant(then: &str, now: &str) -> bool {
+    let [then, now] = [then, now].map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut paths = Vec::new();
+    differences("", &then, &now, &mut paths);
+    let asked = then["device"]["Key"].as_str().is_some_and(rules::is_irrelevant);
+    let by_rule = |path: &String| {
+        path == ".t"
+            || asked && path.starts_with(".device.Value")
+            || path.split('.').any(rules::is_irrelevant)
+    };
+    !paths.is_empty() && paths.iter().all(by_rule)
+}
+
+fn differences(path: &str, then: &Value, now: &Value, out: &mut Vec<String>) {
+    match (then, now) {
+        (Value::Object(then), Value::Object(now)) => {
+            for key in then.keys().chain(now.keys()) {
+                let [then, now] = [then, now].map(|fields| fields.get(key).unwrap_or(&Value::Null));
+                differences(&format!("{path}.{key}"), then, now, out);
+            }
+        }
+        (Value::Array(then), Value::Array(now)) if then.len() == now.len() => {
+            then.iter().zip(now).for_each(|(then, now)| differences(path, then, now, out));
+        }
+        (then, now) if then != now => out.push(path.to_owned()),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_byte_of_a_recording_counts_or_a_rule_says_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let kit = ReplayKit::make(folder.path()).unwrap();
+    for name in
+        ["simulator/trust-denied", "simulator/in-setup-assistant", "constructed/ipad-in-setup-assistant"]
+    {
+        let place = copy(name, folder.path());
+        assert!(replay(&place, &kit, None).unwrap().ok);
+        let counts = flip_all(&place, &kit);
+        println!("{name}: of {} bytes {counts:?}", counts.values().sum::<usize>());
+        let of = |flip| counts.get(&flip).copied().unwrap_or_default();
+        assert!(of(Flip::Noticed) > 0 && of(Flip::Refused) > of(Flip::Irrelevant), "{counts:?}");
+    }
+}
