@@ -8,10 +8,15 @@ use crate::support::fleet::{Simulator, count};
 use crate::support::profile::f01;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Duration;
 
 /// Its person and its boot are quick.
 const QUICK: &str = "trust_after = '50ms'\naccept_after = '100ms'\nunlock_after = '100ms'\n\
                      person_jitter = '0s'\nreboot_takes = '300ms'\n";
+
+/// More than a run takes on a busy computer: profiles that nobody accepts are waited for, with
+/// what devices count differently on top.
+const RUN: Duration = Duration::from_secs(180);
 
 /// A bench with simulated devices, and a rig file.
 struct Lab {
@@ -45,7 +50,7 @@ impl Lab {
     fn run(&self, rig: &str, args: &[&str]) -> Done {
         let file = self.bench.write("rig.toml", format!("person_within = 5\naccept_within = 3\n{rig}"));
         let out = text_of(&self.bench.path("out"));
-        self.bench.run(&[&["rig", "run", &file, "--out", &out][..], args].concat())
+        self.bench.start(&[&["rig", "run", &file, "--out", &out][..], args].concat()).within(RUN).finish()
     }
 
     fn report(&self, name: &str) -> String {
