@@ -124,7 +124,10 @@ async fn replayed(
             }
             Ok(run.outcome().await)
         };
-        let _ = done.send(runtime.block_on(replay));
+        let ended = runtime.block_on(replay);
+        // Whoever hears of the end may be the last to hold the kit, and then its folder goes.
+        drop((runtime, kit));
+        let _ = done.send(ended);
     };
     let started = std::thread::Builder::new().name("replay".to_owned()).spawn(body);
     started.map_err(|error| no_runtime(&error))?;
