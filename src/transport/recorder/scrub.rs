@@ -168,6 +168,8 @@ impl Scrubber {
 
     fn text(&mut self, kind: Kind, key: &str, text: &str) -> String {
         match kind {
+            // What was too short or too long for its form has this one, whatever its length is now.
+            _ if text.starts_with(&format!("~{key}-")) => self.padded(key, text.as_bytes()),
             Kind::Word if is_word(text) => text.to_owned(),
             Kind::Apple if text.starts_with("com.apple.") && is_word(text) => text.to_owned(),
             Kind::Bundle if text == COMPANY_PORTAL => text.to_owned(),

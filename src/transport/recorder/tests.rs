@@ -87,6 +87,18 @@ fn a_value_of_another_type_or_form_than_the_list_says_is_hidden() {
     assert_eq!(Scrubber::default().frame(&once), once);
 }
 
+/// A placeholder of what has not the form its key says may have that form by its length.
+#[test]
+fn placeholders_of_any_length_stay() {
+    let keys = ["SerialNumber", "UniqueDeviceID", "WiFiAddress", "HostID", "ProfileIdentifier", "DeviceName"];
+    for (key, length) in keys.iter().flat_map(|key| (1..80).map(move |length| (key, length))) {
+        let secret = "S".repeat(length);
+        let once = Scrubber::default().frame(&dictionary([(*key, string(&secret))]));
+        assert!(length < 4 || !format!("{once:?}").contains(&secret), "{key} of {length} in {once:?}");
+        assert_eq!(Scrubber::default().frame(&once), once, "{key} of {length}");
+    }
+}
+
 fn scratch(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("enlist-recorder-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&path);
