@@ -50,12 +50,21 @@ use crate::config::Environment;
 use arguments::{Cli, Command, ProfileCommand};
 use clap::Parser;
 use output::Output;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use tokio::runtime::{Builder, Runtime};
 
 /// Parses the arguments, runs the command, gives the exit code (design section 5).
 pub fn main() -> u8 {
+    leave_no_core();
     main_of(std::env::args_os())
+}
+
+/// Pair records, profiles and passwords are in this process's memory: a crash writes none of it
+/// to a disk. Hooks may ask for their own again; lowering one's own limit is never refused.
+fn leave_no_core() {
+    let limit = Rlimit { current: Some(0), ..getrlimit(Resource::Core) };
+    let _ = setrlimit(Resource::Core, limit);
 }
 
 /// As [`main`], of a command line; the program's name comes first.

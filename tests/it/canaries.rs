@@ -237,6 +237,45 @@ fn no_secret_waits_in_the_write_ahead_log() {
     }
 }
 
+/// A crash in the middle of a job, where the system would keep cores and Rust its backtraces.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_secret_is_in_what_a_crash_leaves() {
+    let world = World::of("persona = 'person-ignores'\npairing = 'silent'");
+    let profile = world.bench.write("secret.mobileconfig", f01_with_challenge(CHALLENGE));
+    let station = world.bench.command(&["serve", "--json", "-vvv", &profile]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -S -c $(ulimit -H -c); exec \"$0\" \"$@\""]);
+    command.arg(station.get_program()).args(station.get_args()).current_dir(world.bench.path(""));
+    command.env_clear().envs(station.get_envs().map(|(name, value)| (name, value.unwrap())));
+    command.env("RUST_BACKTRACE", "full").env("ENLIST_LOG", "trace");
+    let mut serving = crate::support::station::Serving::of(command);
+    serving.until_outcome("waiting-for-person");
+    let (limits, done) = serving.crash();
+
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{limits}");
+    let record = newest_record(&world);
+    let mut canaries = Canaries::new();
+    canaries.plant_pem("host key", record.host_private_key.expose());
+    canaries.plant_pem("root key", record.root_private_key.as_ref().unwrap().expose());
+    canaries.plant("escrow bag", record.escrow_bag.as_ref().unwrap().expose());
+    assert_eq!(done.code, None, "a signal ended it: {done}");
+    assert!(done.stderr.contains("INFO"), "nothing was logged: {done}");
+    canaries.are_not_in("the output of the crash", done.all_output().as_bytes());
+    let beside = |path: &PathBuf| {
+        let name = path.strip_prefix(world.bench.path("")).unwrap().to_string_lossy().into_owned();
+        name != "secret.mobileconfig"
+            && name != "state/identity.plist"
+            && !name.starts_with("state/pair-records/")
+    };
+    for path in files_below(&world.bench.path("")).into_iter().filter(beside) {
+        canaries.are_not_in(&path.to_string_lossy(), &fs::read(&path).unwrap_or_default());
+    }
+    // A panic prints values by Debug.
+    canaries.are_not_in("a panic with a pair record", format!("{record:#?}").as_bytes());
+}
+
 #[test]
 fn files_with_secrets_are_for_their_owner_alone() {
     let world = World::of(READY);

@@ -73,6 +73,7 @@ impl Tap {
             host: Side::new(),
             device: Side::new(),
             asked: false,
+            ahead: 0,
             over: false,
         })
     }
@@ -104,6 +105,8 @@ struct Tapped {
     device: Side,
     /// The host said something that was not answered.
     asked: bool,
+    /// How many bytes at the front of what is written next were heard already.
+    ahead: usize,
     over: bool,
 }
 
@@ -205,9 +208,14 @@ impl AsyncWrite for Tapped {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // Before it leaves: a device that is told to erase itself may be gone by the time the
+        // write returns.
+        let known = self.ahead.min(bytes.len());
+        self.heard(true, &bytes[known..]);
+        self.ahead = bytes.len();
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
         match &written {
-            Ok(n) => self.heard(true, &bytes[..*n]),
+            Ok(n) => self.ahead -= n,
             Err(_) => self.ended(End::Closed),
         }
         Poll::Ready(written)
