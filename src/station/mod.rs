@@ -66,6 +66,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument;
 
 /// A run without a fixed list of devices takes it that all are there when none came for
 /// this long: a mux announces present devices at once.
@@ -353,8 +354,8 @@ fn no_supply(reason: &str) -> Verdict {
 fn superseded_verdict() -> Verdict {
     Verdict::failed(
         Class::Configuration,
-        "Another profile was chosen before this job was finished.",
-        "Nothing; the device's newer job counts.",
+        "The station ended before this job did, and the device's next job is another one.",
+        "The newer job counts. If this one was to prepare or erase the device, look at the device.",
     )
 }
 
@@ -518,8 +519,10 @@ impl Run {
         let (station, udid) = (self.station.clone(), link.udid().clone());
         let superseded = self.leftovers.remove(&udid).unwrap_or_default();
         let (scheduler, once) = (self.scheduler.clone(), self.once);
+        // Every line of the log says whose it is.
+        let span = tracing::error_span!("device", bay = %link.bay(), %udid);
         let job = async move { station.enroll(link, superseded, links, scheduler, once).await };
-        let task = self.jobs.spawn(job);
+        let task = self.jobs.spawn(job.instrument(span));
         self.names.insert(task.id(), udid);
     }
 

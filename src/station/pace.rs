@@ -34,6 +34,15 @@ pub fn lasting(devices: u32, each: Duration) -> Duration {
     each.checked_mul(devices).unwrap_or(Duration::MAX)
 }
 
+/// How long so many devices will still take: counted from the last end, so that it does not
+/// begin anew while nothing happens. `None` if no rate is known, or if they are overdue: what
+/// the rest waits for is then no matter of the rate.
+pub fn remaining(ends: &[Timestamp], devices: u32, now: Timestamp) -> Option<Duration> {
+    let wait = SignedDuration::try_from(lasting(devices, per_device(ends)?)).ok()?;
+    let due = (*ends.first()?).min(now).checked_add(wait).ok()?;
+    Duration::try_from(now.duration_until(due)).ok().filter(|left| !left.is_zero())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +61,16 @@ mod tests {
         assert_eq!(per_device(&at(&[9000, 9010, 5400, 5410, 9020, 9030])), Some(Duration::from_secs(10)));
         // Many at once.
         assert_eq!(per_device(&at(&[5, 5, 5, 5, 5])), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_overdue_has_no_forecast() {
+        let ends = at(&[0, 10, 20, 30]);
+        let left = |devices, now| remaining(&ends, devices, Timestamp::from_second(now).unwrap());
+        assert_eq!(left(3, 30), Some(Duration::from_secs(30)));
+        assert_eq!(left(3, 45), Some(Duration::from_secs(15)), "nothing happens: it comes nearer");
+        assert_eq!(left(3, 60), None);
+        assert_eq!(left(3, -9000), Some(Duration::from_secs(30)), "the clock was set back");
+        assert_eq!(remaining(&at(&[0, 10]), 3, Timestamp::from_second(30).unwrap()), None);
     }
 }

@@ -2,15 +2,19 @@
 
 use super::{BoxChannel, TransportError};
 use crate::wire::DEVICE_BUDGET;
+use crate::wire::fields::Fields;
 use crate::wire::plist_frame::{self, FrameDecoder};
 use crate::wire::property_list;
 use plist::{Dictionary, Value};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Room made for each read: most answers fit.
 const READ_BYTES: usize = 4 << 10;
+
+/// Names of errors and states are shorter.
+const LOGGED_CHARS: usize = 64;
 
 /// A channel that carries length-prefixed property lists.
 ///
@@ -47,12 +51,17 @@ impl PlistChannel {
         deadline: Duration,
     ) -> Result<Dictionary, TransportError> {
         self.begin()?;
+        let begun = Instant::now();
         let exchange = async {
             self.write(what, request).await?;
             self.read(what).await
         };
         let answer = timeout(deadline, exchange).await;
-        let answer = answer.map_err(|_| TransportError::Timeout { what: what.into(), after: deadline })??;
+        let answer = answer
+            .map_err(|_| TransportError::Timeout { what: what.into(), after: deadline })
+            .and_then(|answer| answer);
+        log(what, begun.elapsed(), answer.as_ref());
+        let answer = answer?;
         self.midway = false;
         Ok(answer)
     }
@@ -118,6 +127,20 @@ impl PlistChannel {
                 return Err(TransportError::Closed { what: what.into() });
             }
         }
+    }
+}
+
+/// What was asked, for how long, and how it went: of the answer only what says so, for the rest
+/// may be secret.
+fn log(what: &str, took: Duration, answer: Result<&Dictionary, &TransportError>) {
+    let ms = took.as_millis();
+    match answer {
+        Ok(fields) => {
+            let said = ["Error", "Status"].iter().find_map(|key| fields.text(key)).unwrap_or("an answer");
+            let said: String = said.chars().take(LOGGED_CHARS).collect();
+            tracing::debug!(ms, ?said, "{what}");
+        }
+        Err(error) => tracing::debug!(ms, %error, "{what}"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! The station and the simulator are two processes, as at a bench the station and the
 //! devices are two things: CPU and memory are the station's alone. All devices are
 //! SIMULATED. Read ratios, not milliseconds. `cargo bench -- usb-mux` measures the USB mux alone,
-//! `cargo bench -- files` large files and large folders.
+//! `cargo bench -- files` large files and large folders, `cargo bench -- page` the page.
 
 #![allow(clippy::print_stdout)] // printing is what it is for
 #![allow(clippy::disallowed_methods)] // it watches other processes, in real time
@@ -18,6 +18,7 @@ mod bus;
 mod files;
 #[path = "../support/large_files.rs"]
 mod large_files;
+mod page;
 #[cfg(target_os = "linux")]
 mod usb_mux;
 
@@ -48,6 +49,9 @@ fn main() {
     if std::env::args().any(|a| a == files::TOPIC) {
         return files::run();
     }
+    if std::env::args().any(|a| a == page::TOPIC) {
+        return page::run();
+    }
     let folder = tempfile::tempdir().expect("a folder");
     println!("Simulated devices in Setup Assistant, pairing included; {} cores", cores());
     println!("{:<44} {:>12} {:>12} {:>8}", "figure", "measured", "budget", "ratio");
@@ -61,6 +65,7 @@ fn main() {
     files::run();
     #[cfg(target_os = "linux")]
     usb_mux::run();
+    page::run();
 }
 
 /// Median of eleven single enrollments.

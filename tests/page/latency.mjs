@@ -1,6 +1,6 @@
 // How long from an event in the journal to the tile that shows it, with 128 simulated devices
 // and ten open pages; then what an idle station costs. Prints figures, asserts nothing:
-// computers differ. Usage: node tests/page/latency.mjs
+// computers differ. Usage: cargo bench -- page
 
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";

@@ -378,9 +378,11 @@ fn told(progress: &BatchProgress, state: BatchState) -> (String, Option<String>)
 fn progress(book: &Book, batch: &BatchRow, now: Timestamp) -> Result<BatchProgress, OperationError> {
     let counts = book.counts(batch.id)?;
     let through = counts.done + counts.failed;
-    let each = pace::per_device(&book.last_ends(batch.id, pace::LOOKED_AT)?);
+    let ends = book.last_ends(batch.id, pace::LOOKED_AT)?;
+    let each = pace::per_device(&ends);
     let left = counts.expected.saturating_sub(through);
-    let wait = each.filter(|_| batch.closed_at.is_none() && left > 0).map(|each| pace::lasting(left, each));
+    let is_going_on = batch.closed_at.is_none() && left > 0;
+    let wait = pace::remaining(&ends, left, now).filter(|_| is_going_on);
     let eta = wait.and_then(|wait| now.checked_add(SignedDuration::try_from(wait).ok()?).ok());
     let percent = (u64::from(through) * 100).checked_div(counts.expected.into()).unwrap_or(0);
     Ok(BatchProgress {

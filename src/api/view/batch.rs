@@ -108,7 +108,8 @@ pub struct BatchProgress {
     pub percent: u8,
     /// Devices an hour, measured while work went on; none until a few came to an end.
     pub per_hour: Option<f64>,
-    /// When the rest will be through at this rate; none without a rate, or once nothing is left.
+    /// When the rest will be through at this rate; none without a rate, once nothing is left, or
+    /// when that moment has passed.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub eta: Option<Timestamp>,
     /// The same in seconds from now.

@@ -22,7 +22,8 @@ function bar(batch) {
 
 function rest(progress) {
   if (!progress.expected || progress.done + progress.failed >= progress.expected) return null;
-  return progress.eta_s === null ? "no rate yet" : `about ${span(progress.eta_s * 1000)} left`;
+  if (progress.eta_s !== null) return `about ${span(progress.eta_s * 1000)} left`;
+  return progress.per_hour === null ? "no rate yet" : null;
 }
 
 /** Asks again now and then, and soon after something ended. */
