@@ -80,12 +80,15 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Rebuilds the memory of a job from its events.
+    /// Rebuilds the memory of a job from its events, for a station that begins. What it waits
+    /// for after a lost answer it measures itself: the wall clock may have been set since.
     pub fn of(events: &[Event]) -> Self {
         let mut memory = Self::default();
         for event in events {
             memory.take(event.at, &event.kind);
         }
+        let helper = memory.helpers.last_mut().map(|(_, push)| push);
+        memory.pushes.last_mut().into_iter().chain(helper).for_each(|push| push.lost = None);
         memory
     }
 
@@ -199,6 +202,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::JobId;
 
     #[test]
     fn an_answer_is_lost_from_the_first_look_on() {
@@ -211,6 +215,12 @@ mod tests {
             memory.take(at(second), &EventKind::AttemptStarted { number: 2 });
             assert_eq!(memory.pushes[0].lost, Some(at(40)));
         }
+        let event = |second, kind| Event { job: JobId(1), seq: second, at: at(second), kind };
+        let begun = EventKind::PushStarted { number: 1 };
+        let looked = EventKind::AttemptStarted { number: 2 };
+        let mut rebuilt = Memory::of(&[event(2, begun), event(40, looked.clone())]);
+        rebuilt.take(at(4000), &looked);
+        assert_eq!(rebuilt.pushes[0].lost, Some(at(4000)), "a new station looks for itself");
         memory.take(at(60), &EventKind::PushStarted { number: 2 });
         memory.take(at(61), &EventKind::PushAnswered { number: 2, answer: PushAnswer::Acknowledged });
         memory.take(at(62), &EventKind::AttemptStarted { number: 3 });
