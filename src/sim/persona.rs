@@ -108,6 +108,8 @@ pub struct Settings {
     pub public_values: PublicValues,
     /// StartSession works before the first unlock (3.13, unconfirmed on the newest systems).
     pub session_before_unlock: bool,
+    /// StartSession works while the screen is locked; old systems refuse it (3.9).
+    pub session_while_locked: bool,
     /// TLS versions.
     pub tls: TlsVersions,
     /// Send close_notify when a session ends; real devices just close (3.9).
@@ -310,6 +312,7 @@ impl Default for Settings {
             record_check: RecordCheck::Last,
             public_values: PublicValues::Usual,
             session_before_unlock: true,
+            session_while_locked: true,
             tls: TlsVersions::Modern,
             close_notify: false,
             latency: None,

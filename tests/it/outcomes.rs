@@ -134,6 +134,19 @@ fn waiting_for_unlock() {
     world.device_got(1, true);
 }
 
+/// The screen goes dark right after Trust was tapped, on a system that then refuses a session:
+/// the station waits for its person as before.
+#[test]
+fn a_device_locked_between_pairing_and_session_is_waited_for() {
+    let lock = "faults = [{ kind = 'lock-after', request = 'Pair' }]";
+    let world =
+        World::of(&format!("pairing = 'silent'\nsession_while_locked = false\nunlock_after = '1s'\n{lock}"));
+    let mut serving = world.serve(&[]);
+    serving.until_outcome("waiting-for-unlock");
+    stands(&serving.until_ended(), "enrolled", "none", 1);
+    world.device_got(1, true);
+}
+
 /// A device nobody paired with cannot be told from a locked one before its first unlock; a
 /// paired one can.
 #[test]

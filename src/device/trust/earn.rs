@@ -490,11 +490,24 @@ impl PairingRun<'_> {
         record: &PairRecord,
     ) -> Result<Result<DeviceSession, NotTrusted>, DeviceError> {
         let useless = |reason: &str| Ok(Err(NotTrusted::NewRecordUseless { reason: reason.to_owned() }));
-        match DeviceSession::start(self.link, connection, record, self.floor).await? {
-            SessionTest::Started(session) => Ok(Ok(*session)),
-            SessionTest::UnknownHost => useless("it does not know the station it just trusted"),
-            SessionTest::Locked => Ok(Err(NotTrusted::TimedOut(Awaiting::Unlock))),
-            SessionTest::TlsRefused { reason } => useless(&reason),
+        let mut connection = connection;
+        loop {
+            match DeviceSession::start(self.link, connection, record, self.floor).await? {
+                SessionTest::Started(session) => return Ok(Ok(*session)),
+                SessionTest::UnknownHost => {
+                    return useless("it does not know the station it just trusted");
+                }
+                SessionTest::TlsRefused { reason } => return useless(&reason),
+                SessionTest::Locked if self.patience.is_over() => {
+                    return Ok(Err(NotTrusted::TimedOut(Awaiting::Unlock)));
+                }
+                // It was locked after its person had tapped Trust (3.9, 3.12).
+                SessionTest::Locked => {
+                    self.patience.tell(self.observer, Awaiting::Unlock).await;
+                    sleep(UNLOCK_POLL).await;
+                    connection = self.link.lockdown().await?;
+                }
+            }
         }
     }
 }

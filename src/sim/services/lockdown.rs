@@ -222,7 +222,8 @@ impl Lockdown<'_> {
             return Err(ErrorName::SessionActive.into());
         }
         let (context, id) = self.device.with(|s| {
-            if !s.unlocked_since_boot && !s.settings.session_before_unlock {
+            let too_early = !s.unlocked_since_boot && !s.settings.session_before_unlock;
+            if too_early || (s.locked && !s.settings.session_while_locked) {
                 return Err(ErrorName::PasswordProtected);
             }
             let context = s.trusted_context(host_id)?;
