@@ -7,34 +7,9 @@ use crate::ids::Udid;
 use crate::wire::fields::Fields;
 use crate::wire::installation_proxy::COMPANY_PORTAL;
 use crate::wire::lockdown::{DOMAIN_FIND_MY, DOMAIN_SETUP};
+pub use crate::wire::profile::lint::OsVersion;
 use jiff::{SignedDuration, Timestamp};
 use plist::{Dictionary, Value};
-use std::fmt;
-
-/// A system version; missing parts count as zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OsVersion {
-    /// 18 of 18.2.
-    pub major: u32,
-    /// 2 of 18.2.
-    pub minor: u32,
-}
-
-impl OsVersion {
-    /// Reads `18`, `18.2`, `18.2.1`; `None` if it does not begin with a number.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('.');
-        let major = parts.next()?.parse().ok()?;
-        let minor = parts.next().and_then(|p| p.parse().ok()).unwrap_or(0);
-        Some(Self { major, minor })
-    }
-}
-
-impl fmt::Display for OsVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
 
 /// Where Setup Assistant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -235,7 +210,7 @@ impl Facts {
 
     /// The system version, if it can be read.
     pub fn os(&self) -> Option<OsVersion> {
-        OsVersion::parse(self.os_version.as_deref()?)
+        OsVersion::told(self.os_version.as_deref()?)
     }
 }
 
@@ -273,7 +248,7 @@ mod tests {
         ]));
         facts.take_default_domain(&dictionary([("DeviceName", string("new"))]));
         assert_eq!(facts.name.as_deref(), Some("new"));
-        assert_eq!(facts.os(), Some(OsVersion { major: 18, minor: 2 }));
+        assert_eq!(facts.os(), Some(OsVersion { patch: 1, ..OsVersion::new(18, 2) }));
         assert_eq!(facts.ecid, Some(u64::MAX));
     }
 }

@@ -275,7 +275,7 @@ pub(super) fn made_for_another(facts: &Facts, profile: &Profile, policy: &Policy
 pub(super) fn too_old(facts: &Facts, profile: &Profile) -> Option<Verdict> {
     let class = facts.class.as_deref().unwrap_or("iPhone");
     let (major, minor) = profile.min_os(class)?;
-    let needed = OsVersion { major, minor };
+    let needed = OsVersion::new(major, minor);
     let running = facts.os()?;
     (running < needed).then(|| {
         let system = if class == "iPad" { "iPadOS" } else { "iOS" };

@@ -227,15 +227,15 @@ fn pane_remark(pane: &str, os: Option<OsVersion>) -> Option<String> {
             None => format!("The pane {pane} is in no document; a device may ignore it."),
         });
     };
-    let first = OsVersion { major: *major, minor: *minor };
+    let first = OsVersion::new(*major, *minor);
     if os.is_some_and(|os| os < first) {
         return Some(format!("The pane {pane} is there from {first} on."));
     }
     if EARLY_PANES.contains(&pane) {
         return Some(format!("The pane {pane} may appear all the same."));
     }
-    let by_policy = ["Passcode", "Biometric"].contains(&pane)
-        && os.is_none_or(|os| os >= OsVersion { major: 14, minor: 5 });
+    let by_policy =
+        ["Passcode", "Biometric"].contains(&pane) && os.is_none_or(|os| os >= OsVersion::new(14, 5));
     by_policy.then(|| format!("The pane {pane} is better left to a policy from 14.5 on (R141)."))
 }
 

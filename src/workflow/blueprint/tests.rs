@@ -100,7 +100,7 @@ fn every_condition_counts() {
     assert_eq!(
         reason,
         "its class is iPad, its model is iPad13,18, its bay is Bay 1, its tag is A, \
-         its serial number is listed, its system 18.2 is from 17.2 and below 27.0"
+         its serial number is listed, its system 18.2.1 is from 17.2 and below 27.0"
     );
     let other = |change: &dyn Fn(&mut Facts)| {
         let mut facts = facts();
@@ -115,6 +115,23 @@ fn every_condition_counts() {
     other(&|f| f.serial = None);
     assert_eq!(pick(&kiosk, &subject(&good, &Bay("Bay 2".into()))), Picked::None);
     assert_eq!(pick(&kiosk, &Subject { tag: None, ..subject(&good, &bay) }), Picked::None);
+}
+
+#[test]
+fn the_third_number_of_a_system_counts() {
+    let (facts, bay) = (facts(), Bay("Bay 1".into()));
+    for (range, is_in) in [
+        ("os_from = '18.2.1'", true),
+        ("os_from = '18.2.2'", false),
+        ("os_below = '18.2.2'", true),
+        ("os_below = '18.2.1'", false),
+        ("os_from = '18.2.1'\nos_below = '18.2.2'", true),
+    ] {
+        let only = [read(&format!("steps = [{{ enroll = true }}]\n[match]\n{range}\n"))];
+        let picked = pick(&only, &subject(&facts, &bay));
+        assert_eq!(picked != Picked::None, is_in, "{range}: {picked:?}");
+    }
+    assert!(refused("steps = [{ enroll = true }]\n[match]\nos_from = '18.2.1.1'\n").contains("no version"));
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Fact {
             Self::Accounts(wanted) => case.accounts? == wanted,
             Self::Scope(wanted) => case.scope? == wanted,
             Self::OsBelow(platform, major, minor) => {
-                case.platform? == platform && case.os? < OsVersion { major, minor }
+                case.platform? == platform && case.os? < OsVersion::new(major, minor)
             }
             Self::Many => case.count? > 1,
         })

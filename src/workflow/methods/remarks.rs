@@ -42,7 +42,7 @@ impl Seen<'_> {
     }
 
     fn older_than(&self, major: u32, minor: u32) -> bool {
-        self.facts.os().is_some_and(|os| os < OsVersion { major, minor })
+        self.facts.os().is_some_and(|os| os < OsVersion::new(major, minor))
     }
 }
 
@@ -211,7 +211,7 @@ fn help_desk(seen: &Seen<'_>) -> Option<String> {
 fn passcode_panes(seen: &Seen<'_>) -> Option<String> {
     let concerned = |pane: &&String| ["Passcode", "Biometric", "TouchID"].contains(&pane.as_str());
     let panes: Vec<_> = seen.cloud()?.skipped_panes.iter().filter(concerned).map(String::as_str).collect();
-    let recent = seen.facts.os().is_some_and(|os| os >= OsVersion { major: 14, minor: 5 });
+    let recent = seen.facts.os().is_some_and(|os| os >= OsVersion::new(14, 5));
     (recent && !panes.is_empty()).then(|| {
         format!(
             "Its Setup Assistant skips {}: from 14.5 on use a device or compliance policy instead.",

@@ -27,6 +27,23 @@ pub struct OsVersion {
 }
 
 impl OsVersion {
+    /// The first release of a minor version.
+    pub const fn new(major: u32, minor: u32) -> Self {
+        Self { major, minor, patch: 0 }
+    }
+
+    /// Reads what a device tells: numbers as far as they go; `None` without the first.
+    pub fn told(text: &str) -> Option<Self> {
+        let number = |part: &str| {
+            let digits = part.split(|c: char| !c.is_ascii_digit()).next();
+            digits.and_then(|digits| digits.parse().ok())
+        };
+        let mut numbers = text.split('.').map(number);
+        let major = numbers.next()??;
+        let mut next = || numbers.next().flatten().unwrap_or(0);
+        Some(Self { major, minor: next(), patch: next() })
+    }
+
     /// Reads `17`, `17.2` or `17.2.1`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.split('.').map(|number| number.parse().ok());
