@@ -10,9 +10,11 @@ use crate::journal::{Book, HookRun};
 use crate::limits::{HOOK_OUTPUT_BYTES, HOOKS_AT_ONCE, HOOKS_WAITING};
 use crate::wire::printable::{printable, system_words};
 use crate::workflow::outcome::{Outcome, Verdict};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,9 @@ use tokio::time::{Instant, timeout};
 /// Where commands are looked for; the rest of the environment is not handed on, because
 /// secrets may be in it.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How long output is read on after a command ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +138,7 @@ async fn run(hook: &Hook, told: &Value, job: JobId, clock: &Clock) -> HookRun {
                 Ok(Some(0)) => ("done", Some(0), text),
                 Ok(code) => ("failed", code, text),
                 Err(_) => {
-                    // Only the command itself: what it left behind is no child of ours.
+                    kill_group(&child);
                     let _ = child.start_kill();
                     ("too-late", None, text)
                 }
@@ -157,7 +162,20 @@ fn start(hook: &Hook) -> std::io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
+        // A group of its own: Ctrl-C at the station's terminal is not meant for it, and its
+        // deadline is for what it started too.
+        .process_group(0)
         .spawn()
+}
+
+/// Kills the command with all that it started and that did not leave its group.
+fn kill_group(child: &Child) {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(group) = group
+        && let Err(error) = kill_process_group(group, Signal::KILL)
+    {
+        tracing::debug!(%error, "a hook's processes were not killed");
+    }
 }
 
 /// Feeds it, reads what it prints, and waits for its end.
@@ -170,7 +188,15 @@ async fn attend(child: &mut Child, told: &Value, output: &mut Vec<u8>) -> Option
         }
     };
     let kept = std::sync::Mutex::new(output);
-    let (status, ..) = tokio::join!(child.wait(), feed, drain(stdout, &kept), drain(stderr, &kept));
+    let mut talk = pin!(async { tokio::join!(feed, drain(stdout, &kept), drain(stderr, &kept)) });
+    let status = tokio::select! {
+        status = child.wait() => {
+            // What it left behind may keep its output open for ever.
+            let _ = timeout(LAST_WORDS, talk).await;
+            status
+        }
+        _ = &mut talk => child.wait().await,
+    };
     status.ok()?.code()
 }
 

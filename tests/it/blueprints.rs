@@ -11,7 +11,7 @@ use enlist::ids::{JobId, Udid};
 use enlist::journal::{Book, HistoryFilter, JobRow, JournalReader};
 use enlist::workflow::event::EventKind;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const PADS: &str = "[[device]]\npersona = \"in-setup\"\npairing = \"silent\"\nfamily = \"ipad\"\n";
@@ -180,4 +180,29 @@ fn hooks_run_after_jobs_and_hurt_nobody() {
     assert_eq!(results, ["done", "failed", "too-late", "not-started"]);
     assert!(runs[0].2.contains("noted") && !runs[0].2.contains("ENLIST_STATE_DIR"), "{runs:?}");
     assert_eq!(runs[0].0.split(' ').next(), Some("/bin/sh"));
+}
+
+/// The deadline is for what a hook started as well; what a hook that is done left behind delays
+/// nobody.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_hooks_leave_behind_is_killed_or_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = folder.path().join("child");
+    let hooks = format!(
+        "[[hooks]]\non = 'ended'\ncommand = ['/bin/sh', '-c', 'sleep 600 & echo $! > {}; wait']\nwithin = 1\n\
+         [[hooks]]\non = 'ended'\ncommand = ['/bin/sh', '-c', 'sleep 7 & echo gone']\nwithin = 5\n",
+        child.display()
+    );
+    let (bench, profile) = bench(&[("pads", FOR_PADS)], &hooks);
+    let _simulator = Simulator::of(&bench, PADS);
+    bench.run(&["enroll", "--json", &profile]).exits(0);
+    let runs = Book::read(&journal(&bench)).unwrap().unwrap().hooks(JobId(1)).unwrap();
+    let results: Vec<_> = runs.iter().map(|(_, result, output)| (result.as_str(), output.trim())).collect();
+    assert_eq!(results, [("too-late", ""), ("done", "gone")]);
+    let pid = std::fs::read_to_string(&child).unwrap();
+    let stat = Path::new("/proc").join(pid.trim()).join("stat");
+    // An orphan that was killed may wait for its reaper.
+    let state = std::fs::read_to_string(stat).unwrap_or_else(|_| "0 (sleep) Z".into());
+    assert!(state.contains(") Z"), "it lives on: {state}");
 }

@@ -2,13 +2,13 @@
 
 use super::{Library, Operations, Stored};
 use crate::api::feed::Feed;
-use crate::api::view::job::JobDetail;
+use crate::api::view::job::{HookView, JobDetail};
 use crate::api::view::station::{SnapshotView, StationView};
 use crate::api::view::{BayView, Check, JobView, PortView};
 use crate::api::{Live, OperationError};
 use crate::clock::Clock;
 use crate::ids::JobId;
-use crate::journal::{HistoryFilter, JournalReader};
+use crate::journal::{Book, HistoryFilter, JournalReader};
 use crate::station::library::Signers;
 use crate::workflow::methods::CARD;
 use crate::workflow::outcome::Outcome;
@@ -178,7 +178,13 @@ impl Running {
         let Some(journal) = self.journal()? else { return Ok(None) };
         let Some(row) = journal.history(&filter)?.pop() else { return Ok(None) };
         let events = journal.job_events(row.id)?;
-        Ok(Some(JobDetail::new(JobView::new(&row, self.inner.clock.now()), &events)))
+        let runs = match Book::read(&self.inner.journal)? {
+            Some(book) => book.hooks(row.id)?,
+            None => Vec::new(),
+        };
+        let hooks = runs.into_iter().map(|(command, result, output)| HookView { command, result, output });
+        let view = JobView::new(&row, self.inner.clock.now());
+        Ok(Some(JobDetail::new(view, &events, hooks.collect())))
     }
 
     /// The exports it takes profiles from. Blocks.

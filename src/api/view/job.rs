@@ -21,6 +21,20 @@ pub struct JobDetail {
     pub timeline: Vec<MomentView>,
     /// The last error chain that the device sent, as it sent it; outermost first.
     pub raw_chain: Vec<RawLinkView>,
+    /// What the owner's hooks did after it, in the order they ran.
+    #[serde(default)]
+    pub hooks: Vec<HookView>,
+}
+
+/// A command of the owner that ran after a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HookView {
+    /// The command, as configured.
+    pub command: String,
+    /// `done`, `failed`, `too-late` or `not-started`.
+    pub result: String,
+    /// The end of what it printed.
+    pub output: String,
 }
 
 /// Something that happened to a job.
@@ -65,13 +79,14 @@ pub struct RawLinkView {
 
 impl JobDetail {
     /// From the journal.
-    pub fn new(job: JobView, events: &[Event]) -> Self {
+    pub fn new(job: JobView, events: &[Event], hooks: Vec<HookView>) -> Self {
         let chain = events.iter().rev().filter_map(chain_of).find(|chain| !chain.is_empty());
         let raw_chain = chain.map(|chain| chain.links().iter().map(RawLinkView::new).collect());
         Self {
             job,
             timeline: events.iter().map(MomentView::new).collect(),
             raw_chain: raw_chain.unwrap_or_default(),
+            hooks,
         }
     }
 }

@@ -67,7 +67,7 @@ export function job(main, id) {
   async function load() {
     try {
       const { data } = await ask(`/api/v1/jobs/${id}`);
-      const text = JSON.stringify([data.timeline.length, data.outcome, data.open]);
+      const text = JSON.stringify([data.timeline.length, data.outcome, data.open, data.hooks.length]);
       if (text !== shown) draw(data);
       shown = text;
     } catch (error) { put(main, el("h1", {}, `Job ${id}`), el("p", { class: "empty" }, error.message)); }
@@ -89,6 +89,8 @@ export function job(main, id) {
             link.english ? el("p", { class: "mono" }, link.english) : null,
             link.localized && link.localized !== link.english ? el("p", { class: "mono" }, link.localized) : null))))) : null,
       el("section", { class: "panel" }, el("h2", {}, "Timeline"), el("ol", { class: "timeline" }, data.timeline.map(moment))),
+      data.hooks.length ? el("section", { class: "panel" }, el("h2", {}, "Hooks"), data.hooks.map((hook) => el("details", {},
+        el("summary", {}, `${words(hook.result)}: ${hook.command}`), el("pre", { class: "mono" }, hook.output || "It printed nothing.")))) : null,
       el("section", { class: "panel" }, el("h2", {}, "Facts"), el("dl", { class: "facts" },
         fact("Bay", data.bay), fact("UDID", data.udid), fact("Serial", data.serial), fact("Model", data.product_type), fact("System", data.os_version),
         fact("IMEI", data.imei), fact("ECID", data.ecid), fact("Began", when(data.started)), fact("Ended", when(data.ended)), fact("Took", span(data.ms)),

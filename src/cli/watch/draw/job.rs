@@ -6,7 +6,7 @@ use super::history::tone;
 use super::text::{span, wrapped};
 use super::{Look, rule, shape};
 use crate::api::StepResult;
-use crate::api::view::job::{JobDetail, MomentView, RawLinkView};
+use crate::api::view::job::{HookView, JobDetail, MomentView, RawLinkView};
 use crate::cli::output::Tone;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -47,6 +47,13 @@ fn text(detail: &JobDetail, look: &Look, wide: usize) -> Vec<Line<'static>> {
     lines.push(rule("What happened", wide, look));
     for moment in &detail.timeline {
         lines.extend(happened(moment, look, wide));
+    }
+    if !detail.hooks.is_empty() {
+        lines.push(rule("Hooks", wide, look));
+    }
+    for HookView { command, result, output } in &detail.hooks {
+        lines.extend(styled(&format!("{result}: {command}"), 2, wide, Tone::Quiet, look));
+        lines.extend(output.lines().flat_map(|line| styled(line, 4, wide, Tone::Quiet, look)));
     }
     lines.push(rule("Facts", wide, look));
     lines.extend(facts(detail, look));
