@@ -22,7 +22,7 @@ pub use crate::station::age::AgeAnswers;
 pub use crate::station::hooks::Hook;
 pub use crate::station::{Orders, RunEnd};
 pub use crate::wire::device_log::ENROLLING as LOG_PROCESSES;
-pub use crate::wire::printable::{sentence, system_words};
+pub use crate::wire::printable::{printable, sentence, system_words};
 pub use crate::wire::profile::lint::{DeviceContext, Job, LintContext, OsVersion};
 pub use crate::wire::profile::made::WifiNetwork;
 pub use crate::wire::profile::{Profile, Purpose};

@@ -332,6 +332,9 @@ pub(super) async fn doctor(global: &Global, environment: &Environment) -> Result
         let now = Clock::System.now();
         checks.push(doctor::export(path, answers, &signers(&config), &journal_in(&state_dir), now));
     }
+    if let Some(folder) = &config.blueprints {
+        checks.push(doctor::blueprints(folder, &signers(&config), Clock::System.now()));
+    }
     Ok(checks)
 }
 

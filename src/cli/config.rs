@@ -3,9 +3,11 @@
 use super::arguments::{ConfigArgs, ConfigCommand, Global};
 use super::compose;
 use super::output::Output;
-use crate::api::OperationError;
+use super::serve_web;
 use crate::api::view::Exit;
+use crate::api::{OperationError, printable};
 use crate::config::{Config, Environment, MuxWay, keys, mux_address};
+use std::path::Path;
 
 pub(super) fn run(
     args: &ConfigArgs,
@@ -45,6 +47,23 @@ pub(super) fn run(
         false => {
             config.wifi.as_ref().map(|wifi| wifi.network()).transpose()?;
             compose::supervisors(&config)?;
+            if let Some(options) = serve_web::options(None, false, &config, environment)? {
+                options.check()?;
+            }
+            compose::orders(&config, None, None)?;
+        }
+    }
+    if let Some(profile) = config.profile.as_ref().filter(|profile| !profile.exists()) {
+        let said = format!("There is no {}, which profile names.", profile.display());
+        return Err(OperationError::new(
+            Exit::Usage,
+            said,
+            "Put the export there, or name another file or folder.",
+        ));
+    }
+    for program in config.hooks.iter().filter_map(|hook| hook.command.first()).map(Path::new) {
+        if program.is_absolute() && !program.exists() {
+            output.note(format!("warning: a hook's command does not exist: {}", program.display()));
         }
     }
     let wifi = config.wifi.as_ref().map(|wifi| &wifi.ssid);
@@ -71,7 +90,7 @@ pub(super) fn run(
             output.line(format!("  Wi-Fi         {ssid}"));
         }
         if let Some(profile) = &config.profile {
-            output.line(format!("  profile       {}", profile.display()));
+            output.line(format!("  profile       {}", printable(&profile.to_string_lossy())));
         }
     }
     Ok(Exit::Done)

@@ -96,7 +96,7 @@ pub(super) async fn run(
     let profile = export.profile.display_name().unwrap_or(export.profile.identifier()).to_owned();
     let unknown = config.enroll.unknown_age.unwrap_or_default();
     let about = serve_web::about(fleet.is_some(), profile, given.cloned(), unknown, global, environment);
-    let server = match serve_web::options(args, &config, environment)? {
+    let server = match serve_web::options(args.listen.as_ref(), args.kiosk, &config, environment)? {
         Some(options) => {
             Some(serve_web::start(options, operations.running(live, about), &operations.quick()).await?)
         }

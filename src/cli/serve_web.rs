@@ -1,6 +1,6 @@
 //! `enlist serve`: where its page and its API are served. A composition root.
 
-use super::arguments::{Global, ServeArgs};
+use super::arguments::Global;
 use super::output::{Output, Tone};
 use super::{compose, screen};
 use crate::api::client::DEFAULT_ADDRESS;
@@ -34,12 +34,13 @@ pub(super) fn about(
 
 /// How to serve, by flag, environment and file; `None` for not at all.
 pub(super) fn options(
-    args: &ServeArgs,
+    listen: Option<&String>,
+    kiosk: bool,
     config: &Config,
     environment: &Environment,
 ) -> Result<Option<Options>, OperationError> {
     let api = &config.api;
-    let asked = args.listen.as_ref().or(environment.listen.as_ref()).or(api.listen.as_ref());
+    let asked = listen.or(environment.listen.as_ref()).or(api.listen.as_ref());
     let address = match asked.map(|text| text.trim()) {
         Some("off") => return Ok(None),
         Some(text) => Some(address(text)?),
@@ -59,7 +60,7 @@ pub(super) fn options(
         token: token(config, environment)?,
         tls,
         hosts: api.hosts.clone(),
-        kiosk: args.kiosk || api.kiosk,
+        kiosk: kiosk || api.kiosk,
     }))
 }
 

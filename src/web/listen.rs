@@ -94,11 +94,7 @@ impl Server {
     /// # Errors
     /// It must not or cannot listen there.
     pub async fn start(options: Options, running: Running) -> Result<Self, WebError> {
-        options.check()?;
-        let tls = match &options.tls {
-            Some((certificate, key)) => Some(acceptor(certificate, key)?),
-            None => None,
-        };
+        let tls = options.usable()?;
         let listener = bind(&options).await?;
         let bound = |source| WebError::Bind { address: options.address, source };
         let address = listener.local_addr().map_err(bound)?;
@@ -160,6 +156,21 @@ async fn bind(options: &Options) -> Result<TcpListener, WebError> {
             Err(WebError::InUse { address })
         }
         Err(source) => Err(WebError::Bind { address, source }),
+    }
+}
+
+impl Options {
+    /// Whether a server could be made of them; nothing is listened on.
+    ///
+    /// # Errors
+    /// Token, TLS files, or what an open address lacks.
+    pub fn check(&self) -> Result<(), WebError> {
+        self.usable().map(drop)
+    }
+
+    fn usable(&self) -> Result<Option<(SslAcceptor, Vec<String>)>, WebError> {
+        self.is_allowed()?;
+        self.tls.as_ref().map(|(certificate, key)| acceptor(certificate, key)).transpose()
     }
 }
 

@@ -103,7 +103,7 @@ impl WebError {
 
 impl Options {
     /// Beyond loopback only with token and TLS (design section 4).
-    fn check(&self) -> Result<(), WebError> {
+    fn is_allowed(&self) -> Result<(), WebError> {
         let good = |token: &Secret<String>| {
             let token = token.expose();
             token.len() >= TOKEN_CHARS && token.bytes().all(|b| b.is_ascii_graphic())
@@ -137,7 +137,7 @@ mod tests {
             kiosk: false,
         };
         let long = "0123456789abcdef0123456789abcdef";
-        let said = |o: Options| o.check().map_err(|e| e.to_string());
+        let said = |o: Options| o.is_allowed().map_err(|e| e.to_string());
         assert!(said(options("127.0.0.1:1", None, false)).is_ok());
         assert!(said(options("[::1]:1", None, false)).is_ok());
         assert!(said(options("10.0.0.1:1", Some(long), true)).is_ok());

@@ -4,7 +4,7 @@
 //! 2 is a file that cannot be read as a profile; 5 is one that can, or hides something, and
 //! must not be pushed.
 
-use crate::support::binary::{Bench, text_of};
+use crate::support::binary::{Bench, Running, text_of};
 use crate::support::profile::{SIGNER, changed, f01, payloads, plain_f01, signed};
 use enlist::wire::property_list::Value;
 
@@ -299,4 +299,26 @@ fn another_signer_than_the_configured_one() {
     assert!(said.contains("it is not the accepted one") && said.contains("made for server"), "{said}");
     bench.write("enlist.toml", format!("profile_signer = \"\"\n{trusting}"));
     bench.run(&["config", "check"]).exits(2);
+}
+
+/// What `serve` would refuse at its start is told by the check of the configuration already.
+#[test]
+fn a_configuration_is_checked_as_serve_would() {
+    let bench = Bench::new();
+    for (text, said) in [
+        ("[api]\nlisten = '0.0.0.0:7417'", "a token and TLS"),
+        ("[api]\ntoken_file = '/nowhere/token'", "Cannot read the token /nowhere/token"),
+        ("[api]\ntls_cert = '/nowhere/c.pem'\ntls_key = '/nowhere/k.pem'", "/nowhere/c.pem or its key"),
+        ("profile = '/nowhere/export.mobileconfig'", "There is no /nowhere/export.mobileconfig"),
+        ("blueprints = '/nowhere/blueprints'", "/nowhere/blueprints"),
+    ] {
+        let file = bench.write("checked.toml", format!("{text}\n"));
+        let mut command = bench.command(&["config", &file]);
+        command.env_remove("ENLIST_LISTEN");
+        let told = Running::start(command).finish().fails_clearly(2);
+        assert!(told.contains(said), "{text}: {told}");
+    }
+    let file = bench.write("checked.toml", "[[hooks]]\non = 'ended'\ncommand = ['/nowhere/hook']\n");
+    let done = bench.run(&["config", &file]).exits(0);
+    assert!(done.stderr.contains("does not exist: /nowhere/hook"), "{done}");
 }

@@ -3,12 +3,14 @@
 //! Files of the system are looked for below a root that is an argument, so that a test can
 //! be another computer.
 
+mod blueprints;
 mod bus;
 mod export;
 mod limits;
 mod rivals;
 pub mod udev;
 
+pub use blueprints::blueprints;
 pub use export::export;
 
 use crate::clock::Clock;
