@@ -29,7 +29,18 @@ pub struct OperationError {
 impl OperationError {
     /// An error with a next action.
     pub fn new(exit: Exit, sentence: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { exit, sentence: sentence.into(), next: Some(next.into()), devices: Vec::new() }
+        let (sentence, next) = (bounded(sentence.into()), Some(bounded(next.into())));
+        Self { exit, sentence, next, devices: Vec::new() }
+    }
+}
+
+/// Nobody reads more; a file that is quoted may be of any size.
+const SENTENCE_CHARS: usize = 1500;
+
+fn bounded(text: String) -> String {
+    match text.char_indices().nth(SENTENCE_CHARS) {
+        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
+        None => text,
     }
 }
 

@@ -27,7 +27,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// The folder, the file or the lock file cannot be made or protected.
-    #[error("cannot prepare {} for the journal", .path.display())]
+    #[error("cannot prepare {} for the journal: {}", .path.display(), source.kind())]
     Prepare {
         /// Folder or file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum JournalError {
         source: Arc<io::Error>,
     },
     /// SQLite cannot open the file.
-    #[error("cannot open the journal {}", .path.display())]
+    #[error("cannot open the journal {}: {source}", .path.display())]
     Open {
         /// The journal.
         path: PathBuf,

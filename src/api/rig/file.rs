@@ -117,6 +117,11 @@ impl RigFile {
         for file in files.chain([&mut rig.leases]).flatten() {
             *file = folder.join(&*file);
         }
+        // A command with a folder in it is a file like the others; a plain name is looked for.
+        let hands = rig.devices.iter_mut().filter_map(|dut| dut.hands.first_mut());
+        for program in hands.filter(|program| program.contains('/')) {
+            *program = folder.join(&*program).to_string_lossy().into_owned();
+        }
         Ok(rig)
     }
 
@@ -196,12 +201,13 @@ mod tests {
     fn a_device_is_listed_with_what_it_may_be_used_for() {
         let rig = parse(
             "[[device]]\nudid = '00008140-001B59F64B2E760E'\nserial = 'C39ABCDEFG'\nmay-erase = true\n\
-             enrolls_with = 'export.mobileconfig'\nsupervised-by = '/keys/org.p12'\n",
+             enrolls_with = 'export.mobileconfig'\nhands = ['./hub', '--port', '3']\nsupervised-by = '/keys/org.p12'\n",
         )
         .unwrap();
         let dut = &rig.devices[0];
         assert!(dut.may_erase && !dut.may_unenroll && dut.consent() == Some("C39ABCDEFG"));
         assert_eq!(dut.enrolls_with.as_deref(), Some(Path::new("/lab/export.mobileconfig")));
+        assert_eq!(dut.hands, ["/lab/./hub", "--port", "3"]);
         assert_eq!(dut.supervised_by.as_deref(), Some(Path::new("/keys/org.p12")));
         assert_eq!((dut.label(), rig.person_within), ("00008140-001B59F64B2E760E".to_owned(), 180));
     }

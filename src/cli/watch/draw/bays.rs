@@ -21,6 +21,13 @@ const WIDE: usize = 110;
 /// From this height on the chosen bay has room for its six steps.
 const HIGH: u16 = 34;
 
+/// Rows of the chosen bay: with its six steps, and where the list needs the room.
+const PANE: u16 = 11;
+const LEAST_PANE: u16 = 4;
+
+/// Rows for the names of a few hubs.
+const HUBS: u16 = 3;
+
 /// Cells of a state's word: the longest of those that last.
 const WORD: usize = 22;
 
@@ -30,7 +37,10 @@ const CLOCK: usize = 6;
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, look: &Look) {
     let wide = usize::from(area.width);
     let strip = batch::strip(app, look, wide);
-    let pane = if frame.area().height >= HIGH { 11 } else { 4 };
+    // The list has its rows first; what it leaves is for the bay with the cursor.
+    let listed = app.shown().len().try_into().unwrap_or(u16::MAX).saturating_add(HUBS);
+    let left = area.height.saturating_sub(rows(&strip) + 1).saturating_sub(listed);
+    let pane = if frame.area().height >= HIGH { PANE } else { left.clamp(LEAST_PANE, PANE) };
     let heights = [
         Constraint::Length(rows(&strip)),
         Constraint::Length(1),
@@ -241,6 +251,10 @@ fn pane_of(place: &Place<'_>, app: &App, look: &Look, (wide, high): (usize, usiz
             }
         }
     }
+    let is_cut = lines.len() > high;
     lines.truncate(high);
+    if let Some(last) = lines.last_mut().filter(|_| is_cut) {
+        *last = Line::styled(fit(&format!("{last} … (Enter)"), wide), last.style);
+    }
     lines
 }
