@@ -37,7 +37,11 @@ pub(super) fn run(args: &CaptureArgs, output: &Output) -> Result<Exit, Operation
     if output.json {
         output.object(&json!({ "totals": summary }));
     } else {
-        let tone = if summary.refused == 0 { Tone::Good } else { Tone::Bad };
+        let tone = match (summary.refused, summary.packets) {
+            (0, 0) => Tone::Person,
+            (0, _) => Tone::Good,
+            _ => Tone::Bad,
+        };
         let devices = if summary.devices == 1 { "device" } else { "devices" };
         output.line(format!(
             "{} {} packets of {} {devices}, {} refused; {} records",
@@ -47,6 +51,12 @@ pub(super) fn run(args: &CaptureArgs, output: &Output) -> Result<Exit, Operation
             summary.refused,
             summary.records
         ));
+    }
+    if summary.packets == 0 && summary.refused == 0 {
+        output.note(
+            "No Apple device spoke in it. Begin the capture before the device is plugged in: \
+             tcpdump -i usbmon0 -s 0 -w FILE",
+        );
     }
     Ok(match (summary.refused, summary.packets) {
         (0, 0) => Exit::NoDevice,

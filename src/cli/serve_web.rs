@@ -11,7 +11,8 @@ use crate::secret::Secret;
 use crate::web::{Options, Server, WebError};
 use crate::wire::printable::{printable, sentence, system_words};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -81,12 +82,22 @@ fn token(config: &Config, environment: &Environment) -> Result<Option<Secret<Str
     if let Some(token) = &environment.api_token {
         return Ok(Some(token.clone()));
     }
+    for path in [&config.api.token_file, &config.api.tls_key].into_iter().flatten() {
+        warn_if_open(path);
+    }
     let Some(path) = &config.api.token_file else { return Ok(None) };
     let read = crate::config::read_text(path).map(|text| Secret::new(text.trim().to_owned()));
     read.map(Some).map_err(|error| {
         let said = format!("Cannot read the token {}: {}.", path.display(), system_words(&error));
         OperationError::new(Exit::Usage, said, "Check [api] token_file and its rights.")
     })
+}
+
+/// A secret that others on this computer can read is said so; its owner may have reasons.
+fn warn_if_open(path: &Path) {
+    if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o007 != 0) {
+        tracing::warn!(path = %path.display(), "everybody on this computer can read this secret: chmod o= it");
+    }
 }
 
 /// Serves until Ctrl-C.

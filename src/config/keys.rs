@@ -97,8 +97,8 @@ pub const KEYS: &[Key] = &[
     key("batch.unexpected", OneOf(&["refuse", "ask", "allow"]), "`refuse`", "What becomes of devices that a manifest does not name: `refuse`, `ask` or `allow`"),
     key("batch.stop_after", Whole(0, u32::MAX as u64), "5", "A batch stops after so many equal faults in a row; 0 never stops it"),
     key("hooks.on", OneOrMore(&Text), "none", "After which jobs: an outcome such as `enrolled`, a list of them, or `ended` for all. Each `[[hooks]]` is a command of yours"),
-    key("hooks.command", List(&Text), "none", "The command and its arguments, without a shell. It reads one line of JSON about the device; the end of what it prints is kept in the journal"),
-    key("hooks.within", Whole(1, 3600), "30", "Seconds it may take; 1 to 3600. Then it is killed"),
+    key("hooks.command", List(&Text), "none", "The command and its arguments, without a shell. It reads one line of JSON about the device; the end of what it prints is kept in the journal and shown with its job"),
+    key("hooks.within", Whole(1, 3600), "30", "Seconds it may take; 1 to 3600. Then it is killed with all that it started"),
 ];
 
 /// Keys without which their section says nothing.

@@ -18,15 +18,19 @@ const MOST_BYTES: usize = 4096;
 const NUMBERS: [u64; 12] =
     [0, 1, 7, 8, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 0x8000_0000_0000_0000];
 
-/// `ENLIST_FUZZ_SECONDS` for each target and `ENLIST_FUZZ_SEED` make it another run than the
-/// ordinary one; a failure prints what repeats it.
+/// `ENLIST_FUZZ_SECONDS` for each target, `ENLIST_FUZZ_SEED` and `ENLIST_FUZZ_TARGET` make it
+/// another run than the ordinary one; a failure prints what repeats it.
 #[test]
 #[allow(clippy::disallowed_methods)] // tests have no configuration to read it from
 fn smoke() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let (seconds, seed) = (number("ENLIST_FUZZ_SECONDS"), number("ENLIST_FUZZ_SEED").unwrap_or(1));
-    println!("seed {seed}; {} targets", TARGETS.len());
-    for (target, entry) in TARGETS {
+    let only = std::env::var("ENLIST_FUZZ_TARGET").ok();
+    let targets: Vec<_> =
+        TARGETS.iter().filter(|(target, _)| only.as_ref().is_none_or(|only| only == target)).collect();
+    assert!(!targets.is_empty(), "there is no target {only:?}");
+    println!("seed {seed}; {} targets", targets.len());
+    for (target, entry) in targets {
         let corpus = inputs(target);
         let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let mut done = 0;
