@@ -121,7 +121,8 @@ fn recording(folder: &Path, checked: &mut Checked) -> io::Result<()> {
                 checked.finds(&path, 0, &what);
             }
         } else if is_of_phase(&path) {
-            for (n, line) in text.lines().enumerate() {
+            // Not `lines`, which takes two kinds of ends for one.
+            for (n, line) in text.split_terminator('\n').enumerate() {
                 match entry(line, &mut scrubber) {
                     Ok(frames) => checked.frames += frames,
                     Err(what) => checked.finds(&path, n + 1, &what),

@@ -15,7 +15,7 @@ const MOST_BYTES: u64 = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Milliseconds since the recording began.
+    /// Milliseconds since the recording began, and at most a day's.
     pub t: u64,
     /// Which connection, counted from 1; 0 for what belongs to none.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -284,6 +284,7 @@ async fn planted_values_are_found() {
     plant("\"open\":\"lockdown\"", "\"open\":\"canary\"", "no service");
     plant("{\"t\":", "{\"canary\":1,\"t\":", "not written as");
     plant("{\"t\":0", "{\"t\":\"canary\"", "not written as");
+    plant("\n", "\r\n", "not written as");
     // Numbers and words that have room for what identifies somebody.
     plant("{\"t\":0", "{\"t\":356789012345678", "larger than any");
     plant("\"c\":1", "\"c\":4294967295", "larger than any");
