@@ -227,6 +227,17 @@ impl Verdict {
 mod tests {
     use super::*;
 
+    /// A recording may say nothing else.
+    #[test]
+    fn the_check_of_recordings_knows_every_name() {
+        use crate::transport::recorder::words::{CLASSES, OUTCOMES};
+        let mut names: Vec<_> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+        names.sort_unstable();
+        assert_eq!(names, OUTCOMES);
+        assert!(Outcome::ALL.iter().all(|outcome| CLASSES.contains(&outcome.class().name())));
+        assert!(CLASSES.contains(&Class::Server.name()));
+    }
+
     #[test]
     fn machine_names_are_what_serde_writes() {
         for outcome in Outcome::ALL {

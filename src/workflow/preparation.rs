@@ -312,6 +312,13 @@ mod tests {
         Preparation::new(Wishes { enrollment_url: Some(url.into()), ..wishes() }, vec![])
     }
 
+    /// Others are hidden in a recording.
+    #[test]
+    fn recordings_know_every_pane() {
+        let known = crate::transport::recorder::words::PANES;
+        assert!(PANES.iter().all(|(name, ..)| known.contains(name)));
+    }
+
     #[test]
     fn an_enrollment_address_is_https_and_no_profile_url() {
         let good = with_url(" https://mdm.example/enroll?id=1 ").unwrap();

@@ -8,10 +8,8 @@ pub(super) enum Kind {
     Flag,
     /// A small integer, as it is.
     Number,
-    /// One word of a protocol, such as an error's name, as it is.
+    /// One word of a protocol, such as an error's name, as it is: see [`words`](super::words).
     Word,
-    /// The name of an Apple service, domain or notification, as it is.
-    Apple,
     /// A time of the device's clock, as its distance from ours.
     Now,
     /// A UDID, as one of zeros.
@@ -41,7 +39,7 @@ pub(super) enum Kind {
 /// What may be written (protocols.md 3.3-3.12, 4.2-4.8, 5.2, 5.6).
 const ALLOWED: &[(&str, Kind)] = &[
     // Requests and answers of lockdown.
-    ("Domain", Kind::Apple),
+    ("Domain", Kind::Word),
     ("EnableServiceSSL", Kind::Flag),
     ("EnableSessionSSL", Kind::Flag),
     ("Error", Kind::Word),
@@ -65,9 +63,9 @@ const ALLOWED: &[(&str, Kind)] = &[
     ("ProtocolVersion", Kind::Word),
     ("Request", Kind::Word),
     ("Result", Kind::Word),
-    ("Service", Kind::Apple),
+    ("Service", Kind::Word),
     ("SessionID", Kind::Uuid),
-    ("Type", Kind::Apple),
+    ("Type", Kind::Word),
     ("Value", Kind::AsKey),
     ("Warning", Kind::Hidden),
     ("WiFiMACAddress", Kind::Address),
@@ -171,13 +169,21 @@ const ALLOWED: &[(&str, Kind)] = &[
     ("ClientOptions", Kind::Inside),
     ("Command", Kind::Word),
     ("LookupResult", Kind::ByBundle),
-    ("Name", Kind::Apple),
+    ("Name", Kind::Word),
     ("ReturnAttributes", Kind::Word),
 ];
 
 /// How `key` is written; `None` for one that nobody named.
 pub(super) fn kind(key: &str) -> Option<Kind> {
     ALLOWED.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
+}
+
+/// Every key whose value is a word.
+#[cfg(test)]
+pub(super) fn words() -> impl ExactSizeIterator<Item = &'static str> {
+    let words: Vec<_> =
+        ALLOWED.iter().filter(|(_, kind)| *kind == Kind::Word).map(|(name, _)| *name).collect();
+    words.into_iter()
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 //! again, must be the same, and written the same way, so that nothing hides in its form.
 
 use super::LOCKDOWN;
-use super::device::{OPEN, PHASES};
+use super::device::{MOST_CONNECTIONS, MOST_PUSHES, MOST_SECONDS, OPEN, PHASES};
 use super::entry::{Entry, Refusal, What, to_frame, to_json};
 use super::folder::{CUTS, META, MOST_BYTES, MOST_FILES};
 use super::meta::{JobMeta, Meta, Origin, ProfileMeta};
-use super::scrub::{SCRUB_VERSION, Scrubber, is_word};
+use super::scrub::{SCRUB_VERSION, Scrubber};
+use super::tap::broken_class;
+use super::words::{CLASSES, OUTCOMES, is_digits, is_product, is_service, is_version};
+use crate::limits::DEVICE_FRAME_BYTES;
 use serde_json::Value as Json;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -15,8 +18,21 @@ use std::path::{Path, PathBuf};
 /// Most that is told to be wrong with one recording.
 const MOST_FINDINGS: usize = 100;
 
+/// Longest frame of a device.
+const MOST_FRAME: u64 = DEVICE_FRAME_BYTES as u64;
+
 /// Said of a file or a line.
 const NOT_SO: &str = "it is not written as a recording is";
+
+/// Said of a folder.
+const BAD_NAME: &str = "the folder's name may tell whose device it was: take lower-case letters, digits, '.', \
+                        '_' and '-', and no serial number, IMEI or UDID";
+const LINK: &str = "it is a link, and what it leads to was not looked at";
+
+/// Longest name of a folder, and of a part of it that may hold digits: serial numbers begin at
+/// ten characters, the second half of a UDID and an IMEI are longer.
+const NAME_BYTES: usize = 64;
+const NAME_PART_BYTES: usize = 9;
 
 /// What a check came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,16 +63,36 @@ pub struct Finding {
 pub fn check(folder: &Path) -> io::Result<Checked> {
     let mut checked = Checked::default();
     if folder.join(META).exists() {
+        // `.` has a name too.
+        let path = fs::canonicalize(folder)?;
+        if !has_plain_name(&path) {
+            checked.finds(folder, 0, BAD_NAME);
+        }
         recording(folder, &mut checked)?;
         return Ok(checked);
     }
     for path in listed(folder)? {
-        match path.is_dir() {
-            true => recording(&path, &mut checked)?,
-            false => checked.finds(&path, 0, "it is no file of a recording"),
+        let kind = fs::symlink_metadata(&path)?.file_type();
+        if kind.is_symlink() {
+            checked.finds(&path, 0, LINK);
+        } else if kind.is_dir() {
+            if !has_plain_name(&path) {
+                checked.finds(&path, 0, BAD_NAME);
+            }
+            recording(&path, &mut checked)?;
+        } else {
+            checked.finds(&path, 0, "it is no file of a recording");
         }
     }
     Ok(checked)
+}
+
+/// True if a folder's name, which is passed on with it, names neither a device nor a person.
+fn has_plain_name(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
+    let identifies = |part: &str| part.len() > NAME_PART_BYTES && part.bytes().any(|b| b.is_ascii_digit());
+    name.len() <= NAME_BYTES && name.bytes().all(is_plain) && !name.split(['.', '_', '-']).any(identifies)
 }
 
 fn recording(folder: &Path, checked: &mut Checked) -> io::Result<()> {
@@ -85,7 +121,8 @@ fn recording(folder: &Path, checked: &mut Checked) -> io::Result<()> {
                 checked.finds(&path, 0, &what);
             }
         } else if is_of_phase(&path) {
-            for (n, line) in text.lines().enumerate() {
+            // Not `lines`, which takes two kinds of ends for one.
+            for (n, line) in text.split_terminator('\n').enumerate() {
                 match entry(line, &mut scrubber) {
                     Ok(frames) => checked.frames += frames,
                     Err(what) => checked.finds(&path, n + 1, &what),
@@ -138,6 +175,9 @@ fn entry(line: &str, scrubber: &mut Scrubber) -> Result<usize, String> {
     // What the parser says could repeat what it found.
     let entry = Entry::parse(line).ok().filter(|entry| entry.line() == line);
     let entry = entry.ok_or_else(|| NOT_SO.to_owned())?;
+    if entry.t > MOST_SECONDS * 1000 || entry.c > MOST_CONNECTIONS {
+        return Err("its time or its connection is larger than any can be".to_owned());
+    }
     match &entry.what {
         What::Host(json) | What::Device(json) => {
             let frame = to_frame(json).map_err(|error| error.to_string())?;
@@ -150,16 +190,25 @@ fn entry(line: &str, scrubber: &mut Scrubber) -> Result<usize, String> {
         What::Attached(udid) | What::Detached(udid) if scrubber.udid(udid) != *udid => {
             return Err("the UDID is not scrubbed".to_owned());
         }
-        What::Open(service) | What::Refused(Refusal { to: service, .. }) if !is_service(service) => {
+        What::Open(service) | What::Refused(Refusal { to: service, .. })
+            if service != LOCKDOWN && !is_service(service) =>
+        {
             return Err("this is no service".to_owned());
+        }
+        What::Garbage(length) if *length > MOST_FRAME => {
+            return Err("no frame is so long".to_owned());
+        }
+        What::Broken(length) if !is_broken(*length) => {
+            return Err("a length is written as the device sent it".to_owned());
         }
         _ => {}
     }
     Ok(0)
 }
 
-fn is_service(name: &str) -> bool {
-    name == LOCKDOWN || name.starts_with("com.apple.") && is_word(name)
+/// True for what is written of a length that no frame can have.
+fn is_broken(length: u64) -> bool {
+    length == broken_class(length) && (length == 0 || length > MOST_FRAME) && length <= u64::from(u32::MAX)
 }
 
 /// Where a frame differs from itself scrubbed: names of keys down to there, the last of which
@@ -193,23 +242,40 @@ fn meta(text: &str, scrubber: &mut Scrubber) -> Result<(), String> {
     let meta = Meta::parse(text).ok().filter(|meta| meta.text() == text);
     let meta = meta.ok_or_else(|| NOT_SO.to_owned())?;
     let Meta { scrub, origin, date, tool, product, os, cut, job, result } = &meta;
-    let is_date = date.len() == 10 && date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    let is_tool = tool.strip_prefix("enlist ").is_some_and(is_word);
-    let ended = result.as_ref().map_or(("", ""), |result| (&result.outcome, &result.class));
+    let is_ended = result.as_ref().is_none_or(|result| {
+        OUTCOMES.contains(&result.outcome.as_str())
+            && CLASSES.contains(&result.class.as_str())
+            && result.pushes <= MOST_PUSHES
+    });
     let checks = [
         ("scrub", *scrub == SCRUB_VERSION),
-        ("date", is_date),
+        ("date", is_date(date)),
         // What was constructed was written by no program.
-        ("tool", if *origin == Origin::Constructed { tool.is_empty() } else { is_tool }),
-        ("product", is_word_or_empty(product)),
-        ("os", is_word_or_empty(os)),
+        ("tool", if *origin == Origin::Constructed { tool.is_empty() } else { is_tool(tool) }),
+        ("product", product.is_empty() || is_product(product)),
+        ("os", os.is_empty() || is_version(os)),
         ("cut", cut.is_empty() || cut == OPEN || CUTS.contains(&cut.as_str())),
-        ("result", is_word_or_empty(ended.0) && is_word_or_empty(ended.1)),
+        ("result", is_ended),
     ];
     if let Some((key, _)) = checks.into_iter().find(|(_, fine)| !fine) {
         return Err(format!("{key} is not what it can be"));
     }
     is_job(job, scrubber)
+}
+
+/// `2026-11-22`; a station whose clock was never set has another century.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let within = |text: &str, least, most| text.parse::<u32>().is_ok_and(|n| (least..=most).contains(&n));
+    matches!(parts[..], [year, month, day]
+        if is_digits(year, 4, 4) && is_digits(month, 2, 2) && is_digits(day, 2, 2)
+            && within(year, 1970, 2199) && within(month, 1, 12) && within(day, 1, 31))
+}
+
+/// `enlist 0.1.0`.
+fn is_tool(text: &str) -> bool {
+    let version = text.strip_prefix("enlist ").unwrap_or_default();
+    version.split('.').count() == 3 && is_version(version)
 }
 
 fn is_job(job: &JobMeta, scrubber: &mut Scrubber) -> Result<(), String> {
@@ -224,12 +290,12 @@ fn is_job(job: &JobMeta, scrubber: &mut Scrubber) -> Result<(), String> {
     if !words || !profiles.iter().all(known) {
         return Err("a word of the job is none that is known".to_owned());
     }
+    let times = [job.person_within, job.accept_within, job.replug_within, job.policies_within];
+    if times.iter().any(|seconds| *seconds > MOST_SECONDS) || job.pushes > MOST_PUSHES {
+        return Err("a number of the job is larger than any can be".to_owned());
+    }
     match job.scrubbed(scrubber) == *job {
         true => Ok(()),
         false => Err("a profile is not scrubbed".to_owned()),
     }
-}
-
-fn is_word_or_empty(text: &str) -> bool {
-    text.is_empty() || is_word(text)
 }

@@ -4,6 +4,7 @@ use super::entry::{self, Entry, What};
 use super::folder::{Closing, Folder};
 use super::meta::{JobMeta, Meta, Origin, ResultMeta};
 use super::scrub::{SCRUB_VERSION, Scrubber};
+use super::words::{is_product, is_version};
 use crate::clock::Clock;
 use crate::ids::Udid;
 use crate::transport::Attachment;
@@ -17,6 +18,16 @@ pub(super) const OPEN: &str = "the job did not end";
 /// Names of files; see the header of [`super`].
 pub(super) const PHASES: [&str; 9] =
     ["attach", "pair", "inspect", "prepare", "install", "wait", "verify", "erase", "reattach"];
+
+/// Longest that a recording tells of, in seconds: a day, as no person is waited for longer. What
+/// comes later is written as if it came then.
+pub(super) const MOST_SECONDS: u64 = 86_400;
+
+/// Most connections of one recording: each has some lines, so it is too large by then.
+pub(super) const MOST_CONNECTIONS: u32 = 9999;
+
+/// Most pushes that are counted: a job has at most 100, each with its helpers.
+pub(super) const MOST_PUSHES: u32 = 9999;
 
 /// See the header of [`super`].
 #[derive(Debug)]
@@ -60,18 +71,22 @@ impl Device {
 
     /// What the job is about; written at once, as it stands if the program dies.
     pub(super) fn is_about(&mut self, job: &JobMeta) {
-        self.meta.job = job.scrubbed(&mut self.scrubber);
+        self.meta.job = bounded(job).scrubbed(&mut self.scrubber);
         self.folder.meta(self.meta.text());
     }
 
     pub(super) fn write(&mut self, c: u32, what: What) {
-        let t = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let t = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).min(MOST_SECONDS * 1000);
         self.folder.line(self.phase, Entry { t, c, what }.line());
     }
 
     /// The number of a new connection.
     pub(super) fn connection(&mut self) -> u32 {
-        self.connections = self.connections.saturating_add(1);
+        match self.connections {
+            // Two of one number could not be told apart.
+            MOST_CONNECTIONS => self.folder.fill(),
+            _ => self.connections += 1,
+        }
         self.connections
     }
 
@@ -125,7 +140,7 @@ impl Device {
             (_, "SetCloudConfiguration") => "prepare",
             (_, "EraseDevice") => "erase",
             (_, "InstallProfile" | "InstallProfileSilent") => {
-                self.pushes = self.pushes.saturating_add(1);
+                self.pushes = (self.pushes + 1).min(MOST_PUSHES);
                 "install"
             }
             ("install", "StartService") => "wait",
@@ -134,13 +149,34 @@ impl Device {
         };
     }
 
-    /// What `meta.toml` tells of the device.
+    /// What `meta.toml` tells of the device; written at once, as it stands if the program dies.
     fn learn(&mut self, scrubbed: &Dictionary) {
         let Some(values) = scrubbed.dict("Value") else { return };
-        for (slot, key) in [(&mut self.meta.product, "ProductType"), (&mut self.meta.os, "ProductVersion")] {
-            if let Some(text) = values.text(key) {
-                text.clone_into(slot);
-            }
+        let Meta { product, os, .. } = &mut self.meta;
+        let known = (product.len(), os.len());
+        // A placeholder tells nothing.
+        if let Some(text) = values.text("ProductType").filter(|text| is_product(text)) {
+            text.clone_into(product);
         }
+        if let Some(text) = values.text("ProductVersion").filter(|text| is_version(text)) {
+            text.clone_into(os);
+        }
+        let is_first = |known: usize, now: &str| known == 0 && !now.is_empty();
+        if is_first(known.0, product) || is_first(known.1, os) {
+            self.folder.meta(self.meta.text());
+        }
+    }
+}
+
+/// The same within what a recording can tell.
+fn bounded(job: &JobMeta) -> JobMeta {
+    let within = |seconds: u64| seconds.min(MOST_SECONDS);
+    JobMeta {
+        person_within: within(job.person_within),
+        accept_within: within(job.accept_within),
+        replug_within: within(job.replug_within),
+        policies_within: within(job.policies_within),
+        pushes: job.pushes.min(MOST_PUSHES),
+        ..job.clone()
     }
 }

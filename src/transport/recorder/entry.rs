@@ -15,7 +15,7 @@ const MOST_BYTES: u64 = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Milliseconds since the recording began.
+    /// Milliseconds since the recording began, and at most a day's.
     pub t: u64,
     /// Which connection, counted from 1; 0 for what belongs to none.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -56,8 +56,8 @@ pub enum What {
     Device(Json),
     /// A frame of so many bytes from the device that holds no property list.
     Garbage(u64),
-    /// A frame of the device that announced this impossible length; nothing after it on this
-    /// connection is written.
+    /// A frame of the device that announced an impossible length: of that the longest of as many
+    /// bits, or 0. Nothing after it on this connection is written.
     Broken(u64),
     /// The device ended the connection.
     Ended(End),

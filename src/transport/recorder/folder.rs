@@ -130,11 +130,16 @@ impl Folder {
         self.bytes += length;
         let all = self.budget.0.fetch_add(length, Ordering::Relaxed);
         if self.bytes > MOST_BYTES || self.files > MOST_FILES || all > MOST_BYTES_OF_ALL {
-            self.full = true;
-            return self.trouble.is(TOO_LARGE, TOO_LARGE);
+            return self.fill();
         }
         let file = format!("{:02}-{phase}.jsonl", self.files);
         self.order(Order::Line { file, line });
+    }
+
+    /// No more lines are taken.
+    pub(super) fn fill(&mut self) {
+        self.full = true;
+        self.trouble.is(TOO_LARGE, TOO_LARGE);
     }
 
     /// Writes [`META`].

@@ -33,7 +33,7 @@
 //!
 //! # What is written
 //!
-//! Only what the list in `allow.rs` names ([`scrub`]). A placeholder is the same for the same value of the
+//! Only what the list in `allow.rs` names ([`scrub`]), and of words only what `words.rs` knows. A placeholder is the same for the same value of the
 //! same key within a recording, numbered in the order of their first appearance; the profile of
 //! the job comes first of all: `example.profile-1`, `00000000-0000-4000-8000-000000000001`.
 
@@ -46,6 +46,7 @@ pub mod meta;
 mod recording;
 pub mod scrub;
 mod tap;
+pub(crate) mod words;
 
 pub use check::{Checked, Finding, check};
 pub use folder::META;

@@ -4,11 +4,12 @@
 //! recording is proved clean, and how a request of today is compared with a recorded one.
 
 use super::allow::{Kind, kind};
+use super::words::{Vocabulary, vocabulary};
 use crate::wire::fields::Fields;
 use crate::wire::installation_proxy::COMPANY_PORTAL;
 use openssl::sha::sha256;
 use plist::{Date, Dictionary, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::UNIX_EPOCH;
 
 /// Version of these rules; a recording names the one it was written under.
@@ -20,6 +21,10 @@ const MOST_SECRETS: u32 = 9999;
 
 /// Longest word that is written as it is, in bytes: names of protocols are shorter.
 const WORD_BYTES: usize = 64;
+
+/// A secret as short as this may be part of a word by chance; one of more bytes than the most is
+/// part of none.
+const REPEATED_BYTES: std::ops::RangeInclusive<usize> = 6..=WORD_BYTES;
 
 /// Integers beyond this identify something.
 const MOST_NUMBER: i64 = 0xff_ffff;
@@ -55,6 +60,8 @@ const BUNDLE: &str = "example.app-";
 pub struct Scrubber {
     numbers: HashMap<[u8; 32], u32>,
     last: HashMap<String, u32>,
+    /// Digests of secrets, in upper case and without their key: what a word must not repeat.
+    met: HashSet<[u8; 32]>,
     /// Seconds since 1970 on our clock, against which a device's time is written; none where
     /// what comes was scrubbed before.
     now: Option<f64>,
@@ -167,14 +174,24 @@ impl Scrubber {
     }
 
     fn text(&mut self, kind: Kind, key: &str, text: &str) -> String {
+        // What was too short or too long for its form has this one, whatever its length is now.
+        if text.starts_with(&format!("~{key}-")) {
+            return self.padded(key, text.as_bytes());
+        }
+        // A station compares these without case, so in a replay they must be one.
+        let upper =
+            matches!(kind, Kind::Udid | Kind::Uuid | Kind::Address).then(|| text.to_ascii_uppercase());
+        let text = upper.as_deref().unwrap_or(text);
         match kind {
-            // What was too short or too long for its form has this one, whatever its length is now.
-            _ if text.starts_with(&format!("~{key}-")) => self.padded(key, text.as_bytes()),
-            Kind::Word if is_word(text) => text.to_owned(),
-            Kind::Apple if text.starts_with("com.apple.") && is_word(text) => text.to_owned(),
+            Kind::Word if self.may_say(key, text) => text.to_owned(),
             Kind::Bundle if text == COMPANY_PORTAL => text.to_owned(),
             Kind::Identifier if text == INTUNE_ENROLLMENT => text.to_owned(),
             Kind::Udid if text.len() == 25 => self.zeros(key, text, |n| format!("00000000-{n:016}")),
+            // The same without its dash (0.4).
+            Kind::Udid if text.len() == 24 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                let (begin, end) = text.split_at(8);
+                self.text(kind, key, &format!("{begin}-{end}")).replace('-', "")
+            }
             Kind::Udid if text.len() == 40 => self.zeros(key, text, |n| format!("{n:040}")),
             Kind::Uuid if text.len() == 36 => {
                 self.zeros(key, text, |n| format!("00000000-0000-4000-8000-{n:012}"))
@@ -190,6 +207,35 @@ impl Scrubber {
             Kind::Identifier => self.numbered(IDENTIFIER, text),
             Kind::Bundle => self.numbered(BUNDLE, text),
             _ => self.padded(key, text.as_bytes()),
+        }
+    }
+
+    /// True if this word of a protocol may be written. A name that is known gives nothing away,
+    /// even if somebody's device is called so.
+    fn may_say(&self, key: &str, word: &str) -> bool {
+        is_word(word)
+            && match vocabulary(key) {
+                Some(Vocabulary::Names(lists)) => lists.iter().any(|names| names.contains(&word)),
+                Some(Vocabulary::Form(is_so)) => is_so(word) && !self.repeats(word),
+                None => false,
+            }
+    }
+
+    /// True if `word` is, or holds, what was met as a secret.
+    fn repeats(&self, word: &str) -> bool {
+        let word = word.to_ascii_uppercase();
+        let parts = word.as_bytes();
+        !self.met.is_empty()
+            && REPEATED_BYTES
+                .into_iter()
+                .any(|n| parts.windows(n).any(|part| self.met.contains(&sha256(part))))
+    }
+
+    /// What words must not repeat from now on. Under a key that nobody named stands the build
+    /// of the system once more, which is no secret.
+    fn meet(&mut self, key: &str, secret: &[u8]) {
+        if key != UNKNOWN && REPEATED_BYTES.contains(&secret.len()) {
+            self.met.insert(sha256(&secret.to_ascii_uppercase()));
         }
     }
 
@@ -224,7 +270,7 @@ impl Scrubber {
         };
         let said = std::str::from_utf8(secret).ok().and_then(|text| text.strip_prefix(&begin));
         let said = said.and_then(|rest| rest.trim_end_matches('~').parse().ok());
-        match said.filter(|n| form(*n).as_bytes() == secret) {
+        match said.filter(|n| *n <= MOST_SECRETS && form(*n).as_bytes() == secret) {
             Some(number) => {
                 self.seen(key, number);
                 form(number)
@@ -255,6 +301,7 @@ impl Scrubber {
         if self.numbers.len() >= MOST_SECRETS as usize {
             return 0;
         }
+        self.meet(name, secret);
         let last = self.last.entry(name.to_owned()).or_default();
         let number = if *last < MOST_SECRETS { *last + 1 } else { 0 };
         *last = (*last).max(number);
@@ -284,7 +331,7 @@ fn class(length: usize) -> usize {
 }
 
 /// True if `text` may be the name of something in a protocol.
-pub(super) fn is_word(text: &str) -> bool {
+fn is_word(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b',');
     !text.is_empty() && text.len() <= WORD_BYTES && text.bytes().all(plain)
 }

@@ -22,6 +22,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const FRAMED: [&str; 4] =
     [LOCKDOWN, mcinstall::SERVICE, notification_proxy::SERVICE, installation_proxy::SERVICE];
 
+/// What is written of an impossible length: the longest one of as many bits. It is four bytes of
+/// the device as they came, such as the first of its serial number.
+pub(super) fn broken_class(announced: u64) -> u64 {
+    u64::MAX.checked_shr(announced.leading_zeros()).unwrap_or_default()
+}
+
 /// Records one connection. A clone records the same one.
 #[derive(Debug, Clone)]
 pub struct Tap {
@@ -136,7 +142,7 @@ impl Tapped {
                             FrameError::Empty => 0,
                             FrameError::TooLong { announced, .. } => announced as u64,
                         };
-                        self.tap.note(What::Broken(announced));
+                        self.tap.note(What::Broken(broken_class(announced)));
                     }
                     return;
                 }

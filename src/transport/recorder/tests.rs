@@ -99,6 +99,77 @@ fn placeholders_of_any_length_stay() {
     }
 }
 
+const SERIAL: &str = "TMQPUB8AWG";
+
+/// A device that repeats its serial number where a word belongs, before or after it was met.
+#[test]
+fn a_secret_in_the_place_of_a_word_is_hidden() {
+    for text in
+        [SERIAL.to_owned(), SERIAL.to_lowercase(), format!("com.apple.{SERIAL}"), format!("X{SERIAL}")]
+    {
+        for key in allow::words() {
+            let mut scrubber = Scrubber::default();
+            let before = scrubber.frame(&dictionary([(key, string(&text))]));
+            scrubber.frame(&dictionary([("SerialNumber", string(SERIAL))]));
+            let after = scrubber.frame(&dictionary([(key, string(&text))]));
+            for frame in [before, after] {
+                assert!(frame[key].as_string().unwrap().starts_with(&format!("~{key}-")), "{frame:?}");
+                assert_eq!(Scrubber::default().frame(&frame), frame);
+            }
+        }
+    }
+}
+
+/// Some forms leave room for a short secret.
+#[test]
+fn a_word_that_repeats_a_secret_is_hidden() {
+    let build = |key: &str, name: &str, build: &str| {
+        let mut scrubber = Scrubber::default();
+        scrubber.frame(&dictionary([("Value", Some(Value::Dictionary(dictionary([(key, string(name))]))))]));
+        let frame = scrubber.frame(&dictionary([("BuildVersion", string(build))]));
+        frame["BuildVersion"].as_string().unwrap().to_owned()
+    };
+    assert_eq!(build("DeviceName", "22c152", "22C152"), "~BuildVersion-1~");
+    assert_eq!(build("DeviceName", "22C152", "22C1521a"), "~BuildVersion-1~");
+    assert_eq!(build("DeviceName", "2C152", "22C152"), "22C152", "so short a one may be there by chance");
+    assert_eq!(build("SupplementalBuildVersion", "22C152", "22C152"), "22C152", "systems say it twice");
+    let mut scrubber = Scrubber::default();
+    let values = |name| dictionary([("DeviceClass", string("iPhone")), ("DeviceName", string(name))]);
+    scrubber.frame(&values("iPhone"));
+    assert_eq!(scrubber.frame(&values("iPhone"))["DeviceClass"].as_string(), Some("iPhone"));
+}
+
+/// A station compares them so, and a replay has to come to the same.
+#[test]
+fn identifiers_that_differ_in_case_alone_are_one() {
+    let mut scrubber = Scrubber::default();
+    let mut of = |key: &str, text: &str| {
+        scrubber.frame(&dictionary([(key, string(text))]))[key].as_string().unwrap().to_owned()
+    };
+    for (key, text) in [
+        ("UniqueDeviceID", UDID),
+        ("UniqueDeviceID", "A1B2C3D4E5F60718293A4B5C6D7E8F9001122334"),
+        ("PayloadUUID", "12345678-90AB-4CDE-8F01-234567890ABC"),
+        ("PayloadUUID", "no uuid"),
+    ] {
+        assert_eq!(of(key, text), of(key, &text.to_lowercase()), "{key} {text}");
+        assert_ne!(of(key, text), of(key, &text.replace(['B', '1', 'u'], "C")), "{key} {text}");
+    }
+    let (dashed, plain) = (of("UniqueDeviceID", UDID), of("UniqueDeviceID", &UDID.replace('-', "")));
+    assert_eq!(dashed.replace('-', ""), plain);
+    assert_eq!(of("UniqueDeviceID", &plain), plain, "a fixed point");
+}
+
+#[test]
+fn of_an_impossible_length_only_its_class_is_written() {
+    let class = |bytes: [u8; 4]| tap::broken_class(u32::from_be_bytes(bytes).into());
+    assert_eq!(
+        (class(*b"F2LZ"), class(*b"TMQP"), class(*b"J\xe4ne")),
+        (0x7fff_ffff, 0x7fff_ffff, 0x7fff_ffff)
+    );
+    assert_eq!((class([0; 4]), class([0xff; 4]), class([0, 0x30, 0, 1])), (0, 0xffff_ffff, 0x3f_ffff));
+}
+
 fn scratch(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("enlist-recorder-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&path);
@@ -186,6 +257,7 @@ async fn what_passes_is_written_without_secrets_and_the_check_proves_it() {
 async fn planted_values_are_found() {
     let path = scratch("planted");
     let recorder = record(&path).await;
+    recorder.ended(&attachment().udid, "enrolled", "none");
     recorder.finish();
     let frames = path.join("01-attach.jsonl");
     let sound = fs::read_to_string(&frames).unwrap();
@@ -212,25 +284,94 @@ async fn planted_values_are_found() {
     plant("\"open\":\"lockdown\"", "\"open\":\"canary\"", "no service");
     plant("{\"t\":", "{\"canary\":1,\"t\":", "not written as");
     plant("{\"t\":0", "{\"t\":\"canary\"", "not written as");
+    plant("\n", "\r\n", "not written as");
+    // Numbers and words that have room for what identifies somebody.
+    plant("{\"t\":0", "{\"t\":356789012345678", "larger than any");
+    plant("\"c\":1", "\"c\":4294967295", "larger than any");
+    plant("\"broken\":4294967295", "\"broken\":1177701466", "as the device sent it");
+    plant("\"broken\":4294967295", "\"garbage\":356789012345678", "no frame is so long");
+    plant("\"open\":\"lockdown\"", "\"open\":\"com.apple.Ann.canary\"", "no service");
+    plant("~DeviceName-1~~~", "~DeviceName-2065550123~~~~~~~~~~", "DeviceName");
+    plant("~EscrowBag-1", "~EscrowBag-2065550123", "EscrowBag");
+    plant("\"Request\":\"GetValue\"", "\"Request\":\"AnnCanary\"", "Request");
+    plant("\"ProductType\":\"iPhone16,2\"", "\"ProductType\":\"356789012345678\"", "ProductType");
+    plant("\"ProductVersion\":\"18.2\"", "\"ProductVersion\":\"Ann.Canary\"", "ProductVersion");
     assert_eq!(check(&path).unwrap().findings, []);
 
     let meta = path.join(META);
     let told = fs::read_to_string(&meta).unwrap();
+    let date = told.lines().find(|line| line.starts_with("date")).unwrap();
     for (from, to) in [
         ("example.profile-0000000000000001", "com.canary.mdm"),
         ("os = \"18.2\"", "os = \"canary of Ann\""),
-        ("cut = \"", "cut = \"canary "),
+        ("\n[job]", "cut = \"Ann canary\"\n\n[job]"),
         ("task = \"enroll\"", "task = \"canary\""),
         ("# A recording", "# A canary"),
         ("origin = \"simulator\"", "origin = \"constructed\""),
+        ("product = \"iPhone16,2\"", "product = \"Anns-iPhone\""),
+        ("product = \"iPhone16,2\"", "product = \"F2LCANARY123\""),
+        ("os = \"18.2\"", "os = \"Ann.Canary\""),
+        ("tool = \"enlist ", "tool = \"enlist F2LCANARY"),
+        ("tool = \"enlist 0.", "tool = \"enlist 2065550123."),
+        (date, "date = \"206-555-01\""),
+        (date, "date = \"2065-55-01\""),
+        ("person_within = 0", "person_within = 356789012345678"),
+        ("replug_within = 0", "replug_within = 86401"),
+        ("pushes = 0", "pushes = 2065550123"),
+        ("outcome = \"enrolled\"", "outcome = \"AnnCanary\""),
+        ("class = \"none\"", "class = \"F2LCANARY123\""),
     ] {
         assert!(told.contains(from), "{from} in {told}");
         fs::write(&meta, told.replacen(from, to, 1)).unwrap();
         assert_eq!(check(&path).unwrap().findings.len(), 1, "{to}");
     }
-    fs::write(&meta, told).unwrap();
+    fs::write(&meta, &told).unwrap();
     fs::write(path.join("notes.txt"), "canary").unwrap();
     assert_eq!(check(&path).unwrap().findings.len(), 1);
+    fs::remove_dir_all(path).unwrap();
+}
+
+/// Folders are passed on with their names.
+#[tokio::test]
+async fn names_of_folders_are_looked_at_and_links_are_not_followed() {
+    let path = scratch("names");
+    let whole = path.join("device-001");
+    record(&whole).await.finish();
+    assert_eq!(check(&path).unwrap().findings, []);
+    for name in
+        ["Ann's iPhone", "f2lcanary123", "00008110-001a2b3c4d5e6f70", "359876543210987", "Ann", "ann\u{e9}"]
+    {
+        let named = path.join(name);
+        fs::rename(&whole, &named).unwrap();
+        for place in [&path, &named] {
+            let findings = check(place).unwrap().findings;
+            assert!(findings.len() == 1 && findings[0].what.contains("name"), "{name}: {findings:?}");
+        }
+        fs::rename(&named, &whole).unwrap();
+    }
+    for name in ["2026-11-22_in-setup.1", "queued-with-an-error"] {
+        fs::rename(&whole, path.join(name)).unwrap();
+        assert_eq!(check(&path).unwrap().findings, [], "{name}");
+        fs::rename(path.join(name), &whole).unwrap();
+    }
+    std::os::unix::fs::symlink(&whole, path.join("device-002")).unwrap();
+    let checked = check(&path).unwrap();
+    assert_eq!((checked.recordings, checked.findings.len()), (1, 1), "{checked:?}");
+    fs::remove_dir_all(path).unwrap();
+}
+
+/// A program that is killed writes nothing more.
+#[tokio::test]
+async fn what_a_device_is_stands_in_the_recording_before_its_end() {
+    let path = scratch("learned");
+    let recorder = record(&path).await;
+    let told = (0..500).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        fs::read_to_string(path.join(META)).ok().filter(|told| told.contains("product = \"iPhone16,2\""))
+    });
+    let told = told.unwrap();
+    assert!(told.contains("os = \"18.2\"") && told.contains("cut = \"the job did not end\""), "{told}");
+    recorder.finish();
     fs::remove_dir_all(path).unwrap();
 }
 
