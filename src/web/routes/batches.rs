@@ -78,6 +78,17 @@ fn usual_page() -> u32 {
     100
 }
 
+/// How a batch is closed.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::web) struct CloseParams {
+    /// Even while devices are in work: its report calls them running
+    #[serde(default)]
+    #[param(default = false)]
+    force: bool,
+}
+
 /// In which form.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -239,9 +250,11 @@ pub(in crate::web) async fn report(
 }
 
 /// Close a batch and seal its report
+///
+/// While devices are in work that is a conflict, unless `force` is true.
 #[utoipa::path(
     post, path = "/api/v1/batches/{id}/close", tag = "batches",
-    params(("id" = i64, Path, minimum = 1, description = "Its number"),
+    params(("id" = i64, Path, minimum = 1, description = "Its number"), CloseParams,
            ("Enlist-Request" = String, Header, description = "Any value")),
     responses(
         (status = 200, description = "It is closed", body = BatchView),
@@ -251,8 +264,9 @@ pub(in crate::web) async fn report(
 pub(in crate::web) async fn close(
     State(web): State<Arc<Web>>,
     Id(id): Id,
+    Params(CloseParams { force }): Params<CloseParams>,
 ) -> Result<Json<BatchView>, Problem> {
-    changing(&web, id, move |journal, clock| close_batch(journal, Some(id), clock)).await.map(Json)
+    changing(&web, id, move |journal, clock| close_batch(journal, Some(id), force, clock)).await.map(Json)
 }
 
 /// Let a batch go on that was stopped
