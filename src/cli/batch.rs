@@ -65,7 +65,8 @@ fn request(
     export_ends: Option<Timestamp>,
 ) -> Result<OpenBatch, OperationError> {
     let answers = args.age.answers(&config.enroll);
-    let base = of_manifest(&args.manifest, config, export_ends, &answers)?;
+    let blueprints = compose::blueprint_names(config, None)?;
+    let base = OpenBatch { blueprints, ..of_manifest(&args.manifest, config, export_ends, &answers)? };
     Ok(OpenBatch {
         name: args.name.clone().or(base.name.clone()),
         unexpected: args.unexpected.unwrap_or(base.unexpected),
@@ -91,6 +92,7 @@ pub(super) fn of_manifest(
         stop_after: config.batch.stop_after.unwrap_or(STOP_AFTER),
         export_ends,
         stale_allowed: answers.allow_stale.clone(),
+        blueprints: None,
     })
 }
 

@@ -229,6 +229,21 @@ fn a_device_that_tells_late_who_it_is_is_counted_once() {
     is_sound(&bench);
 }
 
+#[test]
+fn a_blueprint_that_is_not_there_is_told_when_the_batch_is_opened() {
+    let bench = Bench::new();
+    bench.trust_signer();
+    std::fs::create_dir_all(bench.path("blueprints")).unwrap();
+    bench.write("blueprints/kiosk.toml", "steps = [{ enroll = true }]\n");
+    let file = bench.write("room.csv", "serial,blueprint\nC02ABCDEF123,kiosk\nC02ABCDEF124,gone\n");
+    // Without a folder of blueprints nobody knows which there will be.
+    bench.run(&["batch", "open", &file]).exits(0);
+    bench.run(&["batch", "close"]).exits(0);
+    bench.write("enlist.toml", format!("blueprints = '{}'\n", text_of(&bench.path("blueprints"))));
+    let said = bench.run(&["batch", "open", &file]).fails_clearly(2);
+    assert!(said.contains("cannot be used: line 3: there is no blueprint 'gone'."), "{said}");
+}
+
 fn status_if(bench: &Bench) -> Option<Value> {
     let done = on(bench, &["batch", "status", "--json"]);
     (done.code == Some(0)).then(|| done.only())

@@ -37,6 +37,8 @@ pub struct OpenBatch {
     pub export_ends: Option<Timestamp>,
     /// Why an export that is too old may be used all the same.
     pub stale_allowed: Option<String>,
+    /// Names of the station's blueprints, which the manifest may name; `None`: not known here.
+    pub blueprints: Option<Vec<String>>,
 }
 
 /// Most devices that a sentence names.
@@ -69,6 +71,7 @@ pub fn open_batch(journal: &Path, request: &OpenBatch, clock: &Clock) -> Result<
             "Correct the file and open the batch again; nothing of it was taken.",
         )
     })?;
+    refuse_unknown_blueprints(&file, request, &rows)?;
     let now = clock.now();
     let mut book = Book::open(journal)?;
     refuse_to_outlive(&book, request, rows.len(), now)?;
@@ -109,6 +112,32 @@ pub fn go_on_or_open(
         Some(batch) => show_batch(journal, Some(batch.id.0), clock),
         None => open_batch(journal, request, clock),
     }
+}
+
+/// A line whose blueprint is not there would fail when its device comes.
+fn refuse_unknown_blueprints(
+    file: &str,
+    request: &OpenBatch,
+    rows: &[manifest::ManifestRow],
+) -> Result<(), OperationError> {
+    let Some(known) = &request.blueprints else { return Ok(()) };
+    let wrong = |row: &&manifest::ManifestRow| row.blueprint.as_ref().is_some_and(|b| !known.contains(b));
+    let faults: Vec<_> = rows.iter().filter(wrong).collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let told = |row: &&manifest::ManifestRow| {
+        let name = printable(row.blueprint.as_deref().unwrap_or_default());
+        format!("line {}: there is no blueprint '{name}'", row.line)
+    };
+    let shown = faults.iter().take(MOST_NAMED).map(told).collect::<Vec<_>>().join("; ");
+    let more = match faults.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more lines are wrong"),
+    };
+    let said = format!("The manifest {file} cannot be used: {shown}{more}.");
+    let next = format!("Correct the file, or add the blueprint. There are: {}.", listed(known));
+    Err(OperationError::new(Exit::Usage, said, next))
 }
 
 /// A batch is refused whose export would end before the last device (3.4, L46).

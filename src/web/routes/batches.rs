@@ -170,6 +170,7 @@ pub(in crate::web) async fn open(
         stop_after: params.stop_after,
         export_ends: web.running.export_ends(),
         stale_allowed: None,
+        blueprints: web.running.blueprints(),
     };
     let opened = with_journal(&web, move |journal, clock| open_batch(journal, &request, clock)).await?;
     let batch = opened.map_err(Problem::of_change)?;
