@@ -3,6 +3,7 @@
 use super::view::BayView;
 use crate::clock::Clock;
 use crate::station::age::countdown;
+use crate::station::blueprints::Followed;
 use crate::station::library::shelf::{OnShelf, Shelf};
 use crate::station::{Board, News};
 use jiff::Timestamp;
@@ -35,17 +36,30 @@ pub struct Live {
     clock: Clock,
     export_ends: Option<Timestamp>,
     shelf: Option<Shelf>,
+    blueprints: Option<Followed>,
 }
 
 impl Live {
     pub(super) fn new(board: Arc<Board>, clock: Clock) -> Self {
-        Self { board, clock, export_ends: None, shelf: None }
+        Self { board, clock, export_ends: None, shelf: None, blueprints: None }
     }
 
     /// Of a run whose export ends then.
     #[must_use]
     pub fn of_export(self, ends: Option<Timestamp>, shelf: Option<Shelf>) -> Self {
         Self { export_ends: ends, shelf, ..self }
+    }
+
+    /// Of a run with these blueprints.
+    #[must_use]
+    pub fn of_blueprints(self, blueprints: Option<Followed>) -> Self {
+        Self { blueprints, ..self }
+    }
+
+    /// Names of the blueprints as they are now; `None` if the run has none.
+    pub fn blueprints(&self) -> Option<Vec<String>> {
+        let followed = self.blueprints.as_ref()?.borrow().clone();
+        Some(followed.all.iter().map(|blueprint| blueprint.name.clone()).collect())
     }
 
     /// How long the export is good: `export expires in 3 days`.

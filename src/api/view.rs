@@ -76,7 +76,7 @@ impl Exit {
     pub fn of(outcome: Outcome, class: Class) -> Self {
         match outcome {
             _ if outcome.is_success() => Self::Done,
-            Outcome::Attached => Self::Done,
+            Outcome::Attached if class != Class::Operator => Self::Done,
             Outcome::Failed => Self::Failed,
             Outcome::PairingForbidden | Outcome::TooOld => Self::Refused,
             _ if class == Class::Operator => Self::NeedsPerson,
@@ -566,6 +566,9 @@ mod tests {
         assert_eq!(exit(Outcome::PersonDidNotAccept), 3);
         assert_eq!(exit(Outcome::PairingForbidden), 5);
         assert_eq!(exit(Outcome::TooOld), 5);
+        // Held until its owner decides, and merely there.
+        assert_eq!(Exit::of(Outcome::Attached, Class::Operator).code(), 3);
+        assert_eq!(exit(Outcome::Attached), 0);
         assert_eq!(
             Exit::Done.worst(Exit::NeedsPerson).worst(Exit::Failed).worst(Exit::Refused),
             Exit::Failed

@@ -52,7 +52,7 @@ pub(super) fn run(
         }
         BatchCommand::Resume(batch) => api::resume_batch(&journal, batch.id, &clock)?,
         BatchCommand::Allow { device, batch } => api::allow_device(&journal, batch.id, device, &clock)?,
-        BatchCommand::Close(batch) => api::close_batch(&journal, batch.id, &clock)?,
+        BatchCommand::Close { batch, force } => api::close_batch(&journal, batch.id, *force, &clock)?,
         BatchCommand::Report(args) => return report::run(args, global, environment, output),
     };
     show(&batch, output);
@@ -65,7 +65,8 @@ fn request(
     export_ends: Option<Timestamp>,
 ) -> Result<OpenBatch, OperationError> {
     let answers = args.age.answers(&config.enroll);
-    let base = of_manifest(&args.manifest, config, export_ends, &answers)?;
+    let blueprints = compose::blueprint_names(config, None)?;
+    let base = OpenBatch { blueprints, ..of_manifest(&args.manifest, config, export_ends, &answers)? };
     Ok(OpenBatch {
         name: args.name.clone().or(base.name.clone()),
         unexpected: args.unexpected.unwrap_or(base.unexpected),
@@ -91,6 +92,7 @@ pub(super) fn of_manifest(
         stop_after: config.batch.stop_after.unwrap_or(STOP_AFTER),
         export_ends,
         stale_allowed: answers.allow_stale.clone(),
+        blueprints: None,
     })
 }
 
@@ -127,6 +129,10 @@ fn show(batch: &BatchView, output: &Output) {
     if batch.progress.unexpected > 0 {
         output.line(format!("  {} came that the manifest does not name", batch.progress.unexpected));
     }
+    if batch.progress.unidentified > 0 {
+        let many = batch.progress.unidentified;
+        output.line(format!("  {many} came and did not tell who they are: not known yet which line each is"));
+    }
     if let (Some(eta), Some(left)) = (batch.progress.eta, batch.progress.eta_s) {
         let each = batch.progress.per_hour.map(|n| format!(" at {n:.0} an hour")).unwrap_or_default();
         output.line(format!(
@@ -148,16 +154,19 @@ fn line(entry: &BatchEntryView, output: &Output) {
         return output.object(entry);
     }
     let tone = match entry.state {
+        _ if entry.waiting => Tone::Person,
         EntryState::Missing => Tone::Quiet,
         EntryState::Running => Tone::Busy,
         EntryState::Done => Tone::Good,
         EntryState::Failed => Tone::Bad,
     };
-    let place = entry.line.map_or_else(|| "not listed".to_owned(), |line| format!("line {line}"));
+    let unlisted = if entry.unidentified { "line ?" } else { "not listed" };
+    let place = entry.line.map_or_else(|| unlisted.to_owned(), |line| format!("line {line}"));
     let known = entry.serial.as_ref().or(entry.imei.as_ref());
     let known = known.cloned().or_else(|| entry.device.as_ref().map(|d| d.known_as())).unwrap_or_default();
     let words = entry.device.as_ref().map(|d| format!("  {}  {}", d.bay, d.sentence)).unwrap_or_default();
     let named = entry.name.as_ref().map(|name| format!("  {name}")).unwrap_or_default();
-    let state = output.toned(tone, format!("{} {:<8}", tone.shape(), entry.state.name()));
+    let state = if entry.waiting { "waiting" } else { entry.state.name() };
+    let state = output.toned(tone, format!("{} {state:<8}", tone.shape()));
     output.line(format!("{state} {place:<11} {known}{named}{words}"));
 }

@@ -253,6 +253,15 @@ pub(super) fn orders(
     Ok(orders)
 }
 
+/// Names of the blueprints; `blueprints` outranks the configuration's folder. `None` without one.
+pub(super) fn blueprint_names(
+    config: &Config,
+    blueprints: Option<&PathBuf>,
+) -> Result<Option<Vec<String>>, OperationError> {
+    let folder = blueprints.or(config.blueprints.as_ref());
+    Ok(folder.map(|folder| blueprints::names(folder)).transpose()?)
+}
+
 /// When the export ends that a station would push, by this file or by the configuration.
 pub(super) fn end_of_export(
     given: Option<&PathBuf>,

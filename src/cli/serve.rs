@@ -6,7 +6,8 @@ use super::screen::{self, Show};
 use super::{batch, compose, enroll, helpers, serve_web, service};
 use crate::api::view::Exit;
 use crate::api::{
-    Export, Live, OperationError, Operations, Policy, RunOptions, Wanted, go_on_or_open, library_in,
+    Export, Live, OpenBatch, OperationError, Operations, Policy, RunOptions, Wanted, go_on_or_open,
+    library_in,
 };
 use crate::clock::Clock;
 use crate::config::Environment;
@@ -93,6 +94,7 @@ pub(super) async fn run(
     let policy = export.policy(policy, &answers);
     // An address that is taken is told before anything is begun.
     let live = operations.live().of_export(policy.export_ends, shelf.clone());
+    let live = live.of_blueprints(orders.blueprints.clone());
     let profile = export.profile.display_name().unwrap_or(export.profile.identifier()).to_owned();
     let unknown = config.enroll.unknown_age.unwrap_or_default();
     let about = serve_web::about(fleet.is_some(), profile, given.cloned(), unknown, global, environment);
@@ -103,7 +105,9 @@ pub(super) async fn run(
         None => None,
     };
     if let Some(manifest) = &args.batch {
+        let blueprints = compose::blueprint_names(&config, args.blueprints.as_ref())?;
         let request = batch::of_manifest(manifest, &config, policy.export_ends, &answers)?;
+        let request = OpenBatch { blueprints, ..request };
         let opened = go_on_or_open(operations.journal_file(), &request, &Clock::System)?;
         output.note(format!("batch {} \"{}\": {}", opened.id, opened.name, opened.sentence));
     }

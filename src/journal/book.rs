@@ -3,12 +3,16 @@
 //! Anybody may write here, beside a running station or without one: SQLite keeps writers
 //! apart, and each change is one transaction. Events stay the station's alone.
 
+mod entries;
+
+pub use entries::{Counts, EntryRow};
+
 use super::error::JournalError;
 use super::project::text_of;
-use super::query::{job_row, parsed, time};
+use super::query::{HELD_OF_JOB, job_row, parsed, time};
 use super::{JobRow, schema};
 use crate::ids::{BatchId, JobId, Udid};
-use crate::workflow::outcome::Outcome;
+use entries::{Join, entries};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::path::Path;
@@ -79,46 +83,15 @@ pub struct BatchRow {
     pub stop: Option<Stop>,
 }
 
-/// A line of the manifest, or a device that it does not name, with the job that counts.
+/// What became of the wish to close a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntryRow {
-    /// What the manifest says; nothing for a device that it does not name.
-    pub expected: Option<Expected>,
-    /// How many jobs it had in this batch.
-    pub jobs: u32,
-    /// The newest that succeeded, else the newest.
-    pub job: Option<JobRow>,
-    /// That job had ended when the batch was closed.
-    pub ended: bool,
-    /// The blueprint that it used.
-    pub blueprint: Option<String>,
-}
-
-impl EntryRow {
-    /// How it stands: `missing`, `running`, `done` or `failed`.
-    pub fn state(&self) -> &'static str {
-        match &self.job {
-            None => "missing",
-            Some(_) if !self.ended => "running",
-            Some(job) if job.outcome.is_some_and(Outcome::is_success) => "done",
-            Some(_) => "failed",
-        }
-    }
-}
-
-/// How many entries stand how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Lines of the manifest.
-    pub expected: u32,
-    /// Of these: enrolled.
-    pub done: u32,
-    /// Of these: ended otherwise.
-    pub failed: u32,
-    /// Of these: a job is open.
-    pub running: u32,
-    /// Devices that the manifest does not name.
-    pub unexpected: u32,
+pub enum Closing {
+    /// It is closed.
+    Closed,
+    /// It was closed before.
+    WasClosed,
+    /// It stays open: these jobs have not ended.
+    Running(Vec<JobRow>),
 }
 
 /// A command that was run after a job.
@@ -242,8 +215,8 @@ impl Book {
         })
     }
 
-    /// Closes a batch; false if it is closed already. `seal` makes the hash that seals its
-    /// report from the closed batch and its entries.
+    /// Closes a batch. One with open jobs stays open, unless `anyway`. `seal` makes the hash
+    /// that seals its report from the closed batch and its entries.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -251,21 +224,27 @@ impl Book {
         &mut self,
         batch: BatchId,
         now: Timestamp,
+        anyway: bool,
         seal: impl FnOnce(&BatchRow, &[EntryRow]) -> String,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Closing, JournalError> {
         self.change(|tx| {
-            let changed = tx.execute(
+            let open = "SELECT 1 FROM batches WHERE id = ?1 AND closed_at IS NULL";
+            if !tx.prepare(open)?.exists([batch.0])? {
+                return Ok(Closing::WasClosed);
+            }
+            let running = if anyway { Vec::new() } else { running(entries(tx, batch, Join::ByDevice)?) };
+            if !running.is_empty() {
+                return Ok(Closing::Running(running));
+            }
+            tx.execute(
                 "UPDATE batches SET closed_at = ?2, closed_seq = (SELECT coalesce(max(seq), 0) FROM events)
-                 WHERE id = ?1 AND closed_at IS NULL",
+                 WHERE id = ?1",
                 params![batch.0, text_of(now)],
             )?;
-            if changed == 0 {
-                return Ok(false);
-            }
             let closed = tx.query_row("SELECT * FROM batches WHERE id = ?1", [batch.0], batch_row)?;
-            let seal = seal(&closed, &entries(tx, batch)?);
+            let seal = seal(&closed, &entries(tx, batch, Join::ByDevice)?);
             tx.execute("UPDATE batches SET seal = ?2 WHERE id = ?1", params![batch.0, seal])?;
-            Ok(true)
+            Ok(Closing::Closed)
         })
     }
 
@@ -367,42 +346,6 @@ impl Book {
         run().map_err(JournalError::read)
     }
 
-    /// The manifest's lines in their order, then devices that it does not name.
-    ///
-    /// # Errors
-    /// The journal cannot be read.
-    pub fn entries(&self, batch: BatchId) -> Result<Vec<EntryRow>, JournalError> {
-        entries(&self.conn, batch).map_err(JournalError::read)
-    }
-
-    /// How many entries stand how.
-    ///
-    /// # Errors
-    /// The journal cannot be read.
-    pub fn counts(&self, batch: BatchId) -> Result<Counts, JournalError> {
-        let sql = format!(
-            "WITH {COUNTED} SELECT
-                 (SELECT count(*) FROM batch_entries WHERE batch = ?1),
-                 count(*) FILTER (WHERE line IS NOT NULL AND good > 0),
-                 count(*) FILTER (WHERE line IS NOT NULL AND good = 0 AND ended > 0),
-                 count(*) FILTER (WHERE line IS NOT NULL AND good = 0 AND ended = 0),
-                 count(*) FILTER (WHERE line IS NULL)
-             FROM (SELECT line, max(is_good) AS good, max(job * (is_ended = 1)) = max(job) AS ended
-                   FROM counted GROUP BY line, CASE WHEN line IS NULL THEN udid END)",
-        );
-        let sql = sql.replace("{SUCCESS}", &success());
-        let read = |row: &Row<'_>| {
-            Ok(Counts {
-                expected: row.get(0)?,
-                done: row.get(1)?,
-                failed: row.get(2)?,
-                running: row.get(3)?,
-                unexpected: row.get(4)?,
-            })
-        };
-        self.conn.query_row(&sql, [batch.0], read).map_err(JournalError::read)
-    }
-
     /// The newest jobs of a batch that came to an end, newest first, by the order of the
     /// journal and not of any clock; those that were forgiven are left out.
     ///
@@ -410,13 +353,28 @@ impl Book {
     /// The journal cannot be read.
     pub fn last_ended(&self, batch: BatchId, most: u32) -> Result<Vec<JobRow>, JournalError> {
         let sql = format!(
-            "{JOBS} JOIN batch_jobs b ON b.job = j.id
+            "{} JOIN batch_jobs b ON b.job = j.id
              JOIN events e ON e.job = j.id AND e.kind = 'job-ended'
              WHERE b.batch = ?1 AND e.seq > (SELECT forgiven_seq FROM batches WHERE id = ?1)
-             ORDER BY e.seq DESC LIMIT ?2"
+             ORDER BY e.seq DESC LIMIT ?2",
+            jobs()
         );
         let run =
             || self.conn.prepare(&sql)?.query_map(params![batch.0, most], job_row)?.collect::<Result<_, _>>();
+        run().map_err(JournalError::read)
+    }
+
+    /// Jobs that were not let in yet and wait for the owner, oldest first.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn held(&self) -> Result<Vec<JobRow>, JournalError> {
+        let sql = format!(
+            "SELECT * FROM ({} WHERE j.ended_at IS NULL AND j.id NOT IN (SELECT job FROM batch_jobs))
+             WHERE held IS NOT NULL ORDER BY id",
+            jobs()
+        );
+        let run = || self.conn.prepare(&sql)?.query_map([], job_row)?.collect::<Result<_, _>>();
         run().map_err(JournalError::read)
     }
 
@@ -461,70 +419,18 @@ impl Book {
     }
 }
 
-/// A job with what `job_row` wants of its profile.
-const JOBS: &str = "SELECT j.*, p.identifier AS profile_identifier, p.uuid AS profile_uuid,
-    p.name AS profile_name, NULL AS profile_file, NULL AS stale_allowed FROM jobs j JOIN profiles p ON p.sha256 = j.profile_sha256";
-
-/// A batch's jobs, and what of them counts: an end after the batch was closed does not.
-const COUNTED: &str = "counted AS MATERIALIZED (
-    SELECT b.line, b.job, b.blueprint, j.udid,
-        (e.seq IS NOT NULL AND e.seq <= coalesce(a.closed_seq, e.seq)) AS is_ended,
-        (e.seq IS NOT NULL AND e.seq <= coalesce(a.closed_seq, e.seq) AND j.outcome IN {SUCCESS}) AS is_good
-    FROM batch_jobs b JOIN batches a ON a.id = b.batch JOIN jobs j ON j.id = b.job
-    LEFT JOIN events e ON e.job = b.job AND e.kind = 'job-ended' WHERE b.batch = ?1)";
-
-fn success() -> String {
-    let names: Vec<_> =
-        Outcome::ALL.iter().filter(|o| o.is_success()).map(|o| format!("'{}'", o.name())).collect();
-    format!("({})", names.join(", "))
+/// Jobs `j` with what `job_row` wants beside them.
+fn jobs() -> String {
+    format!(
+        "SELECT j.*, {HELD_OF_JOB} AS held, p.identifier AS profile_identifier, p.uuid AS profile_uuid,
+             p.name AS profile_name, NULL AS profile_file, NULL AS stale_allowed
+         FROM jobs j JOIN profiles p ON p.sha256 = j.profile_sha256"
+    )
 }
 
-fn entries(conn: &Connection, batch: BatchId) -> rusqlite::Result<Vec<EntryRow>> {
-    // Of several jobs the newest good one counts, else the newest.
-    let sql = format!(
-        "WITH {COUNTED}, best AS MATERIALIZED (
-             SELECT line, count(*) AS jobs, coalesce(max(CASE WHEN is_good THEN job END), max(job)) AS best
-             FROM counted GROUP BY line, CASE WHEN line IS NULL THEN udid END)
-         SELECT every.*, c.is_ended AS is_ended, c.blueprint AS used_blueprint, j.*,
-             p.identifier AS profile_identifier, p.uuid AS profile_uuid, p.name AS profile_name,
-             NULL AS profile_file,
-             NULL AS stale_allowed
-         FROM (SELECT e.line AS entry_line, e.serial AS entry_serial, e.imei AS entry_imei,
-                   e.name AS entry_name, e.tag AS entry_tag, e.blueprint AS entry_blueprint,
-                   b.jobs AS jobs_so_far, b.best AS best
-               FROM batch_entries e LEFT JOIN best b ON b.line = e.line WHERE e.batch = ?1
-               UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, jobs, best FROM best WHERE line IS NULL) every
-         LEFT JOIN counted c ON c.job = every.best
-         LEFT JOIN jobs j ON j.id = every.best
-         LEFT JOIN profiles p ON p.sha256 = j.profile_sha256
-         ORDER BY every.entry_line IS NULL, every.entry_line, every.best"
-    );
-    let sql = sql.replace("{SUCCESS}", &success());
-    let mut statement = conn.prepare(&sql)?;
-    statement.query_map([batch.0], entry_row)?.collect()
-}
-
-fn entry_row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
-    let line: Option<u32> = row.get("entry_line")?;
-    let expected = match line {
-        Some(line) => Some(Expected {
-            line,
-            serial: row.get("entry_serial")?,
-            imei: row.get("entry_imei")?,
-            name: row.get("entry_name")?,
-            tag: row.get("entry_tag")?,
-            blueprint: row.get("entry_blueprint")?,
-        }),
-        None => None,
-    };
-    let job: Option<i64> = row.get("id")?;
-    Ok(EntryRow {
-        expected,
-        jobs: row.get::<_, Option<u32>>("jobs_so_far")?.unwrap_or(0),
-        job: job.is_some().then(|| job_row(row)).transpose()?,
-        ended: row.get::<_, Option<bool>>("is_ended")?.unwrap_or(false),
-        blueprint: row.get("used_blueprint")?,
-    })
+/// The open jobs of these entries.
+fn running(rows: Vec<EntryRow>) -> Vec<JobRow> {
+    rows.into_iter().filter(|row| row.state() == "running").filter_map(|row| row.job).collect()
 }
 
 fn expected_row(row: &Row<'_>) -> rusqlite::Result<Expected> {

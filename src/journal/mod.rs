@@ -20,7 +20,7 @@ mod snapshot;
 mod tests;
 mod writer;
 
-pub use book::{BatchRow, Book, Counts, EntryRow, Expected, HookRun, NewBatch, Stop};
+pub use book::{BatchRow, Book, Closing, Counts, EntryRow, Expected, HookRun, NewBatch, Stop};
 pub use check::check;
 pub use error::{JournalError, JournalErrorKind};
 pub use library::{LibraryFile, LibraryPlace, LibraryProfile, LibraryRow, Remembered, Sighting};

@@ -22,6 +22,11 @@ const FILE_OF_JOB: &str = "(SELECT f.folder || '/' || f.name FROM library_files 
          j.profile_sha256)
      ORDER BY f.last_seen DESC, f.folder, f.name LIMIT 1)";
 
+/// The event that holds a job `j` back, if it is the newest of an open job.
+pub(super) const HELD_OF_JOB: &str = "(CASE WHEN j.ended_at IS NULL THEN
+     (SELECT h.data FROM events h WHERE h.seq = (SELECT max(seq) FROM events WHERE job = j.id)
+          AND h.kind = 'held') END)";
+
 /// Reads a journal, whether a station writes to it or not. Made per use: it holds a
 /// connection, and its calls block.
 #[derive(Debug)]
@@ -132,9 +137,9 @@ pub struct JobRow {
     pub duration_ms: Option<u64>,
     /// How it ended.
     pub outcome: Option<Outcome>,
-    /// Who must act.
+    /// Who must act; of an open job only where it is held until its owner does.
     pub class: Option<Class>,
-    /// The verdict in one sentence.
+    /// The verdict in one sentence; of a job that is held, what for.
     pub sentence: Option<String>,
     /// What to do next.
     pub next: Option<String>,
@@ -172,7 +177,7 @@ impl JournalReader {
             false => "NULL",
         };
         let sql = format!(
-            "SELECT j.*, {file} AS profile_file, p.identifier AS profile_identifier, p.uuid AS profile_uuid, p.name AS profile_name,
+            "SELECT j.*, {HELD_OF_JOB} AS held, {file} AS profile_file, p.identifier AS profile_identifier, p.uuid AS profile_uuid, p.name AS profile_name,
                  (SELECT json_extract(e.data, '$.stale_allowed') FROM events e
                   WHERE e.job = j.id AND e.kind = 'job-started') AS stale_allowed
              FROM jobs j JOIN profiles p ON p.sha256 = j.profile_sha256 {clause} ORDER BY j.id DESC LIMIT ?"
@@ -264,6 +269,13 @@ pub(super) fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let at = |name: &str| row.as_ref().column_index(name);
     let created_at = parsed(row, at("created_at")?, time)?;
     let ended_at = optional(row, at("ended_at")?, time)?;
+    let held: Option<EventKind> =
+        optional(row, at("held")?, |text| serde_json::from_str(text).map_err(|e| e.to_string()))?;
+    // Its owner has to act, and is told what for as if it were the job's verdict.
+    let (held, what_for, what_next) = match held {
+        Some(EventKind::Held { sentence, next, .. }) => (Some(Class::Operator), Some(sentence), Some(next)),
+        _ => (None, None, None),
+    };
     let lasted = |end: Timestamp| (end.as_millisecond() - created_at.as_millisecond()).max(0).unsigned_abs();
     Ok(JobRow {
         id: JobId(row.get("id")?),
@@ -286,9 +298,9 @@ pub(super) fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         ended_at,
         duration_ms: ended_at.map(lasted),
         outcome: optional_named(row, at("outcome")?)?,
-        class: optional_named(row, at("class")?)?,
-        sentence: row.get("sentence")?,
-        next: row.get("next")?,
+        class: optional_named(row, at("class")?)?.or(held),
+        sentence: row.get::<_, Option<String>>("sentence")?.or(what_for),
+        next: row.get::<_, Option<String>>("next")?.or(what_next),
         chain: parsed(row, at("chain")?, |t| serde_json::from_str(t).map_err(|e| e.to_string()))?,
         attempts: row.get("attempts")?,
         pushes: row.get("pushes")?,

@@ -241,6 +241,15 @@ fn files(blueprint: &Blueprint, anchors: &TrustAnchors, now: Timestamp) -> Resul
     Ok(files)
 }
 
+/// Names of the blueprints of a folder, whatever is in them.
+///
+/// # Errors
+/// The folder cannot be listed, or has too many.
+pub fn names(folder: &Path) -> Result<Vec<String>, BlueprintError> {
+    let name = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    Ok(listed(folder)?.into_iter().filter_map(name).collect())
+}
+
 /// The blueprints of the folder now, and the files that those known name.
 fn stamps(folder: &Path, known: &[Blueprint]) -> Vec<Stamp> {
     let named = known.iter().flat_map(|b| b.helpers().chain(b.profile())).cloned();

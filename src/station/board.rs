@@ -9,7 +9,7 @@ use crate::transport::{Unserved, UnservedReason};
 use crate::workflow::event::{DeviceLabel, Event, EventKind};
 use crate::workflow::mac::words;
 use crate::workflow::memory::Memory;
-use crate::workflow::outcome::{Outcome, Verdict};
+use crate::workflow::outcome::{Class, Outcome, Verdict};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -128,7 +128,10 @@ fn standing_after(kind: &EventKind) -> Option<Verdict> {
         }
         EventKind::WaitingForHelper { helper, .. } => helper.waits(),
         EventKind::Recovering { rung } => recovering(*rung),
-        EventKind::Held { sentence, next, .. } => Verdict::from(state).saying(sentence).then(next),
+        // Whatever it is held for, it goes on when its owner acts.
+        EventKind::Held { sentence, next, .. } => {
+            Verdict { class: Class::Operator, ..Verdict::from(state) }.saying(sentence).then(next)
+        }
         EventKind::Quarantined { bay } => Verdict::quarantined(bay),
         _ => state.into(),
     })

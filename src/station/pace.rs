@@ -15,18 +15,22 @@ const FEWEST: usize = 3;
 /// Most ends that are looked at: the rate of the last hour says more than that of the day.
 pub const LOOKED_AT: u32 = 60;
 
+/// Ends that follow each other faster are one burst: sixteen bays that take two seconds each,
+/// less than any push and read-back, come to that. They tell nothing of the rest.
+pub const FASTEST: Duration = Duration::from_millis(100);
+
 /// What one device takes a bench until that was measured: pairing, a person, the read-back,
 /// over a hub of sixteen.
 pub const ASSUMED: Duration = Duration::from_secs(30);
 
 /// Mean time from one device's end to the next; `ends` newest first, in the order of the
-/// journal. `None` if too few are known.
+/// journal. `None` if too few are known, or if they ended in one burst.
 pub fn per_device(ends: &[Timestamp]) -> Option<Duration> {
     let gaps = ends.iter().zip(ends.iter().skip(1)).map(|(later, earlier)| earlier.duration_until(*later));
     let worked: Vec<_> = gaps.filter(|gap| !gap.is_negative() && *gap <= BREAK).collect();
     let count = u32::try_from(worked.len()).ok().filter(|n| *n as usize >= FEWEST)?;
     let all: SignedDuration = worked.into_iter().sum();
-    Duration::try_from(all / i32::try_from(count).ok()?).ok()
+    Duration::try_from(all / i32::try_from(count).ok()?).ok().filter(|each| *each >= FASTEST)
 }
 
 /// How long so many devices take at this rate.
@@ -59,8 +63,9 @@ mod tests {
         assert_eq!(per_device(&at(&[0, 10, 20, 30_000, 30_010])), Some(Duration::from_secs(10)));
         // The clock was set back by an hour, and forward again.
         assert_eq!(per_device(&at(&[9000, 9010, 5400, 5410, 9020, 9030])), Some(Duration::from_secs(10)));
-        // Many at once.
-        assert_eq!(per_device(&at(&[5, 5, 5, 5, 5])), Some(Duration::ZERO));
+        // Many at once are a burst: the rate of that is nobody's.
+        assert_eq!(per_device(&at(&[5, 5, 5, 5, 5])), None);
+        assert_eq!(per_device(&at(&[5, 5, 5, 5, 6])), Some(Duration::from_millis(250)));
     }
 
     #[test]

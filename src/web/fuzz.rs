@@ -82,6 +82,7 @@ const KEYS: &[&str] = &[
     "after",
     "before",
     "format",
+    "force",
     "limit",
     "name",
     "offset",

@@ -2,7 +2,8 @@
 //! line, known by serial number or IMEI.
 //!
 //! Spreadsheets differ: a byte order mark, `;` or tabs for commas, `Serial Number` for
-//! `serial`, a line `sep=;` on top are all taken. What could mean two things is not.
+//! `serial`, a line `sep=;` on top, lines that end with CR alone are all taken. What could mean
+//! two things is not.
 
 #[cfg(test)]
 mod tests;
@@ -161,7 +162,13 @@ impl Lines<'_> {
         let rest = self.body.get(place..).unwrap_or_default();
         let begin = place + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let passed = self.body.get(self.counted..begin).unwrap_or_default();
-        let ends = passed.iter().filter(|byte| **byte == b'\n').count();
+        // What follows `passed` ends no line, so no pair of CR and LF is torn here.
+        let is_end = |(place, byte): (usize, &u8)| match byte {
+            b'\n' => true,
+            b'\r' => passed.get(place + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        let ends = passed.iter().enumerate().filter(|at| is_end(*at)).count();
         self.line = self.line.saturating_add(u32::try_from(ends).unwrap_or(u32::MAX));
         self.counted = begin;
         self.line
@@ -175,10 +182,12 @@ fn fault(line: u32, reason: String) -> ManifestError {
 /// What stands between columns, the text without a line that only says so, and how many lines
 /// that was.
 fn delimiter(bytes: &[u8]) -> (u8, &[u8], u32) {
-    let end = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
+    let end = bytes.iter().position(|b| matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
     let first = bytes.get(..end).unwrap_or_default().trim_ascii();
     if let Some([delimiter]) = first.strip_prefix(b"sep=") {
-        return (*delimiter, bytes.get(end + 1..).unwrap_or_default(), 1);
+        let rest = bytes.get(end..).unwrap_or_default();
+        let body = rest.strip_prefix(b"\r\n").or(rest.get(1..)).unwrap_or_default();
+        return (*delimiter, body, 1);
     }
     let count = |delimiter: u8| first.iter().filter(|b| **b == delimiter).count();
     let most = [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| count(*d)).unwrap_or(b',');

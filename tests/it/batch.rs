@@ -70,8 +70,8 @@ fn three_hundred_devices_over_sixteen_bays_are_accounted_for() {
     println!("{}", now["sentence"]);
     assert_eq!(count("done") + count("failed") + count("missing"), 300, "{now}\n{}", done.stderr);
     assert_eq!((count("expected"), count("running")), (300, 0), "{now}");
-    // A device that trusts nobody never tells its serial number: it is counted as one that came.
-    assert_eq!(count("missing"), count("unexpected"), "{now}");
+    // A device that trusts nobody never tells its serial number: nobody knows which line it is.
+    assert_eq!((count("missing"), count("unexpected")), (count("unidentified"), 0), "{now}");
     assert!((5..=30).contains(&(count("failed") + count("missing"))), "five percent of 300: {now}");
     // Every bay was used by many, and there were sixteen of them.
     let entries = on(&bench, &["batch", "status", "--devices", "--json"]).exits(0).json();
@@ -85,7 +85,7 @@ fn three_hundred_devices_over_sixteen_bays_are_accounted_for() {
         on(&bench, &["report", "-o", &file]).exits(0);
         let found = on(&bench, &["report", "--verify", &file, "--json"]).exits(0).only();
         assert_eq!((&found["valid"], &found["sealed"]), (&true.into(), &true.into()), "{found}");
-        assert_eq!(found["entries"], 302 + count("unexpected"));
+        assert_eq!(found["entries"], 302 + count("unidentified"));
         assert_eq!(found["head"], closed["seal"]);
     }
     chain_holds_for_others(&bench);
@@ -162,13 +162,86 @@ fn who_is_not_in_the_manifest_is_refused_asked_about_or_let_in() {
         let open = on(&bench, &["history", "--open", "--json"]).json();
         open.first().filter(|job| job["pushes"] == 0).cloned()
     });
-    assert_eq!(open["outcome"], "attached");
+    let (outcome, class) = (open["outcome"].as_str(), open["class"].as_str());
+    assert_eq!((outcome, class), (Some("attached"), Some("operator")), "{open}");
+    who_waits_is_told_everywhere(&bench, &fleet.serials[2]);
     on(&bench, &["batch", "allow", &fleet.serials[2]]).exits(0);
     poll("the third", || {
         let jobs = on(&bench, &["history", "--outcome", "enrolled", "--json"]).json();
         (jobs.len() == 3).then_some(())
     });
     assert_eq!(status(&bench)["progress"]["unexpected"], 1);
+}
+
+/// All that the manifest names are done, and one is asked about.
+fn who_waits_is_told_everywhere(bench: &Bench, serial: &str) {
+    let now = status(bench);
+    assert_eq!((&now["progress"]["percent"], &now["waiting"]), (&100.into(), &json!([serial])), "{now}");
+    let next = now["next"].as_str().unwrap();
+    let wanted = format!("1 waits for your answer: {serial}. ");
+    assert!(next.starts_with(&wanted) && next.ends_with(&format!("enlist batch allow {serial}")), "{next}");
+    let running = on(bench, &["batch", "status", "--devices", "running", "--json"]).exits(0).only();
+    assert_eq!((&running["waiting"], &running["line"]), (&true.into(), &Value::Null), "{running}");
+    assert!(running["device"]["sentence"].as_str().unwrap().contains("not in the manifest"), "{running}");
+    let lines = on(bench, &["batch", "status", "--devices"]).exits(0).stdout.join("\n");
+    assert!(lines.contains("▲ waiting") && lines.contains(&format!("not listed  {serial}")), "{lines}");
+    let report = on(bench, &["report"]).exits(0).stdout.join("\n");
+    assert!(report.contains(serial) && report.contains("is not in the manifest of batch"), "{report}");
+    let said = on(bench, &["batch", "close"]).fails_clearly(5);
+    assert_eq!(said, format!("Batch 1 is not closed: 1 device is still in work: {serial}."));
+    assert_eq!(status(bench)["state"], "open");
+}
+
+#[test]
+fn a_device_that_tells_late_who_it_is_is_counted_once() {
+    let bench = Bench::new();
+    // One is never trusted; the other tells who it is when the station is there a second time.
+    let text = "seed = 41\n[[device]]\npersona = \"trust-ignored\"\n\
+                [[device]]\npersona = \"ready\"\ntrust_after = \"4s\"\naccept_after = \"300ms\"\n";
+    let fleet = fleet(&bench, text);
+    let manifest = manifest(&bench, &fleet.serials[1..]);
+    let counts = |seconds: &str| {
+        let serve = ["serve", "--json", "--once", "--scenario", &fleet.scenario, "--batch", &manifest];
+        bench.run(&[&serve[..], &["--person-within", seconds]].concat());
+        let now = status(&bench);
+        ["done", "failed", "missing", "unexpected", "unidentified"]
+            .map(|key| now["progress"][key].as_u64().unwrap())
+    };
+    assert_eq!(counts("1"), [0, 0, 1, 0, 2], "nobody knows which line the two are");
+    let said = on(&bench, &["batch", "status", "--devices"]).exits(0).stdout.join("\n");
+    assert!(said.contains("2 came and did not tell who they are"), "{said}");
+    assert!(
+        said.contains("line ?") && !said.contains("not listed") && !said.contains("does not name"),
+        "{said}"
+    );
+    assert_eq!(counts("10"), [1, 0, 0, 0, 1]);
+    let entries = on(&bench, &["batch", "status", "--devices", "--json"]).exits(0).json();
+    let told: Vec<_> = entries.iter().map(|e| [&e["line"], &e["state"], &e["unidentified"]]).collect();
+    assert_eq!(json!(told), json!([[2, "done", false], [null, "failed", true]]));
+    assert_eq!(entries[0]["jobs"], 2, "{}", entries[0]);
+    on(&bench, &["batch", "close"]).exits(0);
+    let file = text_of(&bench.path("report.csv"));
+    on(&bench, &["report", "-o", &file]).exits(0);
+    let report = std::fs::read_to_string(&file).unwrap();
+    assert!(report.contains(",device,unknown,") && report.lines().count() == 5, "{report}");
+    let found = on(&bench, &["report", "--verify", &file, "--json"]).exits(0).only();
+    assert_eq!((&found["valid"], &found["sealed"]), (&true.into(), &true.into()), "{found}");
+    is_sound(&bench);
+}
+
+#[test]
+fn a_blueprint_that_is_not_there_is_told_when_the_batch_is_opened() {
+    let bench = Bench::new();
+    bench.trust_signer();
+    std::fs::create_dir_all(bench.path("blueprints")).unwrap();
+    bench.write("blueprints/kiosk.toml", "steps = [{ enroll = true }]\n");
+    let file = bench.write("room.csv", "serial,blueprint\nC02ABCDEF123,kiosk\nC02ABCDEF124,gone\n");
+    // Without a folder of blueprints nobody knows which there will be.
+    bench.run(&["batch", "open", &file]).exits(0);
+    bench.run(&["batch", "close"]).exits(0);
+    bench.write("enlist.toml", format!("blueprints = '{}'\n", text_of(&bench.path("blueprints"))));
+    let said = bench.run(&["batch", "open", &file]).fails_clearly(2);
+    assert!(said.contains("cannot be used: line 3: there is no blueprint 'gone'."), "{said}");
 }
 
 fn status_if(bench: &Bench) -> Option<Value> {
@@ -196,6 +269,12 @@ fn equal_faults_in_a_row_stop_a_batch_until_it_is_resumed() {
         let open = on(&bench, &["history", "--open", "--json"]).json();
         open.first().filter(|job| job["pushes"] == 0 && job["serial"] == fleet.serials[3].as_str()).cloned()
     });
+    // Nobody tells when it will be over, and who waits is told.
+    let stopped = status(&bench);
+    assert_eq!((&stopped["progress"]["eta"], &stopped["progress"]["eta_s"]), (&Value::Null, &Value::Null));
+    assert_eq!(stopped["waiting"], json!([fleet.serials[3]]));
+    let wanted = format!(" {} waits until it goes on.", fleet.serials[3]);
+    assert!(stopped["sentence"].as_str().unwrap().ends_with(&wanted), "{stopped}");
     on(&bench, &["batch", "resume"]).exits(0);
     poll("the rest", || status_if(&bench).filter(|now| now["progress"]["done"] == 2));
     assert_eq!(status(&bench)["state"], "open");

@@ -144,7 +144,14 @@ fn the_manifest_may_name_a_blueprint() {
         state["devices"].as_array().unwrap().iter().map(|d| d["serial"].as_str().unwrap()).collect();
     let text = format!("serial,tag,blueprint\n{},A7,pads\n{},,kiosk\n", serials[0], serials[1]);
     let manifest = bench.write("room.csv", text);
-    bench.run(&["serve", "--json", "--once", "--batch", &manifest, &profile]);
+    let serve = ["serve", "--json", "--once", "--batch", &manifest, &profile];
+    let said = bench.run(&serve).fails_clearly(2);
+    assert!(said.contains("line 3: there is no blueprint 'kiosk'"), "{said}");
+    // One that is gone since the batch was opened is told when its device comes.
+    let kiosk = bench.write("blueprints/kiosk.toml", FOR_PHONES);
+    bench.run(&["batch", "open", &manifest]).exits(0);
+    std::fs::remove_file(kiosk).unwrap();
+    bench.run(&serve);
     let (blueprint, tags, reason) = assigned(&bench, &simulator.udids[0]).unwrap();
     assert_eq!(
         (blueprint.as_deref(), &tags[..]),

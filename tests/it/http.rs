@@ -165,6 +165,30 @@ fn the_document_names_every_address_and_each_is_guarded() {
 }
 
 #[test]
+fn a_batch_with_devices_in_work_is_closed_only_if_that_is_meant() {
+    let bench = Bench::new();
+    bench.write("enlist.toml", "[batch]\nunexpected = 'ask'\n");
+    let manifest = bench.write("room.csv", "serial\nC02ABCDEF123\n");
+    let site = Site::start(&bench, &["--simulate", "1", "--batch", &manifest]);
+    let waits = poll("the question", || {
+        let bays = site.get("/api/v1/bays").json();
+        let held = |bay: &&Value| bay["outcome"] == "attached" && bay["class"] == "operator";
+        bays.as_array().unwrap().iter().find(held).cloned()
+    });
+    assert!(waits["next"].as_str().unwrap().contains("enlist batch allow"), "{waits}");
+    let close = |query: &str| {
+        let target = format!("/api/v1/batches/1/close{query}");
+        site.ask("POST", &target, &[("Enlist-Request", "1")], "")
+    };
+    let problem = close("").is_problem(409);
+    let serial = waits["serial"].as_str().unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains(&format!("1 device is still in work: {serial}")));
+    close("?force=maybe").is_problem(400);
+    let closed = close("?force=true");
+    assert_eq!((closed.status, &closed.json()["state"]), (200, &"closed".into()), "{closed:?}");
+}
+
+#[test]
 fn the_history_is_searched_and_read_page_by_page() {
     let bench = Bench::new();
     let site = Site::start(&bench, &["--simulate", "5"]);

@@ -11,7 +11,7 @@ use crate::api::view::{
 use crate::api::view::{BatchProgress, BatchState, DeviceView, JobView, ReportFinding};
 use crate::clock::Clock;
 use crate::ids::{BatchId, Udid};
-use crate::journal::{BatchRow, Book, EntryRow, Expected, NewBatch};
+use crate::journal::{BatchRow, Book, Closing, EntryRow, Expected, JobRow, NewBatch};
 use crate::station::age::Age;
 use crate::station::library::hex;
 use crate::station::{age, pace};
@@ -37,7 +37,12 @@ pub struct OpenBatch {
     pub export_ends: Option<Timestamp>,
     /// Why an export that is too old may be used all the same.
     pub stale_allowed: Option<String>,
+    /// Names of the station's blueprints, which the manifest may name; `None`: not known here.
+    pub blueprints: Option<Vec<String>>,
 }
+
+/// Most devices that a sentence names.
+const MOST_NAMED: usize = 8;
 
 /// Which entries to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +71,7 @@ pub fn open_batch(journal: &Path, request: &OpenBatch, clock: &Clock) -> Result<
             "Correct the file and open the batch again; nothing of it was taken.",
         )
     })?;
+    refuse_unknown_blueprints(&file, request, &rows)?;
     let now = clock.now();
     let mut book = Book::open(journal)?;
     refuse_to_outlive(&book, request, rows.len(), now)?;
@@ -106,6 +112,32 @@ pub fn go_on_or_open(
         Some(batch) => show_batch(journal, Some(batch.id.0), clock),
         None => open_batch(journal, request, clock),
     }
+}
+
+/// A line whose blueprint is not there would fail when its device comes.
+fn refuse_unknown_blueprints(
+    file: &str,
+    request: &OpenBatch,
+    rows: &[manifest::ManifestRow],
+) -> Result<(), OperationError> {
+    let Some(known) = &request.blueprints else { return Ok(()) };
+    let wrong = |row: &&manifest::ManifestRow| row.blueprint.as_ref().is_some_and(|b| !known.contains(b));
+    let faults: Vec<_> = rows.iter().filter(wrong).collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let told = |row: &&manifest::ManifestRow| {
+        let name = printable(row.blueprint.as_deref().unwrap_or_default());
+        format!("line {}: there is no blueprint '{name}'", row.line)
+    };
+    let shown = faults.iter().take(MOST_NAMED).map(told).collect::<Vec<_>>().join("; ");
+    let more = match faults.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more lines are wrong"),
+    };
+    let said = format!("The manifest {file} cannot be used: {shown}{more}.");
+    let next = format!("Correct the file, or add the blueprint. There are: {}.", listed(known));
+    Err(OperationError::new(Exit::Usage, said, next))
 }
 
 /// A batch is refused whose export would end before the last device (3.4, L46).
@@ -154,7 +186,7 @@ pub fn show_batch(journal: &Path, id: Option<i64>, clock: &Clock) -> Result<Batc
     view(&book, batch, clock.now())
 }
 
-/// Its entries: the manifest's lines in their order, then devices that it does not name.
+/// Its entries: the manifest's lines in their order, then devices that have none.
 ///
 /// # Errors
 /// As [`show_batch`].
@@ -172,16 +204,47 @@ pub fn batch_entries(
     Ok(chosen.skip(query.offset as usize).take(most).collect())
 }
 
-/// Closes a batch and seals its report. Jobs that are open go on, outside of it.
+/// Closes a batch and seals its report. One with open jobs is closed only with `force`; they
+/// go on, outside of it.
 ///
 /// # Errors
-/// As [`show_batch`]; it is closed already; the journal cannot be written.
-pub fn close_batch(journal: &Path, id: Option<i64>, clock: &Clock) -> Result<BatchView, OperationError> {
+/// As [`show_batch`]; it is closed already; devices are at work; the journal cannot be written.
+pub fn close_batch(
+    journal: &Path,
+    id: Option<i64>,
+    force: bool,
+    clock: &Clock,
+) -> Result<BatchView, OperationError> {
     let batch = picked(journal, id)?.1;
-    let closed = Book::open(journal)?.close(batch.id, clock.now(), reports::seal)?;
-    match closed {
-        true => show_batch(journal, Some(batch.id.0), clock),
-        false => Err(is_closed(&batch)),
+    match Book::open(journal)?.close(batch.id, clock.now(), force, reports::seal)? {
+        Closing::Closed => show_batch(journal, Some(batch.id.0), clock),
+        Closing::WasClosed => Err(is_closed(&batch)),
+        Closing::Running(jobs) => Err(still_runs(&batch, &jobs)),
+    }
+}
+
+fn still_runs(batch: &BatchRow, jobs: &[JobRow]) -> OperationError {
+    let names: Vec<_> = jobs.iter().map(known_as).collect();
+    let many = match names.len() {
+        1 => "1 device is".to_owned(),
+        n => format!("{n} devices are"),
+    };
+    let said = format!("Batch {} is not closed: {many} still in work: {}.", batch.id, listed(&names));
+    let next = "Wait until they are done. To close it all the same, with them as running in its \
+                report: enlist batch close --force";
+    OperationError::new(Exit::Refused, said, next)
+}
+
+/// Serial number, else IMEI, else UDID.
+fn known_as(job: &JobRow) -> String {
+    printable(job.serial.as_deref().or(job.imei.as_deref()).unwrap_or(job.udid.as_str()))
+}
+
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -237,7 +300,7 @@ pub fn report(
     clock: &Clock,
 ) -> Result<ReportView, OperationError> {
     let (book, batch) = picked(journal, id)?;
-    let entries = reports::entries(&batch, &book.entries(batch.id)?, clock.now());
+    let entries = reports::entries(&batch, &book.reported(&batch, reports::seal)?, clock.now());
     Ok(ReportView {
         format,
         file_name: format!("batch-{}.{}", batch.id, format.name()),
@@ -341,9 +404,12 @@ fn view(book: &Book, batch: BatchRow, now: Timestamp) -> Result<BatchView, Opera
         (None, Some(_)) => BatchState::Stopped,
         (None, None) => BatchState::Open,
     };
+    let waiting = waiting(book, &batch)?;
     let (sentence, next) = match &batch.stop {
-        Some(stop) if state == BatchState::Stopped => (stop.reason.clone(), Some(stop.next.clone())),
-        _ => told(&progress, state),
+        Some(stop) if state == BatchState::Stopped => {
+            (stopped(&stop.reason, &waiting), Some(stop.next.clone()))
+        }
+        _ => told(&progress, state, &waiting),
     };
     Ok(BatchView {
         id: batch.id.0,
@@ -357,17 +423,62 @@ fn view(book: &Book, batch: BatchRow, now: Timestamp) -> Result<BatchView, Opera
         unexpected: Unexpected::named(&batch.unexpected).unwrap_or_default(),
         stop_after: batch.stop_after,
         progress,
+        waiting,
         seal: batch.seal,
     })
 }
 
-fn told(progress: &BatchProgress, state: BatchState) -> (String, Option<String>) {
+/// Who waits before anything is pushed: all, while the batch is stopped; else those that the
+/// owner is asked about.
+fn waiting(book: &Book, batch: &BatchRow) -> Result<Vec<String>, OperationError> {
+    let asks = batch.unexpected == Unexpected::Ask.name();
+    if batch.closed_at.is_some() || batch.stop.is_none() && !asks {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for job in book.held()? {
+        if batch.stop.is_some() || is_asked_about(book, batch, &job)? {
+            names.push(known_as(&job));
+        }
+    }
+    Ok(names)
+}
+
+/// Not once it was answered: the job may not have noticed yet.
+fn is_asked_about(book: &Book, batch: &BatchRow, job: &JobRow) -> Result<bool, OperationError> {
+    let serial = job.serial.as_deref().map(str::to_ascii_uppercase);
+    if book.expected(batch.id, serial.as_deref(), job.imei.as_deref().as_slice())?.is_some() {
+        return Ok(false);
+    }
+    let names: Vec<&str> =
+        serial.as_deref().into_iter().chain(job.imei.as_deref()).chain([job.udid.as_str()]).collect();
+    Ok(!book.is_allowed(batch.id, &names)?)
+}
+
+fn stopped(reason: &str, waiting: &[String]) -> String {
+    match waiting {
+        [] => reason.to_owned(),
+        [one] => format!("{reason} {one} waits until it goes on."),
+        several => format!("{reason} {} wait until it goes on: {}.", several.len(), listed(several)),
+    }
+}
+
+/// What to do about those that the owner is asked about.
+fn answer(waiting: &[String]) -> Option<String> {
+    let first = waiting.first()?;
+    let wait = if waiting.len() == 1 { "1 waits".to_owned() } else { format!("{} wait", waiting.len()) };
+    let names = listed(waiting);
+    Some(format!("{wait} for your answer: {names}. Put it aside, or let it in: enlist batch allow {first}"))
+}
+
+fn told(progress: &BatchProgress, state: BatchState, waiting: &[String]) -> (String, Option<String>) {
     let BatchProgress { expected, done, failed, running, missing, .. } = progress;
     let sentence =
         format!("{done} of {expected} enrolled, {failed} failed, {running} running, {missing} missing.");
     let over = *running == 0 && *missing == 0;
     let next = match state {
         BatchState::Closed => None,
+        _ if !waiting.is_empty() => answer(waiting),
         _ if over && *failed == 0 => Some("Close it: enlist batch close".to_owned()),
         _ if over => Some("Plug the failed ones in again, or close it: enlist batch close".to_owned()),
         _ => None,
@@ -381,7 +492,7 @@ fn progress(book: &Book, batch: &BatchRow, now: Timestamp) -> Result<BatchProgre
     let ends = book.last_ends(batch.id, pace::LOOKED_AT)?;
     let each = pace::per_device(&ends);
     let left = counts.expected.saturating_sub(through);
-    let is_going_on = batch.closed_at.is_none() && left > 0;
+    let is_going_on = batch.closed_at.is_none() && batch.stop.is_none() && left > 0;
     let wait = pace::remaining(&ends, left, now).filter(|_| is_going_on);
     let eta = wait.and_then(|wait| now.checked_add(SignedDuration::try_from(wait).ok()?).ok());
     let percent = (u64::from(through) * 100).checked_div(counts.expected.into()).unwrap_or(0);
@@ -392,8 +503,9 @@ fn progress(book: &Book, batch: &BatchRow, now: Timestamp) -> Result<BatchProgre
         running: counts.running,
         missing: left.saturating_sub(counts.running),
         unexpected: counts.unexpected,
+        unidentified: counts.unidentified,
         percent: u8::try_from(percent).unwrap_or(100),
-        per_hour: each.map(|each| 3600.0 / each.as_secs_f64().max(0.001)),
+        per_hour: each.map(|each| 3600.0 / each.max(pace::FASTEST).as_secs_f64()),
         eta,
         eta_s: eta.and(wait).map(|wait| wait.as_secs()),
     })
@@ -413,6 +525,8 @@ fn entry_view(row: EntryRow, now: Timestamp) -> BatchEntryView {
     let shown = |text: Option<String>| text.as_deref().map(printable);
     BatchEntryView {
         line: (expected.line > 0).then_some(expected.line),
+        unidentified: row.unidentified,
+        waiting: row.waiting,
         serial: expected.serial.or_else(|| of_device(|d| &d.serial)),
         imei: expected.imei.or_else(|| of_device(|d| &d.imei)),
         name: shown(expected.name),

@@ -226,6 +226,11 @@ impl Running {
         self.inner.live.export_ends()
     }
 
+    /// Names of its blueprints; `None` if it has none.
+    pub fn blueprints(&self) -> Option<Vec<String>> {
+        self.inner.live.blueprints()
+    }
+
     /// When it was started.
     pub fn started(&self) -> Timestamp {
         self.inner.started

@@ -40,6 +40,9 @@ pub const COLUMNS: &[&str] = &[
     "simulated",
 ];
 
+/// In the column of the line: the device did not tell who it is, so it may be any.
+pub(super) const UNKNOWN_LINE: &str = "unknown";
+
 /// What the first entry follows.
 const BEGIN: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -156,8 +159,12 @@ fn of_batch(batch: &BatchRow, rows: &[EntryRow], now: Timestamp) -> Vec<(&'stati
         None => format!("Batch {} is open; this is how it stood at {}.", batch.id, moment(now)),
     };
     let named = rows.iter().filter(|row| row.expected.is_some()).count();
+    let unknown = match rows.iter().filter(|row| row.unidentified).count() {
+        0 => String::new(),
+        many => format!(" {many} told neither serial number nor IMEI: not known which line they are."),
+    };
     let next = format!(
-        "{named} devices in the manifest with SHA-256 {}; devices that it does not name: {}.",
+        "{named} devices in the manifest with SHA-256 {}; devices that it does not name: {}.{unknown}",
         batch.manifest, batch.unexpected
     );
     vec![
@@ -183,6 +190,9 @@ fn of_device(row: &EntryRow) -> Vec<(&'static str, String)> {
         ];
         known.extend(texts.into_iter().map(|(column, text)| (column, text.clone().unwrap_or_default())));
     }
+    if row.unidentified {
+        known.push(("line", UNKNOWN_LINE.to_owned()));
+    }
     known.push(("state", row.state().to_owned()));
     if row.jobs > 0 {
         known.push(("jobs", row.jobs.to_string()));
@@ -194,6 +204,15 @@ fn of_device(row: &EntryRow) -> Vec<(&'static str, String)> {
     // What may still change is not sealed.
     if row.ended {
         known.extend(of_job(row, job));
+    }
+    // Nor does a batch that is closed wait for anybody.
+    if row.waiting {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        known.extend([("sentence", text(&job.sentence)), ("next", text(&job.next))]);
+        known.extend([("class", job.class.map(|c| c.name().to_owned()).unwrap_or_default())]);
+        if row.expected.is_none() {
+            known.extend([("serial", text(&job.serial)), ("imei", text(&job.imei))]);
+        }
     }
     known
 }

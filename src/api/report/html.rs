@@ -1,5 +1,6 @@
 //! The report as one page: no script, nothing from elsewhere, its entries along as data.
 
+use super::entry::UNKNOWN_LINE;
 use super::{Entry, Summary, json};
 use jiff::Timestamp;
 use std::fmt::Write;
@@ -63,11 +64,16 @@ pub(super) fn page(entries: &[Entry]) -> String {
 
 fn head(batch: &Entry, entries: &[Entry]) -> String {
     let devices: Vec<&Entry> = devices(entries).collect();
-    let named = devices.iter().filter(|e| !e.get("line").is_empty());
-    let done = named.clone().filter(|e| e.get("state") == "done").count();
-    let (named, came) = (named.count(), devices.iter().filter(|e| e.get("line").is_empty()).count());
-    let others =
+    let lines = |which: fn(&str) -> bool| devices.iter().filter(move |e| which(e.get("line")));
+    let named = || lines(|line| !line.is_empty() && line != UNKNOWN_LINE);
+    let done = named().filter(|e| e.get("state") == "done").count();
+    let (named, came, unknown) =
+        (named().count(), lines(str::is_empty).count(), lines(|line| line == UNKNOWN_LINE).count());
+    let mut others =
         if came > 0 { format!(" {came} came that the manifest does not name.") } else { String::new() };
+    if unknown > 0 {
+        let _ = write!(others, " {unknown} came that told nobody which line they are.");
+    }
     let mut out = String::new();
     if devices.iter().any(|e| e.get("simulated") == "yes") {
         out.push_str("<p><span class=\"mark\">SIMULATED DEVICES</span></p>\n");

@@ -62,6 +62,8 @@ fn row(n: u32) -> EntryRow {
             serial: Some(format!("SERIAL{n:05}")),
             ..Expected::default()
         }),
+        unidentified: false,
+        waiting: false,
         jobs: u32::from(n != 7),
         job: (n != 7).then_some(job),
         ended: n != 8,
@@ -71,6 +73,20 @@ fn row(n: u32) -> EntryRow {
 
 fn report() -> Vec<Entry> {
     entries(&batch(), &(1..=20).map(row).collect::<Vec<_>>(), at(900))
+}
+
+#[test]
+fn who_told_nobody_who_it_is_is_counted_apart() {
+    let unknown = EntryRow { expected: None, unidentified: true, ..row(5) };
+    let stranger = EntryRow { expected: None, ..row(10) };
+    let entries = entries(&batch(), &[row(1), unknown, stranger], at(900));
+    let lines: Vec<_> = entries.iter().map(|entry| entry.get("line")).collect();
+    assert_eq!(lines, ["", "2", "unknown", "", ""]);
+    assert!(entries[0].get("next").contains("1 told neither serial number nor IMEI"));
+    let page = render(&entries, ReportFormat::Html);
+    for said in ["1 of 1 devices enrolled", "1 came that the manifest", "1 came that told nobody"] {
+        assert!(page.contains(said), "{said}");
+    }
 }
 
 const FORMATS: [ReportFormat; 3] = [ReportFormat::Csv, ReportFormat::Json, ReportFormat::Html];

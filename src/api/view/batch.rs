@@ -85,6 +85,10 @@ pub struct BatchView {
     pub stop_after: u32,
     /// How far it is.
     pub progress: BatchProgress,
+    /// Devices that wait before anything is pushed to them, by serial number, else IMEI, else
+    /// UDID: until somebody lets them in, or until a stopped batch goes on.
+    #[serde(default)]
+    pub waiting: Vec<String>,
     /// Hash of the last entry of its report; only of a closed batch.
     pub seal: Option<String>,
 }
@@ -104,12 +108,17 @@ pub struct BatchProgress {
     pub missing: u32,
     /// Devices that came and are not in the manifest.
     pub unexpected: u32,
+    /// Devices that came and told neither serial number nor IMEI: nobody knows yet which line
+    /// they are, so those of the manifest are among the missing.
+    #[serde(default)]
+    pub unidentified: u32,
     /// Whole percent of `expected` that is done or failed.
     pub percent: u8,
-    /// Devices an hour, measured while work went on; none until a few came to an end.
+    /// Devices an hour, measured while work went on; none until a few came to an end, or where
+    /// all ended in one burst.
     pub per_hour: Option<f64>,
-    /// When the rest will be through at this rate; none without a rate, once nothing is left, or
-    /// when that moment has passed.
+    /// When the rest will be through at this rate; none without a rate, once nothing is left,
+    /// when that moment has passed, or while the batch is stopped.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub eta: Option<Timestamp>,
     /// The same in seconds from now.
@@ -147,6 +156,12 @@ impl EntryState {
 pub struct BatchEntryView {
     /// Line of the manifest; `None` for a device that it does not name.
     pub line: Option<u32>,
+    /// It told neither serial number nor IMEI: nobody knows yet which line it is.
+    #[serde(default)]
+    pub unidentified: bool,
+    /// Nothing is pushed to it until its owner acts.
+    #[serde(default)]
+    pub waiting: bool,
     /// Serial number: the manifest's, else the device's.
     pub serial: Option<String>,
     /// IMEI: the manifest's, else the device's.

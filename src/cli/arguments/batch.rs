@@ -30,7 +30,13 @@ pub(in crate::cli) enum BatchCommand {
         batch: BatchArg,
     },
     /// Close a batch and seal its report
-    Close(BatchArg),
+    Close {
+        #[command(flatten)]
+        batch: BatchArg,
+        /// Even while devices are in work: its report calls them running
+        #[arg(long)]
+        force: bool,
+    },
     /// Write its report: the same as `enlist report`
     Report(ReportArgs),
 }

@@ -70,6 +70,7 @@ function figures({ progress }) {
   return el("div", { class: "figures" },
     figure(progress.expected, "expected"), figure(progress.done, "done"), figure(progress.failed, "failed"),
     figure(progress.running, "in work"), figure(progress.missing, "missing"), figure(progress.unexpected, "not on the list"),
+    progress.unidentified ? figure(progress.unidentified, "not known which line") : null,
     progress.per_hour === null ? null : figure(Math.round(progress.per_hour), "an hour"),
     rest(progress) && progress.eta_s !== null ? figure(span(progress.eta_s * 1000), "left, at this rate") : null);
 }
@@ -136,7 +137,15 @@ export function batch(main, id) {
   const device = el("input", { maxlength: 64, autocomplete: "off" });
   const actions = el("div", { class: "actions" });
   const reports = el("div", { class: "actions" }, ["html", "csv", "json"].map((format) => el("a", { class: "button", href: `/api/v1/batches/${id}/report?format=${format}`, download: `batch-${id}.${format}` }, `Report as ${format.toUpperCase()}`)));
-  const close = el("button", { type: "button", onclick: () => { if (confirm("Close the batch and seal its report?")) act("close")(); } }, "Close batch");
+  const seal = async (force) => {
+    say(failure, "");
+    try { await ask(`/api/v1/batches/${id}/close${force ? "?force=true" : ""}`, { method: "POST" }); } catch (error) {
+      if (error.status === 409 && !force && confirm(`${error.message}\n\nClose it all the same?`)) return seal(true);
+      say(failure, error.message);
+    }
+    repeating.soon();
+  };
+  const close = el("button", { type: "button", onclick: () => { if (confirm("Close the batch and seal its report?")) seal(false); } }, "Close batch");
   const resume = el("button", { type: "button", class: "main", onclick: act("resume") }, "Go on");
   const allow = el("form", { class: "actions", onsubmit: (event) => { event.preventDefault(); act("allow", () => ({ device: device.value.trim() }))(); } },
     el("label", {}, "Let a device in: serial number, IMEI or UDID", device), el("button", {}, "Allow"));
@@ -177,10 +186,12 @@ export function batch(main, id) {
 
 function row(entry) {
   const { device } = entry;
-  const mark = device && entry.state === "failed" ? tone(device, true) : STATES[entry.state];
+  const mark = entry.waiting ? "person" : device && entry.state === "failed" ? tone(device, true) : STATES[entry.state];
+  const stands = entry.waiting ? "Waiting" : words(entry.state);
+  const unlisted = entry.unidentified ? "not known which line" : "not on the list";
   return el("tr", { "data-state": entry.state },
     el("td", { class: "mono short" }, entry.serial ?? entry.imei ?? ""), el("td", {}, entry.name ?? (device ? name(device) : "")), el("td", {}, entry.tag ?? ""),
-    el("td", {}, state(mark === "good" ? "good" : STATES[entry.state], entry.line === null ? `${words(entry.state)}, not on the list` : words(entry.state))),
+    el("td", {}, state(entry.waiting || mark === "good" ? mark : STATES[entry.state], entry.line === null ? `${stands}, ${unlisted}` : stands)),
     el("td", { class: "short" }, device?.bay ?? ""), el("td", { class: "long" }, device ? device.sentence : ""),
     el("td", { class: "short" }, device?.job ? el("a", { href: `#/jobs/${device.job}` }, `Job ${device.job}`) : ""));
 }

@@ -78,6 +78,17 @@ fn usual_page() -> u32 {
     100
 }
 
+/// How a batch is closed.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::web) struct CloseParams {
+    /// Even while devices are in work: its report calls them running
+    #[serde(default)]
+    #[param(default = false)]
+    force: bool,
+}
+
 /// In which form.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -159,6 +170,7 @@ pub(in crate::web) async fn open(
         stop_after: params.stop_after,
         export_ends: web.running.export_ends(),
         stale_allowed: None,
+        blueprints: web.running.blueprints(),
     };
     let opened = with_journal(&web, move |journal, clock| open_batch(journal, &request, clock)).await?;
     let batch = opened.map_err(Problem::of_change)?;
@@ -239,9 +251,11 @@ pub(in crate::web) async fn report(
 }
 
 /// Close a batch and seal its report
+///
+/// While devices are in work that is a conflict, unless `force` is true.
 #[utoipa::path(
     post, path = "/api/v1/batches/{id}/close", tag = "batches",
-    params(("id" = i64, Path, minimum = 1, description = "Its number"),
+    params(("id" = i64, Path, minimum = 1, description = "Its number"), CloseParams,
            ("Enlist-Request" = String, Header, description = "Any value")),
     responses(
         (status = 200, description = "It is closed", body = BatchView),
@@ -251,8 +265,9 @@ pub(in crate::web) async fn report(
 pub(in crate::web) async fn close(
     State(web): State<Arc<Web>>,
     Id(id): Id,
+    Params(CloseParams { force }): Params<CloseParams>,
 ) -> Result<Json<BatchView>, Problem> {
-    changing(&web, id, move |journal, clock| close_batch(journal, Some(id), clock)).await.map(Json)
+    changing(&web, id, move |journal, clock| close_batch(journal, Some(id), force, clock)).await.map(Json)
 }
 
 /// Let a batch go on that was stopped

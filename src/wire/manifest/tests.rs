@@ -30,6 +30,21 @@ fn what_spreadsheets_write_is_taken() {
 }
 
 #[test]
+fn lines_that_end_with_cr_alone_are_lines() {
+    let lines = |text: &str| read(text.as_bytes()).unwrap().iter().map(|row| row.line).collect::<Vec<_>>();
+    assert_eq!(lines("serial,name\rC02ABCDEF123,a\rC02ABCDEF124,b\rC02ABCDEF125,c\r"), [2, 3, 4]);
+    assert_eq!(lines("serial\r\rC02ABCDEF123\rC02ABCDEF124"), [3, 4]);
+    assert_eq!(lines("serial,name\rC02ABCDEF123,\"a\"\r\nC02ABCDEF124,b\nC02ABCDEF125,c"), [2, 3, 4]);
+    for sep in ["sep=;\r", "sep=;\n", "sep=;\r\n"] {
+        assert_eq!(lines(&format!("{sep}serial;name\rC02ABCDEF123;a\rC02ABCDEF124;b")), [3, 4], "{sep:?}");
+    }
+    assert_eq!(
+        refused("serial\rC02ABCDEF123\rc02abcdef123\r"),
+        "line 3: it repeats the serial number C02ABCDEF123 of line 2"
+    );
+}
+
+#[test]
 fn wrong_columns_are_named() {
     assert!(refused("seral,name\nC02ABCDEF123,x\n").starts_with("line 1: there is no column 'seral'"));
     assert!(refused("C02ABCDEF123\nC02ABCDEF124\n").contains("the first line names the columns"));

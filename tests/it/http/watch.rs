@@ -79,9 +79,9 @@ fn a_batch_on_the_board_of_a_real_terminal() {
     }
     let batch = &site.get("/api/v1/batches").json()[0];
     let count = |key: &str| batch["progress"][key].as_u64().unwrap();
-    // Who trusts nobody never tells its serial number: missing on the list, and one that came.
+    // Who trusts nobody never tells its serial number: missing, and nobody knows which line.
     assert_eq!(count("done") + count("failed") + count("missing"), devices as u64, "{batch}");
-    assert_eq!((count("missing"), count("running")), (count("unexpected"), 0), "{batch}");
+    assert_eq!((count("missing"), count("running")), (count("unidentified"), 0), "{batch}");
     let figures = format!("{} of {devices} done, {} failed", count("done"), count("failed"));
     let is_over = |screen: &str| screen.contains(&figures) && screen.contains("● 0 working");
     keep("batch-over-80x24", &tty.until("its end", is_over));

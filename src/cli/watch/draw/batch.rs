@@ -52,16 +52,25 @@ fn listed(now: &BatchProgress) -> String {
 }
 
 fn figures(now: &BatchProgress) -> String {
-    match now.unexpected {
-        0 => listed(now),
-        others => format!("{}, {others} not on the list", listed(now)),
+    let mut said = listed(now);
+    for (many, what) in [(now.unexpected, "not on the list"), (now.unidentified, "did not tell who they are")]
+    {
+        if many > 0 {
+            said.push_str(&format!(", {many} {what}"));
+        }
     }
+    said
 }
 
 fn rest(now: &BatchProgress) -> Option<String> {
     let open = now.done.saturating_add(now.failed) < now.expected;
-    let left = |seconds| format!("about {} left", span(seconds));
-    open.then(|| now.eta_s.map_or_else(|| "no rate yet".to_owned(), left))
+    let known = match (now.eta_s, now.per_hour) {
+        (Some(seconds), _) => Some(format!("about {} left", span(seconds))),
+        (None, None) => Some("no rate yet".to_owned()),
+        // Overdue, or stopped.
+        (None, Some(_)) => None,
+    };
+    known.filter(|_| open)
 }
 
 /// Done, failed, in work and missing, each in a shape of its own.
@@ -146,6 +155,7 @@ fn word(state: EntryState) -> &'static str {
 
 fn row(entry: &BatchEntryView, chosen: bool, look: &Look, wide: usize) -> Line<'static> {
     let tone = match entry.state {
+        _ if entry.waiting => Tone::Person,
         EntryState::Missing => Tone::Quiet,
         EntryState::Running => Tone::Busy,
         EntryState::Done => Tone::Good,
@@ -155,7 +165,12 @@ fn row(entry: &BatchEntryView, chosen: bool, look: &Look, wide: usize) -> Line<'
     let (mark, style) = marked(chosen);
     let known = entry.serial.as_deref().or(entry.imei.as_deref()).unwrap_or("?");
     let name = entry.name.clone().or_else(|| device?.name.clone()).unwrap_or_default();
-    let unlisted = if entry.line.is_none() { "not on the list: " } else { "" };
+    let unlisted = match entry.line {
+        None if entry.unidentified => "not known which line: ",
+        None => "not on the list: ",
+        Some(_) => "",
+    };
+    let state = if entry.waiting { "waits" } else { word(entry.state) };
     let said = device.map(|device| device.sentence.as_str()).unwrap_or_default();
     let bay = device.map(|device| device.bay.0.as_str()).unwrap_or_default();
     let fixed = 2 + 17 + 20 + 10 + 12;
@@ -165,7 +180,7 @@ fn row(entry: &BatchEntryView, chosen: bool, look: &Look, wide: usize) -> Line<'
         Span::raw(" "),
         Span::raw(padded(&name, 19)),
         Span::raw(" "),
-        look.toned(tone, format!("{} {}", shape(tone), padded(word(entry.state), 8))),
+        look.toned(tone, format!("{} {}", shape(tone), padded(state, 8))),
         Span::raw(format!("{} ", padded(bay, 11))),
         Span::raw(padded(&format!("{unlisted}{said}"), wide.saturating_sub(fixed))),
     ])
