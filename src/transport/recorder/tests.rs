@@ -364,11 +364,14 @@ async fn names_of_folders_are_looked_at_and_links_are_not_followed() {
 async fn what_a_device_is_stands_in_the_recording_before_its_end() {
     let path = scratch("learned");
     let recorder = record(&path).await;
-    let told = (0..500).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(10));
-        fs::read_to_string(path.join(META)).ok().filter(|told| told.contains("product = \"iPhone16,2\""))
-    });
-    let told = told.unwrap();
+    let mut told = String::new();
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        told = fs::read_to_string(path.join(META)).unwrap_or_default();
+        if told.contains("product = \"iPhone16,2\"") {
+            break;
+        }
+    }
     assert!(told.contains("os = \"18.2\"") && told.contains("cut = \"the job did not end\""), "{told}");
     recorder.finish();
     fs::remove_dir_all(path).unwrap();
