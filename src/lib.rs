@@ -9,7 +9,7 @@
 //!
 //! | layer | what it is | must not contain |
 //! |---|---|---|
-//! | [`ids`] [`limits`] [`clock`] [`secret`] | base: names, every bound with its reason, time, redaction | policy |
+//! | [`ids`] [`limits`] [`clock`] [`secret`] [`whole_file`] | base: names, every bound with its reason, time, redaction, files replaced whole | policy |
 //! | [`wire`] | codecs, bytes to messages and back, for both sides; the profile file | IO, async, a clock |
 //! | [`proto`] | what an answer means: the USB mux, pairing, sessions | IO, async, real time |
 //! | [`transport`] | ways to devices ([`transport::Backend`]), streams, TLS | services, workflows |
@@ -93,5 +93,6 @@ pub mod sim;
 pub mod station;
 pub mod transport;
 pub mod web;
+pub mod whole_file;
 pub mod wire;
 pub mod workflow;

@@ -36,9 +36,10 @@ pub use error::OperationError;
 pub use live::{Live, Update};
 pub use operations::batches::{
     EntryQuery, OpenBatch, allow_device, batch_entries, close_batch, go_on_or_open, list_batches, open_batch,
-    report, resume_batch, show_batch, verify_report,
+    report, resume_batch, show_batch,
 };
 pub use operations::recordings::{check_recording, finish_recordings};
+pub use operations::report_check::verify_report;
 pub use operations::{
     About, BackupView, Checks, Consent, Export, HistoryQuery, JobsQuery, LearnOptions, LearnStep, Library,
     LogLines, Operations, Parts, ReplayKit, ReplayRun, RestoreView, RunOptions, Running, Stored, Wanted,

@@ -11,6 +11,7 @@ mod library_folder;
 pub(super) mod recordings;
 mod removal;
 mod replays;
+pub(super) mod report_check;
 mod rig;
 mod running;
 mod tasks;

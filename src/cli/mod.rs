@@ -73,8 +73,12 @@ pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap prints both kinds where they belong.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() };
+            if error.use_stderr() {
+                let _ = error.print();
+                return Exit::Usage.code();
+            }
+            let _ = output::print(|_| error.print());
+            return close(Exit::Done, &Output::new(false, Environment::read().no_color)).code();
         }
     };
     let environment = Environment::read();
@@ -98,12 +102,21 @@ pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         held.give_back().await;
         ended
     });
-    match ended {
-        Ok(exit) => exit.code(),
+    let exit = ended.unwrap_or_else(|error| {
+        error.devices.iter().for_each(|device| output.result(device));
+        output.error(&error.sentence, error.next.as_deref());
+        error.exit
+    });
+    close(exit, &output).code()
+}
+
+/// Nobody takes for done what is not on the disk that it was written to.
+fn close(exit: Exit, output: &Output) -> Exit {
+    match output.ended() {
+        Ok(()) => exit,
         Err(error) => {
-            error.devices.iter().for_each(|device| output.result(device));
             output.error(&error.sentence, error.next.as_deref());
-            error.exit.code()
+            exit.worst(error.exit)
         }
     }
 }

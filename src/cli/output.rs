@@ -1,12 +1,33 @@
-//! Standard output and error: text or JSON lines, colour on terminals only.
+//! Standard output and error: text or JSON lines, colour on terminals only. What cannot be written
+//! to standard output is remembered, and told at the end.
 
-use crate::api::Outcome;
 use crate::api::view::{BayView, DeviceView, Exit};
+use crate::api::{OperationError, Outcome, system_words};
 use crate::config::Environment;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::sync::{Mutex, PoisonError};
 use tracing_subscriber::EnvFilter;
+
+/// Why standard output could not be written, the first time: there is one in a process. That its
+/// reader went away is no trouble.
+static TROUBLE: Mutex<Option<String>> = Mutex::new(None);
+
+/// Writes to standard output.
+///
+/// # Errors
+/// The reader went away; or it cannot be written, which [`Output::ended`] will tell.
+pub(super) fn print(write: impl FnOnce(&mut StdoutLock<'_>) -> io::Result<()>) -> io::Result<()> {
+    let written = write(&mut io::stdout().lock());
+    if let Err(error) = &written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let mut trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert_with(|| system_words(error));
+    }
+    written
+}
 
 /// Where a command's results go.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +107,24 @@ impl Output {
         }
     }
 
+    /// Once a command has printed everything. A terminal that cannot be written to went away, as
+    /// a reader does.
+    ///
+    /// # Errors
+    /// Something of it could not be written.
+    pub(super) fn ended(&self) -> Result<(), OperationError> {
+        let _ = print(|out| out.flush());
+        let trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match trouble {
+            Some(why) if !self.terminal => Err(OperationError::new(
+                Exit::Failed,
+                format!("Standard output could not be written, so results are missing there: {why}."),
+                "Check where the output goes, and the space on its disk.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Text in a tone, if standard output shows colour.
     pub(super) fn toned(&self, tone: Tone, text: impl Display) -> String {
         paint(self.colour, tone, text)
@@ -93,13 +132,13 @@ impl Output {
 
     /// A line of text. A reader who went away ends nothing but the printing.
     pub(super) fn line(&self, text: impl Display) {
-        let _ = writeln!(io::stdout().lock(), "{text}");
+        let _ = self.line_if_read(text);
     }
 
     /// As [`Output::line`], for commands that do nothing but print: says that the reader
     /// went away.
     pub(super) fn line_if_read(&self, text: impl Display) -> io::Result<()> {
-        writeln!(io::stdout().lock(), "{text}")
+        print(|out| writeln!(out, "{text}"))
     }
 
     /// A whole text with line ends of its own, such as a file.
@@ -112,9 +151,10 @@ impl Output {
 
     /// Raw text, flushed at once: for the live table.
     pub(super) fn raw(&self, text: &str) {
-        let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
-        let _ = out.flush();
+        let _ = print(|out| {
+            out.write_all(text.as_bytes())?;
+            out.flush()
+        });
     }
 
     /// A JSON object on one line.

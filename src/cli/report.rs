@@ -8,9 +8,12 @@ use crate::api::{self, OperationError, system_words};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::limits::REPORT_BYTES;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use crate::whole_file;
+use std::io::{self, Read};
 use std::path::Path;
+
+/// A report names devices and people: for its owner and their group.
+const MODE: u32 = 0o640;
 
 pub(super) fn run(
     args: &ReportArgs,
@@ -30,7 +33,7 @@ pub(super) fn run(
     match &args.output {
         None => output.raw(&report.text),
         Some(path) => {
-            write(path, &report.text).map_err(|error| {
+            whole_file::write_to(path, MODE, report.text.as_bytes()).map_err(|error| {
                 let said = format!("Cannot write the report {}: {}.", path.display(), system_words(&error));
                 OperationError::new(
                     Exit::Failed,
@@ -42,21 +45,6 @@ pub(super) fn run(
         }
     }
     Ok(Exit::Done)
-}
-
-/// Written beside and renamed: whoever reads it meanwhile finds a whole one.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(beside)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    let done = written.and_then(|()| std::fs::rename(beside, path));
-    if done.is_err() {
-        let _ = std::fs::remove_file(beside);
-    }
-    done
 }
 
 fn verify(file: &Path, journal: &Path, output: &Output) -> Result<Exit, OperationError> {

@@ -5,12 +5,12 @@ use super::bays::PortTable;
 use crate::ids::{Bay, BayName, MuxId, PortName, PortPath};
 use crate::limits::REPLUG_DEBOUNCE;
 use crate::transport::{Attachment, BackendEvent, Unserved};
+use crate::whole_file;
 use crate::wire::printable::system_words;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tokio::time::Instant;
 
@@ -83,18 +83,7 @@ pub fn write(path: &Path, learned: &PortTable) -> Result<(), LearnError> {
     if path.exists() {
         fs::copy(path, path.with_extension("toml.old")).map_err(failed)?;
     }
-    let draft = path.with_extension(format!("new-{}", std::process::id()));
-    let attempt = || {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(text_of(learned).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    attempt().map_err(|error| {
-        let _ = fs::remove_file(&draft);
-        failed(error)
-    })
+    whole_file::replace(path, 0o600, |out| out.write_all(text_of(learned).as_bytes())).map_err(failed)
 }
 
 /// The same table as in the configuration, so that it can be copied there.

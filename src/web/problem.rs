@@ -11,6 +11,12 @@ use utoipa::ToSchema;
 /// The media type.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
+/// There is no room now.
+const BUSY: &str = "urn:enlist:busy";
+
+/// Seconds after which who was told [`BUSY`] may ask again.
+const COME_BACK: HeaderValue = HeaderValue::from_static("5");
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Problem {
@@ -44,6 +50,11 @@ impl Problem {
 
     pub(super) fn bad_request(what: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "urn:enlist:bad-request", what)
+    }
+
+    /// Its turn did not come.
+    pub(super) fn busy(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, what).then("Ask again in a moment.")
     }
 
     /// An operation that only reads: the request is not to blame.
@@ -93,7 +104,11 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let busy = self.kind == BUSY;
         let mut response = (status, Json(self)).into_response();
+        if busy {
+            response.headers_mut().insert(header::RETRY_AFTER, COME_BACK);
+        }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         response
     }

@@ -9,12 +9,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 /// Readers of the journal at once. Each holds a connection and a thread; more would only wait
 /// for the same disk.
 const READERS: usize = 4;
+
+/// Reports that are made at once: that of the largest batch takes hundreds of megabytes.
+const REPORTS: usize = 1;
 
 /// A request waits this long for its turn to read.
 const TURN: Duration = Duration::from_secs(10);
@@ -35,6 +38,7 @@ pub(super) struct Web {
     pub(super) counts: HttpCounts,
     pub(super) followers: Arc<Semaphore>,
     readers: Arc<Semaphore>,
+    reports: Arc<Semaphore>,
     checks: tokio::sync::Mutex<Option<(Instant, Vec<Check>)>>,
 }
 
@@ -65,6 +69,7 @@ impl Web {
             counts: HttpCounts::default(),
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
             readers: Arc::new(Semaphore::new(READERS)),
+            reports: Arc::new(Semaphore::new(REPORTS)),
             checks: tokio::sync::Mutex::default(),
         }
     }
@@ -74,12 +79,7 @@ impl Web {
         &self,
         work: impl FnOnce(&Running) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let busy = || {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "urn:enlist:busy", "Too many ask at once.")
-                .then("Ask again in a moment.")
-        };
-        let turn = timeout(TURN, self.readers.clone().acquire_owned()).await.map_err(|_| busy())?;
-        let turn = turn.map_err(|_| busy())?;
+        let turn = turn(&self.readers, "Too many ask at once.").await?;
         let running = self.running.clone();
         // The turn goes along: work whose client left is still work.
         let done = tokio::task::spawn_blocking(move || {
@@ -88,6 +88,11 @@ impl Web {
             done
         });
         done.await.map_err(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    /// Waits for the turn to make a report; it lasts as long as what is given.
+    pub(super) async fn turn_to_report(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        turn(&self.reports, "Another report is being made.").await
     }
 
     /// Checks of this computer, fresh enough.
@@ -101,5 +106,29 @@ impl Web {
                 Ok(checks)
             }
         }
+    }
+}
+
+async fn turn(places: &Arc<Semaphore>, busy: &str) -> Result<OwnedSemaphorePermit, Problem> {
+    match timeout(TURN, places.clone().acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) | Err(_) => Err(Problem::busy(busy)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_for_a_turn_is_told_when_to_come_back() {
+        use axum::response::IntoResponse;
+        let places = Arc::new(Semaphore::new(REPORTS));
+        let first = turn(&places, "Busy.").await.unwrap();
+        let refused = turn(&places, "Busy.").await.unwrap_err().into_response();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers().contains_key("retry-after"));
+        let (second, ()) = tokio::join!(turn(&places, "Busy."), async { drop(first) });
+        assert!(second.is_ok(), "one who waits gets the place that is given back");
     }
 }

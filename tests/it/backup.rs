@@ -97,6 +97,27 @@ fn nothing_is_overwritten_without_a_word() {
 }
 
 #[test]
+fn a_backup_goes_where_its_path_leads_and_only_to_a_file() {
+    let bench = Bench::new();
+    let state = used(&bench);
+    let (link, target, pipe) = (bench.path("link.tar"), bench.path("target.tar"), bench.path("pipe"));
+    fs::write(&target, "old").unwrap();
+    std::os::unix::fs::symlink("target.tar", &link).unwrap();
+    let backup = |to: &Path| bench.run(&["--state-dir", &text_of(&state), "backup", "--force", &text_of(to)]);
+    backup(&link).exits(0);
+    assert!(link.is_symlink() && fs::metadata(&target).unwrap().len() > 10_000);
+    assert_eq!(mode(&target), 0o600);
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for other in [&pipe, &state] {
+        let kind = fs::symlink_metadata(other).unwrap().file_type();
+        assert!(backup(other).fails_clearly(2).contains("is no file"));
+        assert_eq!(fs::symlink_metadata(other).unwrap().file_type(), kind);
+    }
+    let left = fs::read_dir(bench.path("")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.contains("-") && name.contains(".tar.")).count(), 0);
+}
+
+#[test]
 fn a_backup_of_a_running_station_is_whole_and_none_is_restored_under_it() {
     let bench = Bench::new();
     let mut station = bench.start(&["serve", "--simulate", "40"]);
@@ -135,7 +156,14 @@ fn what_is_no_whole_backup_changes_nothing() {
         said
     };
     refuse("empty", b"");
-    refuse("text", &b"no tar file at all, but a rather long text. ".repeat(40));
+    let said = refuse("text", &b"no tar file \x1b]0;at all, but a rather long text. ".repeat(40));
+    assert!(said.contains("is no whole backup: it is no tar file; nothing was restored"), "{said}");
+    let said = refuse("gzip", &[&[0x1f, 0x8b, 8, 0][..], &[0x9b; 2000]].concat());
+    assert!(said.contains("packed with gzip"), "{said}");
+    let mut driving = whole.clone();
+    driving[124..136].copy_from_slice(b"\x1b[31mred\x07\0\0\0");
+    let said = refuse("driving", &driving);
+    assert!(!said.contains(char::is_control), "{said:?}");
     for cut in [511, 4096, whole.len() / 2, whole.len() - 3000] {
         refuse("cut", &whole[..cut]);
     }

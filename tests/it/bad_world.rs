@@ -329,3 +329,40 @@ fn a_log_that_nobody_reads_ends() {
     });
     assert_eq!(end_of(&world.bench, running), ("0".to_owned(), String::new()));
 }
+
+#[test]
+fn output_that_a_full_disk_did_not_take_is_no_success() {
+    let bench = Bench::new();
+    let manifest = bench.write("room.csv", "serial\nC02ABCDEF123\n");
+    bench.run(&["batch", "open", &manifest]).exits(0);
+    let all: [&[&str]; 13] = [
+        &["report"],
+        &["report", "--format", "html"],
+        &["batch", "status"],
+        &["batch", "list", "--json"],
+        &["history", "--csv"],
+        &["config", "schema"],
+        &["service", "print", "systemd"],
+        &["completions", "bash"],
+        &["man"],
+        &["help", "enroll"],
+        &["advise", "--rules"],
+        &["enroll", "--help"],
+        &["--version"],
+    ];
+    for args in all {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let done = bench.command(args).stdout(full).output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{args:?}: {said}");
+        let begin =
+            "error: Standard output could not be written, so results are missing there: No space left";
+        assert!(said.starts_with(begin) && said.lines().count() == 2, "{args:?}: {said}");
+        // Who only looks at the beginning, as `head` does, wants no more.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let done = bench.command(args).stdout(writer).output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!((done.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
+    }
+}

@@ -345,6 +345,78 @@ fn batches_are_opened_listed_and_closed_without_a_station() {
 }
 
 #[test]
+fn a_report_that_was_made_anew_is_not_proven() {
+    let bench = Bench::new();
+    let file = bench.write("room.csv", "serial\nC02ABCDEF123\n");
+    bench.run(&["batch", "open", &file]).exits(0);
+    bench.run(&["batch", "close"]).exits(0);
+    let text = bench.run(&["report", "--json"]).exits(0).stdout.join("\n");
+    let mut report: Value = serde_json::from_str(&text).unwrap();
+    // It says that the device is done and the batch open, and all of it fits together.
+    let batch = &mut report["entries"][0];
+    batch["state"] = "open".into();
+    batch["sentence"] = "Batch 1 is open; this is how it stood at 2026-11-22T11:25:02.357Z.".into();
+    batch["ended"] = "".into();
+    report["entries"][1]["state"] = "done".into();
+    report["summary"]["states"] = json!({ "done": 1 });
+    let columns = report["columns"].as_array().unwrap().clone();
+    let mut prev = "0".repeat(64);
+    for entry in report["entries"].as_array_mut().unwrap() {
+        let texts: Vec<&Value> = columns.iter().map(|column| &entry[column.as_str().unwrap()]).collect();
+        let listed = serde_json::to_string(&texts).unwrap();
+        let hash = openssl::sha::sha256(format!("{prev}\n{listed}").as_bytes());
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        entry["prev"] = prev.into();
+        entry["hash"] = hash.as_str().into();
+        prev = hash;
+    }
+    report["head"] = prev.into();
+    let forged = bench.write("forged.json", report.to_string());
+    let found = bench.run(&["report", "--verify", &forged, "--json"]).exits(1).only();
+    assert_eq!((&found["valid"], &found["sealed"]), (&false.into(), &false.into()), "{found}");
+    assert_eq!(found["findings"][0]["what"], "unproven", "{found}");
+    let said = bench.run(&["report", "--verify", &forged]).exits(1).stdout[0].clone();
+    assert!(said.contains("It is not proven: ") && !said.contains("Nothing was changed"), "{said}");
+    // Where there is no journal, that is all it says.
+    let elsewhere = text_of(&bench.path("elsewhere"));
+    let found =
+        bench.run(&["--state-dir", &elsewhere, "report", "--verify", &forged, "--json"]).exits(0).only();
+    assert_eq!((&found["valid"], &found["sealed"]), (&true.into(), &Value::Null), "{found}");
+    assert!(found["sentence"].as_str().unwrap().contains("can only be told at that station"), "{found}");
+    let twice =
+        bench.write("twice.json", text.replacen("\"serial\": ", "\"serial\": \"FAKE\", \"serial\": ", 1));
+    assert!(bench.run(&["report", "--verify", &twice]).fails_clearly(2).contains("stands twice"));
+}
+
+#[test]
+fn a_report_is_written_to_where_its_path_leads() {
+    let bench = Bench::new();
+    let file = bench.write("room.csv", "serial\nC02ABCDEF123\n");
+    bench.run(&["batch", "open", &file]).exits(0);
+    let (link, target) = (bench.path("link.csv"), bench.path("target.csv"));
+    std::os::unix::fs::symlink("target.csv", &link).unwrap();
+    for _ in 0..2 {
+        bench.run(&["report", "-o", &text_of(&link)]).exits(0);
+        assert!(link.is_symlink() && target.is_file() && !target.is_symlink());
+    }
+    let written = std::fs::read_to_string(&target).unwrap();
+    let printed = bench.run(&["report", "-o", "/dev/stdout", "--format", "csv"]).exits(0).stdout;
+    // The moment differs, and with it the hashes.
+    assert_eq!(
+        (printed.len(), printed.first().map(String::as_str)),
+        (written.lines().count(), written.lines().next())
+    );
+    let full = |name: &str| bench.run(&["report", "-o", &text_of(&bench.path(name))]);
+    std::fs::create_dir(bench.path("folder")).unwrap();
+    full("folder").fails_clearly(1);
+    full("nowhere/r.csv").fails_clearly(1);
+    let left = std::fs::read_dir(bench.path(""))
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains(".new"));
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
 fn manifests_that_cannot_be_used_are_refused_in_one_sentence() {
     let bench = Bench::new();
     let hundred_thousand: String = (0..100_001).map(|n| format!("S{n:09}\n")).collect();

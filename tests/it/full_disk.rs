@@ -142,3 +142,22 @@ fn a_journal_that_must_not_be_written_is_told_at_the_start() {
         assert!(said.contains("journal") || said.contains("Read-only"), "{said}");
     }
 }
+
+#[test]
+fn a_backup_to_a_full_disk_names_its_file() {
+    if !is_possible() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.run(&["serve", "--simulate", "3", "--once"]).exits(0);
+    let (state, folder) = (text_of(&bench.state_dir().join("simulated")), bench.path("disk"));
+    std::fs::create_dir(&folder).unwrap();
+    let file = text_of(&folder.join("b.tar"));
+    let mut command = Command::new("unshare");
+    // No room for the copy of the journal.
+    command.args(["-Urm", "sh", "-c", &MOUNT.replace("size=12m", "size=16k")]).arg(&folder);
+    command.arg(shipped_binary()).args(["--state-dir", &state, "backup", &file]);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &folder).env("ENLIST_LISTEN", "off");
+    let said = Running::start(command).finish().fails_clearly(1);
+    assert!(said.starts_with(&format!("Cannot write {file}: ")) && said.contains("full"), "{said}");
+}

@@ -89,6 +89,9 @@ impl From<BackupError> for OperationError {
                 "Name the station's state folder with --state-dir, and its user may be needed.",
             ),
             BackupError::Exists { .. } => (Exit::Refused, "Give another name, or --force to replace it."),
+            BackupError::NoFile { .. } => {
+                (Exit::Usage, "Give the name of a file: a backup is written beside it and then renamed.")
+            }
             BackupError::Unfit { .. } => (Exit::Usage, "Give a file that `enlist backup` wrote, unchanged."),
             BackupError::Occupied { .. } => {
                 (Exit::Refused, "Give --force: what is there is then put aside, beside the restored files.")

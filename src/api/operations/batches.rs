@@ -5,10 +5,8 @@
 
 use crate::api::OperationError;
 use crate::api::report as reports;
-use crate::api::view::{
-    BatchEntryView, BatchView, EntryState, Exit, ReportCheckView, ReportFormat, ReportView, Unexpected,
-};
-use crate::api::view::{BatchProgress, BatchState, DeviceView, JobView, ReportFinding};
+use crate::api::view::{BatchEntryView, BatchView, EntryState, Exit, ReportFormat, ReportView, Unexpected};
+use crate::api::view::{BatchProgress, BatchState, DeviceView, JobView};
 use crate::clock::Clock;
 use crate::ids::{BatchId, Udid};
 use crate::journal::{BatchRow, Book, Closing, EntryRow, Expected, JobRow, NewBatch};
@@ -307,63 +305,6 @@ pub fn report(
         text: reports::render(&entries, format),
         head: entries.last().map(|entry| entry.hash().to_owned()).unwrap_or_default(),
     })
-}
-
-/// Looks whether a report is as it was written; with a journal, whether it is the one that
-/// was sealed.
-///
-/// # Errors
-/// It cannot be read as a report at all.
-pub fn verify_report(
-    file: &str,
-    bytes: &[u8],
-    journal: Option<&Path>,
-) -> Result<ReportCheckView, OperationError> {
-    let found = reports::verify(bytes).map_err(|error| {
-        let said = format!("{}: {}.", printable(file), error.to_string().trim_end_matches('.'));
-        OperationError::new(Exit::Usage, said, "Give a file that `enlist report` wrote.")
-    })?;
-    let mut findings = found.findings;
-    let head = found.entries.last().map(|entry| entry.hash().to_owned()).unwrap_or_default();
-    let opened = found.entries.first().map(|entry| entry.get("started").to_owned()).unwrap_or_default();
-    let sealed = match journal {
-        Some(journal) => seal_of(journal, &opened)?.map(|seal| seal == head),
-        None => None,
-    };
-    // An open batch's report is no sealed one; it says so itself.
-    let closed = found.entries.first().is_some_and(|entry| entry.get("state") == "closed");
-    if sealed == Some(false) && closed && findings.is_empty() {
-        findings.push(ReportFinding {
-            entry: None,
-            what: "changed",
-            message: "Its entries fit together, but this station sealed another report of the batch.".into(),
-        });
-    }
-    let valid = findings.is_empty();
-    let sentence = match (valid, sealed) {
-        (true, Some(true)) => "Nothing was changed: it is the report that this station sealed.".to_owned(),
-        (true, _) => format!("Nothing was changed: {} entries fit together.", found.entries.len()),
-        (false, _) => format!("It is not as it was written: {}", findings[0].message),
-    };
-    let (file, format) = (printable(file), found.format);
-    Ok(ReportCheckView {
-        file,
-        format,
-        valid,
-        entries: found.entries.len(),
-        head,
-        sealed,
-        sentence,
-        findings,
-    })
-}
-
-/// The seal of the batch that was opened then.
-fn seal_of(journal: &Path, opened: &str) -> Result<Option<String>, OperationError> {
-    let Some(book) = Book::read(journal)? else { return Ok(None) };
-    let opened: Option<Timestamp> = opened.parse().ok();
-    let meant = book.batches()?.into_iter().find(|batch| Some(batch.opened_at) == opened);
-    Ok(meant.and_then(|batch| batch.seal))
 }
 
 fn picked(journal: &Path, id: Option<i64>) -> Result<(Book, BatchRow), OperationError> {

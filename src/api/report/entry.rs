@@ -4,8 +4,9 @@ use crate::journal::{BatchRow, EntryRow, JobRow};
 use crate::wire::mcinstall_error::ErrorChain;
 use crate::wire::printable::printable;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// Texts of an entry, in the order in which they are hashed.
 pub const COLUMNS: &[&str] = &[
@@ -46,29 +47,61 @@ pub(super) const UNKNOWN_LINE: &str = "unknown";
 /// What the first entry follows.
 const BEGIN: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// One entry.
+/// What stands in the first entry of an open batch before the moment.
+const STOOD_AT: &str = "this is how it stood at ";
+
+/// One entry. A batch has up to a hundred thousand, most of their texts empty: so the texts are
+/// one, and a hash that two entries have is kept once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    texts: Vec<String>,
-    prev: String,
-    hash: String,
+    /// All texts, one after the other.
+    text: String,
+    /// Where each of them ends.
+    ends: [usize; COLUMNS.len()],
+    prev: Arc<str>,
+    hash: Arc<str>,
 }
 
 impl Entry {
     /// From a file, as it stands there; `None` if it has another number of texts.
-    pub(super) fn from_file(texts: Vec<String>, prev: String, hash: String) -> Option<Self> {
-        (texts.len() == COLUMNS.len()).then_some(Self { texts, prev, hash })
+    pub(in crate::api) fn from_file(texts: Vec<String>, prev: String, hash: String) -> Option<Self> {
+        let texts = <[String; COLUMNS.len()]>::try_from(texts).ok()?;
+        Some(Self::new(&texts, prev.into(), |_| hash.into()))
+    }
+
+    fn new(
+        texts: &[String; COLUMNS.len()],
+        prev: Arc<str>,
+        hash: impl FnOnce(&[String]) -> Arc<str>,
+    ) -> Self {
+        let mut text = String::with_capacity(texts.iter().map(String::len).sum());
+        let ends = std::array::from_fn(|n| {
+            text.push_str(texts.get(n).map_or("", String::as_str));
+            text.len()
+        });
+        Self { text, ends, prev, hash: hash(texts) }
     }
 
     /// The text of a column.
     pub fn get(&self, column: &str) -> &str {
         let place = COLUMNS.iter().position(|c| *c == column);
-        place.and_then(|place| self.texts.get(place)).map_or("", String::as_str)
+        place.map_or("", |place| self.text_at(place))
+    }
+
+    fn text_at(&self, place: usize) -> &str {
+        let begin = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(place).and_then(|end| self.text.get(begin..*end)).unwrap_or_default()
     }
 
     /// All texts, in the order of [`COLUMNS`].
-    pub fn texts(&self) -> &[String] {
-        &self.texts
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        (0..COLUMNS.len()).map(|place| self.text_at(place))
+    }
+
+    /// When an open batch stood as it is told; in the entry about the batch alone.
+    pub(in crate::api) fn stood_at(&self) -> Option<Timestamp> {
+        let (_, moment) = self.get("sentence").rsplit_once(STOOD_AT)?;
+        moment.strip_suffix('.')?.parse().ok()
     }
 
     /// Hash of the entry before.
@@ -82,19 +115,21 @@ impl Entry {
     }
 
     /// What its hash should be.
-    pub(super) fn should_be(&self) -> String {
-        hash(&self.prev, &self.texts)
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        let texts = COLUMNS.iter().zip(&self.texts).map(|(c, t)| ((*c).to_owned(), Value::from(t.as_str())));
-        let chain = [("prev", &self.prev), ("hash", &self.hash)];
-        let chain = chain.into_iter().map(|(key, hash)| (key.to_owned(), Value::from(hash.as_str())));
-        Value::Object(texts.chain(chain).collect::<Map<_, _>>())
+    pub(in crate::api) fn should_be(&self) -> String {
+        hash(&self.prev, &self.texts().collect::<Vec<_>>())
     }
 }
 
-fn hash(prev: &str, texts: &[String]) -> String {
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let chain = [("prev", self.prev()), ("hash", self.hash())];
+        let mut named: Vec<_> = COLUMNS.iter().copied().zip(self.texts()).chain(chain).collect();
+        named.sort_unstable_by_key(|(name, _)| *name);
+        serializer.collect_map(named)
+    }
+}
+
+fn hash(prev: &str, texts: &[impl Serialize]) -> String {
     let listed = serde_json::to_string(texts).unwrap_or_default();
     let digest = openssl::sha::sha256(format!("{prev}\n{listed}").as_bytes());
     digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
@@ -120,7 +155,7 @@ pub fn entries(batch: &BatchRow, rows: &[EntryRow], now: Timestamp) -> Vec<Entry
 /// The hash that seals a closed batch.
 pub fn seal(batch: &BatchRow, rows: &[EntryRow]) -> String {
     let closed = batch.closed_at.unwrap_or(batch.opened_at);
-    entries(batch, rows, closed).last().map(|end| end.hash.clone()).unwrap_or_default()
+    entries(batch, rows, closed).last().map(|end| end.hash().to_owned()).unwrap_or_default()
 }
 
 #[derive(Default)]
@@ -130,16 +165,15 @@ struct Chain {
 
 impl Chain {
     fn push(&mut self, kind: &str, known: Vec<(&str, String)>) {
-        let mut texts = vec![String::new(); COLUMNS.len()];
+        let mut texts = [const { String::new() }; COLUMNS.len()];
         let number = self.entries.len().to_string();
         for (column, text) in [("number", number), ("kind", kind.to_owned())].into_iter().chain(known) {
             if let Some(slot) = COLUMNS.iter().position(|c| *c == column).and_then(|n| texts.get_mut(n)) {
                 *slot = tame(text);
             }
         }
-        let prev = self.entries.last().map_or(BEGIN, |entry| &entry.hash).to_owned();
-        let hash = hash(&prev, &texts);
-        self.entries.push(Entry { texts, prev, hash });
+        let prev = self.entries.last().map_or_else(|| BEGIN.into(), |entry| entry.hash.clone());
+        self.entries.push(Entry::new(&texts, prev.clone(), |texts| hash(&prev, texts).into()));
     }
 }
 
@@ -156,7 +190,7 @@ fn of_batch(batch: &BatchRow, rows: &[EntryRow], now: Timestamp) -> Vec<(&'stati
     let state = if batch.closed_at.is_some() { "closed" } else { "open" };
     let sentence = match batch.closed_at {
         Some(_) => format!("Batch {} is closed.", batch.id),
-        None => format!("Batch {} is open; this is how it stood at {}.", batch.id, moment(now)),
+        None => format!("Batch {} is open; {STOOD_AT}{}.", batch.id, moment(now)),
     };
     let named = rows.iter().filter(|row| row.expected.is_some()).count();
     let unknown = match rows.iter().filter(|row| row.unidentified).count() {

@@ -1,9 +1,10 @@
 //! The report as one page: no script, nothing from elsewhere, its entries along as data.
 
 use super::entry::UNKNOWN_LINE;
-use super::{Entry, Summary, json};
+use super::{Entry, Summary, write_json};
 use jiff::Timestamp;
 use std::fmt::Write;
+use std::io;
 
 /// What stands before the entries in the page.
 pub(super) const DATA_BEGIN: &str = "<script type=\"application/json\" id=\"enlist-report\">";
@@ -56,10 +57,31 @@ pub(super) fn page(entries: &[Entry]) -> String {
     page.push_str(&states(entries));
     page.push_str(&over_time(entries));
     page.push_str(&outcomes(entries));
-    page.push_str(&table(entries));
-    let data = json(entries).replace('<', "\\u003c");
-    let _ = write!(page, "{DATA_BEGIN}\n{data}</script>\n</body>\n</html>\n");
-    page
+    table(&mut page, entries);
+    let _ = writeln!(page, "{DATA_BEGIN}");
+    let mut page = page.into_bytes();
+    write_json(WithoutTags(&mut page), entries);
+    page.extend_from_slice(b"\n</script>\n</body>\n</html>\n");
+    String::from_utf8(page).unwrap_or_default()
+}
+
+/// JSON that cannot end the element it stands in.
+struct WithoutTags<'a>(&'a mut Vec<u8>);
+
+impl io::Write for WithoutTags<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for (n, part) in bytes.split(|byte| *byte == b'<').enumerate() {
+            if n > 0 {
+                self.0.extend_from_slice(b"\\u003c");
+            }
+            self.0.extend_from_slice(part);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn head(batch: &Entry, entries: &[Entry]) -> String {
@@ -210,8 +232,8 @@ fn outcomes(entries: &[Entry]) -> String {
     )
 }
 
-fn table(entries: &[Entry]) -> String {
-    let mut out = String::from(
+fn table(out: &mut String, entries: &[Entry]) {
+    out.push_str(
         "<h2>Devices</h2>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Devices\"><table>\n<tr>",
     );
     for (heading, _) in SHOWN {
@@ -226,7 +248,9 @@ fn table(entries: &[Entry]) -> String {
                 ("name", "") => entry.get("device_name"),
                 (_, text) => text,
             };
-            let _ = write!(out, "<td>{}</td>", escaped(text));
+            out.push_str("<td>");
+            escape_into(out, text);
+            out.push_str("</td>");
         }
         let outcome = match entry.get("outcome") {
             "" => entry.get("state"),
@@ -248,7 +272,6 @@ fn table(entries: &[Entry]) -> String {
         let _ = writeln!(out, "<td>{words}</td><td>{}</td></tr>", when(entry.get("ended")));
     }
     out.push_str("</table></div>\n");
-    out
 }
 
 /// A moment for people; what cannot be read as one stays as it is.
@@ -262,6 +285,11 @@ fn when(text: &str) -> String {
 /// Text as HTML and XML take it.
 pub(in crate::api) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    escape_into(&mut out, text);
+    out
+}
+
+fn escape_into(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),
@@ -272,5 +300,4 @@ pub(in crate::api) fn escaped(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out
 }

@@ -7,6 +7,7 @@ mod entry;
 mod html;
 #[cfg(test)]
 mod tests;
+mod unique;
 mod verify;
 
 pub(super) use entry::tame;
@@ -17,6 +18,7 @@ pub use verify::verify;
 use super::view::ReportFormat;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::io;
 
 /// Number of the form of reports. Another one is another look, not another chain.
 const VERSION: u32 = 1;
@@ -30,15 +32,41 @@ pub fn render(entries: &[Entry], format: ReportFormat) -> String {
     }
 }
 
+/// A report as JSON. Keys are written in the order of the alphabet, here and in all parts.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    chain: &'static str,
+    columns: &'static [&'static str],
+    entries: &'a [Entry],
+    head: Option<&'a str>,
+    report: &'static str,
+    summary: Summary,
+    version: u32,
+}
+
+impl<'a> Document<'a> {
+    fn of(entries: &'a [Entry]) -> Self {
+        Self {
+            chain: "hash = SHA-256, hexadecimal, of: prev, a line feed, the JSON array of the texts of all columns",
+            columns: COLUMNS,
+            entries,
+            head: entries.last().map(Entry::hash),
+            report: "enlist-batch",
+            summary: Summary::of(entries),
+            version: VERSION,
+        }
+    }
+}
+
 /// What follows from the entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Summary {
-    /// Devices by how they stand.
-    states: BTreeMap<String, usize>,
-    /// Devices by outcome of the job that counts.
-    outcomes: BTreeMap<String, usize>,
     /// Devices that failed, by who must act.
     classes: BTreeMap<String, usize>,
+    /// Devices by outcome of the job that counts.
+    outcomes: BTreeMap<String, usize>,
+    /// Devices by how they stand.
+    states: BTreeMap<String, usize>,
 }
 
 impl Summary {
@@ -64,8 +92,7 @@ impl Summary {
 fn csv(entries: &[Entry]) -> String {
     let heading: Vec<_> = COLUMNS.iter().copied().chain(["prev", "hash"]).map(str::to_owned).collect();
     let row = |entry: &Entry| -> Vec<String> {
-        let chain = [entry.prev(), entry.hash()].map(str::to_owned);
-        entry.texts().iter().cloned().chain(chain).collect()
+        entry.texts().chain([entry.prev(), entry.hash()]).map(str::to_owned).collect()
     };
     table(std::iter::once(heading).chain(entries.iter().map(row)))
 }
@@ -82,18 +109,19 @@ pub(super) fn table(rows: impl Iterator<Item = impl IntoIterator<Item = String>>
 }
 
 fn json(entries: &[Entry]) -> String {
-    let text = serde_json::to_string_pretty(&json_value(entries)).unwrap_or_default();
-    text + "\n"
+    let mut text = Vec::new();
+    write_json(&mut text, entries);
+    text.push(b'\n');
+    String::from_utf8(text).unwrap_or_default()
 }
 
-fn json_value(entries: &[Entry]) -> serde_json::Value {
-    serde_json::json!({
-        "report": "enlist-batch",
-        "version": VERSION,
-        "columns": COLUMNS,
-        "chain": "hash = SHA-256, hexadecimal, of: prev, a line feed, the JSON array of the texts of all columns",
-        "entries": entries.iter().map(Entry::to_json).collect::<Vec<_>>(),
-        "summary": Summary::of(entries),
-        "head": entries.last().map(Entry::hash),
-    })
+/// Written entry by entry: a report of the largest batch, as one value, takes a gigabyte.
+fn write_json(out: impl io::Write, entries: &[Entry]) {
+    let written = serde_json::to_writer_pretty(out, &Document::of(entries));
+    // Writing to memory cannot fail.
+    debug_assert!(written.is_ok());
+}
+
+fn json_value(entries: &[Entry]) -> Option<serde_json::Value> {
+    serde_json::to_value(Document::of(entries)).ok()
 }

@@ -136,14 +136,14 @@ fn a_change_an_omission_and_another_order_show() {
         assert_eq!(with(format, |e| e.swap(4, 5)), ["missing", "reordered", "missing"]);
         assert_eq!(with(format, |e| e.push(e[3].clone())), ["reordered", "added"]);
         let other = |e: &mut Vec<Entry>| {
-            let mut texts = e[4].texts().to_vec();
+            let mut texts: Vec<String> = e[4].texts().map(str::to_owned).collect();
             texts[8] = "done".to_owned() + &texts[8];
             e[4] = Entry::from_file(texts, e[4].prev().into(), e[4].hash().into()).unwrap();
         };
         assert_eq!(with(format, other), ["changed"]);
         // One who makes the hash fit breaks the link to the next entry.
         let fitting = |e: &mut Vec<Entry>| {
-            let mut texts = e[4].texts().to_vec();
+            let mut texts: Vec<String> = e[4].texts().map(str::to_owned).collect();
             texts[8] = "done".to_owned() + &texts[8];
             let draft = Entry::from_file(texts.clone(), e[4].prev().into(), String::new()).unwrap();
             e[4] = Entry::from_file(texts, e[4].prev().into(), draft.should_be()).unwrap();
@@ -186,4 +186,15 @@ fn other_files_are_no_reports() {
     for other in [&b""[..], b"hello", b"{}", b"<html></html>", b"\xff", b"number,kind\n0,batch\n"] {
         assert!(verify(other).is_err(), "{other:?}");
     }
+}
+
+#[test]
+fn json_is_written_in_pieces_as_it_would_be_whole() {
+    let whole = serde_json::to_string_pretty(&json_value(&report()).unwrap()).unwrap();
+    assert_eq!(render(&report(), ReportFormat::Json), format!("{whole}\n"));
+    let page = render(&report(), ReportFormat::Html);
+    let data = whole.replace('<', "\\u003c");
+    assert!(
+        data.contains("and \\u003cb>") && page.contains(&format!("{}\n{data}\n</script>", html::DATA_BEGIN))
+    );
 }

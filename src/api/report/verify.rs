@@ -2,6 +2,7 @@
 
 use super::entry::{COLUMNS, Entry};
 use super::render;
+use super::unique::Unique;
 use crate::api::view::{ReportFinding, ReportFormat};
 use serde_json::Value;
 
@@ -62,7 +63,7 @@ fn is_the_same(text: &str, entries: &[Entry], format: ReportFormat) -> bool {
     match format {
         ReportFormat::Csv => true,
         ReportFormat::Json => {
-            serde_json::from_str::<Value>(text).is_ok_and(|value| value == super::json_value(entries))
+            serde_json::from_str::<Value>(text).is_ok_and(|value| Some(value) == super::json_value(entries))
         }
         ReportFormat::Html => text == render(entries, format),
     }
@@ -92,7 +93,7 @@ fn of_csv(text: &str) -> Result<Vec<Entry>, Unreadable> {
 
 fn of_json(text: &str) -> Result<Vec<Entry>, Unreadable> {
     let bad = |what: String| Unreadable::Form(what);
-    let value: Value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+    let Unique(value) = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
     let listed = value.get("entries").and_then(Value::as_array);
     let listed = listed.ok_or_else(|| bad("it has no list of entries".to_owned()))?;
     let entry = |(n, value): (usize, &Value)| {

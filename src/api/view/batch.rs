@@ -243,14 +243,17 @@ pub struct ReportCheckView {
     pub file: String,
     /// Its form.
     pub format: ReportFormat,
-    /// Nothing is wrong with it.
+    /// Its entries fit together, and the journal here, if there is one, says the same: it is the
+    /// report that was sealed, or the batch is open and stands so now. Without a journal nothing
+    /// is said of whether the entries are the station's own.
     pub valid: bool,
     /// Entries it has, the first about the batch included.
     pub entries: usize,
     /// Hash of its last entry.
     pub head: String,
     /// Whether it is the report that this station's journal sealed when the batch was closed;
-    /// `None` if the journal has no such seal.
+    /// false also if the journal has no such batch. `None` if there is nothing to compare with:
+    /// no journal here, or the batch is open.
     pub sealed: Option<bool>,
     /// One sentence.
     pub sentence: String,
@@ -263,7 +266,8 @@ pub struct ReportCheckView {
 pub struct ReportFinding {
     /// The entry's number, where it is about one.
     pub entry: Option<u64>,
-    /// `changed`, `missing`, `reordered`, `cut`, `added` or `derived`.
+    /// `changed`, `missing`, `reordered`, `cut`, `added` or `derived`; of entries that fit
+    /// together, `unproven` or `foreign`: no report of this station.
     pub what: &'static str,
     /// One sentence.
     pub message: String,

@@ -71,6 +71,7 @@ pub(in crate::cli) struct BatchOpenArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = VERIFIED)]
 pub(in crate::cli) struct ReportArgs {
     #[command(flatten)]
     pub(in crate::cli) batch: BatchArg,
@@ -80,10 +81,22 @@ pub(in crate::cli) struct ReportArgs {
     /// File to write; otherwise standard output
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) output: Option<PathBuf>,
-    /// Check a report that was written: was anything changed, left out or moved?
+    /// Check a report that was written: was anything changed, left out or moved? At the station
+    /// that had the batch also: is it the one that was sealed?
     #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "output", "id"])]
     pub(in crate::cli) verify: Option<PathBuf>,
 }
+
+/// What `--verify` proves. The names are those of its JSON.
+const VERIFIED: &str = "\
+--verify compares a report with the journal of the state folder:
+  the batch is closed: 0 only for the report that was sealed (sealed: true)
+  the batch is open: 0 only if the journal says the same now (sealed: null)
+  the journal has no such batch: 1, for it is no report of this station (sealed: false)
+  there is no journal: 0 if its entries fit together, which proves nothing of who made them
+  (sealed: null)
+
+Exit codes: 0 done, 1 changed or not proven, 2 usage, or the file is no report.";
 
 /// Which entries of a batch are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

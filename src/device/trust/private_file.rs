@@ -2,9 +2,10 @@
 
 use crate::device::DeviceError;
 use crate::secret::Secret;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use crate::whole_file;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// Reads a file of at most `limit` bytes; `None` if it is not there.
@@ -23,23 +24,13 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Option<Secret<Vec<u8>>>,
     Ok(Some(Secret::new(bytes)))
 }
 
-/// Writes a file by way of a temporary one beside it.
+/// Writes a file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), DeviceError> {
     let failed = |source| DeviceError::File { action: "write", path: path.into(), source };
     if let Some(folder) = path.parent() {
         make_folder(folder).map_err(failed)?;
     }
-    let draft = path.with_extension(format!("new-{}", std::process::id()));
-    let attempt = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    attempt().map_err(|error| {
-        let _ = fs::remove_file(&draft);
-        failed(error)
-    })
+    whole_file::replace(path, 0o600, |out| out.write_all(bytes)).map_err(failed)
 }
 
 /// Makes a folder, and those above it, that only we can enter.

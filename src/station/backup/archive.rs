@@ -1,14 +1,15 @@
 //! The backup's file: a tar of the kept files, and last a list of them with their hashes.
 
 use super::{BackupError, FILE_BYTES, FILES, JOURNAL, KEPT, place};
-use crate::journal;
+use crate::journal::{self, JournalError};
+use crate::whole_file::{self, Place};
 use crate::wire::printable::{printable, system_words};
 use jiff::Timestamp;
 use openssl::sha::Sha256;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufRead, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,9 @@ const LIST: &str = "enlist-backup.json";
 
 /// Largest list that is read, in bytes: [`FILES`] lines of it.
 const LIST_BYTES: u64 = FILES as u64 * 256;
+
+/// Length of a header in a tar file.
+const HEADER: usize = 512;
 
 /// Version of the format.
 const FORMAT: u32 = 1;
@@ -42,40 +46,52 @@ pub struct Contents {
 /// # Errors
 /// [`BackupError`]; [`BackupError::Exists`] unless `replace`.
 pub fn write(state_dir: &Path, file: &Path, replace: bool, now: Timestamp) -> Result<Contents, BackupError> {
+    let place = match Place::of(file).map_err(BackupError::file("write", file))? {
+        Place::File(place) => place,
+        Place::Other => return Err(BackupError::NoFile { path: file.into() }),
+    };
     if !replace && file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { path: file.into() });
     }
-    let [draft, copy] = ["new", "journal"].map(|suffix| beside(file, suffix));
-    let written = fill(state_dir, &draft, &copy, now).and_then(|contents| {
-        fs::rename(&draft, file).map_err(BackupError::file("write", file)).map(|()| contents)
+    let mut copy = place.as_os_str().to_owned();
+    copy.push(format!(".journal-{}", std::process::id()));
+    let copy = PathBuf::from(copy);
+    // Whatever is wrong inside is told as what it is, and not as an error of the file.
+    let mut inside = None;
+    let written = whole_file::replace(&place, 0o600, |out| {
+        let filled = fill(state_dir, file, out, &copy, now);
+        filled.map_err(|error| {
+            inside = Some(error);
+            io::Error::other("the backup was not made")
+        })
     });
     let _ = fs::remove_file(&copy);
-    if written.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    written
+    written.map_err(|error| inside.unwrap_or_else(|| BackupError::file("write", file)(error)))
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".{suffix}-{}", std::process::id()));
-    name.into()
-}
-
-fn fill(state_dir: &Path, draft: &Path, copy: &Path, now: Timestamp) -> Result<Contents, BackupError> {
-    let failed = || BackupError::file("write", draft);
-    let out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(draft);
-    let mut tar = tar::Builder::new(io::BufWriter::new(out.map_err(failed())?));
+fn fill(
+    state_dir: &Path,
+    file: &Path,
+    out: &mut File,
+    copy: &Path,
+    now: Timestamp,
+) -> Result<Contents, BackupError> {
+    let failed = || BackupError::file("write", file);
+    let mut tar = tar::Builder::new(io::BufWriter::new(out));
     let mut files = BTreeMap::new();
     let journal = state_dir.join(JOURNAL);
     if journal.exists() {
         let _ = fs::remove_file(copy);
-        journal::snapshot(&journal, copy)?;
-        files.insert(JOURNAL.to_owned(), add(&mut tar, JOURNAL, copy, u64::MAX, draft)?);
+        journal::snapshot(&journal, copy).map_err(|error| match error {
+            // Not the journal that the station writes to: its copy beside the backup.
+            JournalError::Write { source } => failed()(io::Error::other(source.to_string())),
+            other => other.into(),
+        })?;
+        files.insert(JOURNAL.to_owned(), add(&mut tar, JOURNAL, copy, u64::MAX, file)?);
     }
     for name in names(state_dir)? {
         let path = state_dir.join(&name);
-        files.insert(name.clone(), add(&mut tar, &name, &path, FILE_BYTES, draft)?);
+        files.insert(name.clone(), add(&mut tar, &name, &path, FILE_BYTES, file)?);
     }
     if files.is_empty() {
         return Err(BackupError::Empty { path: state_dir.into() });
@@ -84,8 +100,7 @@ fn fill(state_dir: &Path, draft: &Path, copy: &Path, now: Timestamp) -> Result<C
     let list = serde_json::to_vec_pretty(&contents).map_err(io::Error::from).map_err(failed())?;
     let mut header = header(list.len() as u64, SystemTime::from(now));
     tar.append_data(&mut header, LIST, &*list).map_err(failed())?;
-    let out = tar.into_inner().and_then(|out| out.into_inner().map_err(io::IntoInnerError::into_error));
-    out.and_then(|out| out.sync_all()).map_err(failed())?;
+    tar.into_inner().and_then(|mut out| out.flush()).map_err(failed())?;
     Ok(contents)
 }
 
@@ -123,11 +138,11 @@ fn walk(state_dir: &Path, name: &str, depth: usize, names: &mut Vec<String>) -> 
 
 /// Adds a file; gives its hash.
 fn add(
-    tar: &mut tar::Builder<io::BufWriter<File>>,
+    tar: &mut tar::Builder<impl Write>,
     name: &str,
     path: &Path,
     most: u64,
-    draft: &Path,
+    backup: &Path,
 ) -> Result<String, BackupError> {
     let read = || BackupError::file("read", path);
     let mut file = File::open(path).map_err(read())?;
@@ -137,7 +152,7 @@ fn add(
     }
     let mut header = header(found.len(), found.modified().map_err(read())?);
     let mut hashing = Hashing { inner: (&mut file).take(found.len()), sha: Sha256::new() };
-    tar.append_data(&mut header, name, &mut hashing).map_err(BackupError::file("write", draft))?;
+    tar.append_data(&mut header, name, &mut hashing).map_err(BackupError::file("write", backup))?;
     let hash = hex(hashing.sha);
     match file.stream_position() {
         Ok(at) if at == found.len() => Ok(hash),
@@ -175,10 +190,15 @@ fn hex(sha: Sha256) -> String {
 /// Unpacks a backup into an empty folder, for its owner alone, and proves that it is whole. On
 /// disk when this returns. Blocks.
 pub(super) fn unpack(file: &Path, into: &Path) -> Result<Contents, BackupError> {
-    let unfit = |reason: String| BackupError::Unfit { path: file.into(), reason };
+    // Whatever is in the file: it is a stranger's.
+    let unfit = |reason: String| BackupError::Unfit { path: file.into(), reason: printable(&reason) };
     let torn = |error: io::Error| unfit(system_words(&error));
-    let opened = File::open(file).map_err(BackupError::file("read", file))?;
-    let mut tar = tar::Archive::new(io::BufReader::new(opened));
+    let mut opened = io::BufReader::new(File::open(file).map_err(BackupError::file("read", file))?);
+    let begin = opened.fill_buf().map_err(BackupError::file("read", file))?;
+    if let Some(reason) = foreign(begin) {
+        return Err(unfit(reason.into()));
+    }
+    let mut tar = tar::Archive::new(opened);
     let (mut found, mut list): (BTreeMap<String, String>, Option<Contents>) = Default::default();
     // Raw: nothing in a backup needs the extensions by which tar files grow.
     for entry in tar.entries().map_err(torn)?.raw(true) {
@@ -217,6 +237,16 @@ pub(super) fn unpack(file: &Path, into: &Path) -> Result<Contents, BackupError> 
         return Err(unfit(format!("{} is missing", printable(name))));
     }
     Ok(list)
+}
+
+/// What a file is that begins so, if it is none of ours: all our headers say `ustar`.
+fn foreign(begin: &[u8]) -> Option<&'static str> {
+    match begin {
+        [] => Some("it is empty"),
+        [0x1f, 0x8b, ..] => Some("it is packed with gzip and must be unpacked first"),
+        _ if begin.len() >= HEADER && begin.get(257..262) != Some(b"ustar") => Some("it is no tar file"),
+        _ => None,
+    }
 }
 
 fn keep(from: &mut impl Read, path: &Path, modified: u64) -> io::Result<()> {

@@ -62,6 +62,12 @@ pub enum BackupError {
         /// Which file.
         path: PathBuf,
     },
+    /// The backup's place is no file's.
+    #[error("{} is no file", path.display())]
+    NoFile {
+        /// The place.
+        path: PathBuf,
+    },
     /// The file is no backup, or is not whole.
     #[error("{} is no whole backup: {reason}; nothing was restored", path.display())]
     Unfit {

@@ -7,11 +7,12 @@
 //! May import: as [`super::folder`].
 
 use super::hex;
+use crate::whole_file;
 use crate::wire::printable::system_words;
 use jiff::Timestamp;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -39,23 +40,16 @@ pub fn folder_in(state_dir: &Path) -> PathBuf {
 pub fn add(folder: &Path, file: &[u8], dated: Option<Timestamp>) -> Result<(PathBuf, bool), StoreError> {
     let path = path_of(folder, &hex(&openssl::sha::sha256(file)));
     let is_new = !path.exists();
-    let draft = folder.join(format!(".new-{}", std::process::id()));
     let write = || -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        out.write_all(file)?;
-        if let Some(date) = dated {
-            out.set_modified(SystemTime::from(date))?;
-        }
-        out.sync_all()?;
-        fs::rename(&draft, &path)
+        whole_file::replace(&path, 0o600, |out| {
+            out.write_all(file)?;
+            dated.map_or(Ok(()), |date| out.set_modified(SystemTime::from(date)))
+        })
     };
     match write() {
         Ok(()) => Ok((path, is_new)),
-        Err(source) => {
-            let _ = fs::remove_file(&draft);
-            Err(StoreError { action: "write", path, source })
-        }
+        Err(source) => Err(StoreError { action: "write", path, source }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::library;
 use crate::secret::Secret;
+use crate::whole_file;
 use crate::wire::printable::system_words;
 use openssl::sha::sha256;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -150,16 +151,10 @@ fn same(path: &Path, file: &KitFile) -> Result<Option<bool>, KitError> {
     Ok(Some(there == *expected))
 }
 
-/// By way of a draft beside it, so that a pulled stick leaves no half of a file under its name.
+/// Whole, so that a pulled stick leaves no half of a file under its name; a link on it is replaced
+/// and not followed.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    })();
-    written.inspect_err(|_| _ = fs::remove_file(&draft))
+    whole_file::replace(path, 0o600, |out| out.write_all(bytes))
 }
 
 /// Checks that a stick is mounted at `stick`, can be written to, and has room for `files`.

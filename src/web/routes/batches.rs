@@ -220,7 +220,8 @@ pub(in crate::web) async fn entries(
 
 /// Its report
 ///
-/// Hash-chained; provisional while the batch is open.
+/// Hash-chained; provisional while the batch is open. One is made at a time; who would wait too
+/// long gets 503 with Retry-After.
 #[utoipa::path(
     get, path = "/api/v1/batches/{id}/report", tag = "batches",
     params(("id" = i64, Path, minimum = 1, description = "Its number"), ReportParams),
@@ -236,8 +237,14 @@ pub(in crate::web) async fn report(
     Params(params): Params<ReportParams>,
 ) -> Result<Response, Problem> {
     let format = params.format;
-    let written =
-        reading(&web, id, move |journal, clock| crate::api::report(journal, Some(id), format, clock)).await?;
+    let turn = web.turn_to_report().await?;
+    let made = reading(&web, id, move |journal, clock| {
+        let made = crate::api::report(journal, Some(id), format, clock);
+        // The turn went along: a report whose client left is still being made.
+        drop(turn);
+        made
+    });
+    let written = made.await?;
     let attached = format!("attachment; filename=\"{}\"", written.file_name);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),

@@ -22,11 +22,12 @@ const LAYERS: &[Layer] = &[
     layer("limits", &[]),
     layer("clock", &[]),
     layer("secret", &[]),
+    layer("whole_file", &[]),
     // No clock: codecs and decisions take time as an argument.
     layer("wire", &["ids", "limits", "secret"]),
     layer("proto", &["ids", "limits", "secret", "wire"]),
     layer("transport", &["ids", "limits", "clock", "secret", "wire", "proto"]),
-    layer("device", &["ids", "limits", "clock", "secret", "wire", "proto", "transport"]),
+    layer("device", &["ids", "limits", "clock", "secret", "whole_file", "wire", "proto", "transport"]),
     layer(
         "workflow",
         &[
@@ -64,6 +65,7 @@ const LAYERS: &[Layer] = &[
             "limits",
             "clock",
             "secret",
+            "whole_file",
             "wire::mcinstall::InstalledProfile",
             "wire::printable",
             "wire::profile",
@@ -105,7 +107,7 @@ const LAYERS: &[Layer] = &[
         ],
     ),
     layer("web", &["ids", "limits", "clock", "secret", "wire::printable", "api"]),
-    layer("cli", &["ids", "limits", "clock", "secret", "config", "api"]),
+    layer("cli", &["ids", "limits", "clock", "secret", "whole_file", "config", "api"]),
     layer("sim", &["ids", "limits", "clock", "secret", "wire", "proto", "transport"]),
 ];
 
