@@ -171,7 +171,7 @@ mod tests {
         }
 
         fn close(self) -> Self {
-            close_batch(&self.journal(), None, &Clock::System).unwrap();
+            close_batch(&self.journal(), None, false, &Clock::System).unwrap();
             self
         }
 
