@@ -46,11 +46,13 @@ pub mod meta;
 mod recording;
 pub mod scrub;
 mod tap;
+mod weight;
 
-pub use check::{Checked, Finding, check};
+pub use check::{Checked, Finding};
 pub use folder::META;
 pub use recording::Recording;
 pub use tap::Tap;
+pub use weight::check;
 
 use super::{Attachment, BackendEvent};
 use crate::clock::Clock;
