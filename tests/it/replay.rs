@@ -185,6 +185,120 @@ fn a_device_that_says_what_was_never_recorded_breaks_no_job() {
     assert!(first.contains("seed 3"), "{first}");
 }
 
+/// The lines of a recording, with their files.
+fn lines_of(folder: &Path) -> Vec<(PathBuf, String)> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|e| e == "jsonl")).collect();
+    files.sort();
+    let lines = |file: PathBuf| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        text.lines().map(|line| (file.clone(), line.to_owned())).collect::<Vec<_>>()
+    };
+    files.into_iter().flat_map(lines).collect()
+}
+
+/// What a recorder leaves behind that dies after so many lines.
+fn cut_after(folder: &Path, lines: &[(PathBuf, String)]) {
+    for (file, _) in lines_of(folder) {
+        let _ = std::fs::remove_file(file);
+    }
+    for (file, line) in lines {
+        let before = std::fs::read_to_string(file).unwrap_or_default();
+        std::fs::write(file, format!("{before}{line}\n")).unwrap();
+    }
+    let meta = std::fs::read_to_string(folder.join("meta.toml")).unwrap();
+    let whole = |line: &&str| !line.starts_with("product = ") && !line.starts_with("os = ");
+    let mut meta: String = meta
+        .split("\n[result]")
+        .next()
+        .unwrap()
+        .lines()
+        .filter(whole)
+        .fold(String::new(), |text, line| text + line + "\n");
+    if !meta.contains("cut = ") {
+        let cut = "product = \"\"\nos = \"\"\ncut = \"the job did not end\"\n\n[job]";
+        meta = meta.replacen("\n[job]", cut, 1);
+    } else {
+        meta = meta.replacen("cut = ", "product = \"\"\nos = \"\"\ncut = ", 1);
+    }
+    std::fs::write(folder.join("meta.toml"), meta).unwrap();
+}
+
+/// However early the station died, or was told to stop.
+#[test]
+fn a_recording_that_is_cut_is_replayed_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let kit = ReplayKit::make(folder.path()).unwrap();
+    for name in ["simulator/enrolled", "simulator/waiting-for-trust"] {
+        let place = copy(name, folder.path());
+        let lines = lines_of(&place);
+        for many in 1..=lines.len() {
+            cut_after(&place, &lines[..many]);
+            let view = replay(&place, &kit, None).unwrap();
+            assert!(view.ok, "{name} cut after {many} lines: {view:#?}");
+            let frames = view.frames;
+            assert!(view.sentence.contains(&format!("All {frames} frames")), "{}", view.sentence);
+        }
+        let said = run(&[&text_of(&place)]).exits(0).stdout.join("\n");
+        assert!(said.contains("The recording is cut (the job did not end)."), "{said}");
+        // What differs before the cut differs.
+        let file = lines[2].0.file_name().unwrap().to_str().unwrap();
+        change(&place, file, "\"ProtocolVersion\":\"2\"", "\"ProtocolVersion\":\"3\"");
+        assert!(!replay(&place, &kit, None).unwrap().ok);
+    }
+}
+
+/// A station that found a pair record and paired at once could not use what it found.
+#[test]
+fn a_pair_record_of_no_use_is_of_no_use_when_it_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let kit = ReplayKit::make(folder.path()).unwrap();
+    for name in ["simulator/enrolled", "simulator/trust-denied"] {
+        let place = copy(name, folder.path());
+        change(&place, "01-attach.jsonl", "\"pair-record\":false", "\"pair-record\":true");
+        let view = replay(&place, &kit, None).unwrap();
+        assert!(view.ok, "{view:#?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_replayed_says_what_it_is_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for task in ["look", "prepare"] {
+        let place = copy("simulator/enrolled", folder.path());
+        change(&place, "meta.toml", "task = \"enroll\"", &format!("task = \"{task}\""));
+        let said = run(&[&text_of(&place)]).exits(1).stderr;
+        assert!(said.contains("Only jobs of `enlist enroll` that prepare nothing"), "{said}");
+        assert!(said.contains("enlist record --check") && !said.contains("meta.toml"), "{said}");
+    }
+}
+
+/// A few bytes of a recording must not become much memory, nor its numbers a panic.
+#[test]
+fn absurd_numbers_are_refused_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = copy("simulator/enrolled", folder.path());
+    change(&place, "meta.toml", "person_within = 180", "person_within = 18446744073709551615");
+    let said = run(&[&text_of(&place)]).exits(1).stderr;
+    assert!(said.contains("person_within is 18446744073709551615, and 86400 at most"), "{said}");
+
+    let place = copy("simulator/enrolled", folder.path());
+    let file = place.join("06-verify.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let line = format!(
+        "{{\"t\":{},\"c\":{},\"device\":{{\"Payload\":{{\"$data\":\"~Payload-1\",\"length\":4194304}}}}}}\n",
+        last["t"], last["c"]
+    );
+    std::fs::write(&file, text + &line.repeat(3000)).unwrap();
+    let begun = Instant::now();
+    let done = run(&[&text_of(&place)]).exits(1);
+    assert!(done.stderr.contains("more than 64 MiB"), "{}", done.stderr);
+    let done = Bench::new().run(&["record", "--check", &text_of(&place)]).exits(1);
+    assert!(done.stdout.join("\n").contains("more than 64 MiB"), "{:?}", done.stdout);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
 /// What became of a recording with one byte changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Flip {
