@@ -30,7 +30,8 @@ const COLUMN: usize = 44;
 
 /// Plays recordings back: the shipped workflow talks to what a device said then. What the
 /// station says now is compared with what it said then, field by field; the job has to end as
-/// it did. Exit code 0 only if all do. No device is touched and no history is written.
+/// it did, or to get as far as a recording goes that is cut. Exit code 0 only if all do. Only jobs
+/// of enroll and erase can be replayed. No device is touched and no history is written.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     /// Folders of recordings, or folders that hold some

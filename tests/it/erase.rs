@@ -69,7 +69,10 @@ fn the_consent_has_to_name_the_device() {
     world.run(&["erase", "--yes-erase", "ABCD"]).exits(2);
     world.run(&["erase", "--all", "--yes-erase", "ABCD"]).exits(2);
     erase(&world, &["--yes-erase", "CD"]).fails_clearly(5);
-    let done = erase(&world, &["--yes-erase", "ANOTHER1"]).exits(1).only();
+    let recorded = world.bench.path("refused").to_str().unwrap().to_owned();
+    let done = erase(&world, &["--yes-erase", "ANOTHER1", "--record", &recorded]).exits(1).only();
+    // A replay gives no consent that was not given.
+    world.run(&["replay", &recorded]).exits(0);
     stands(&done, "failed", "configuration", 0);
     assert_eq!(requests(&world), (0, 0));
     let serial = serial(&world);

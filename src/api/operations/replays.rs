@@ -140,20 +140,20 @@ impl ReplayRun {
         Live::new(self.station.board.clone(), self.station.clock.clone())
     }
 
-    /// Runs it until its job is over, the station goes another way than was recorded, or
-    /// `shutdown`.
+    /// Runs it until its job is over, the station goes another way than was recorded, a
+    /// recording that is cut has nothing more, or `shutdown`.
     ///
     /// # Errors
     /// The device is not there.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<RunEnd, OperationError> {
         let attached = self.replay.list().await?;
-        let differs = self.replay.differs();
+        let over = self.replay.over();
         let policy = &self.station.policy;
         let longest = policy.longest_job() + policy.replug_within + GRACE;
         let stop = async {
             tokio::select! {
                 () = shutdown => {}
-                _ = differs => {}
+                _ = over => {}
                 () = sleep(longest) => {}
             }
         };
@@ -184,14 +184,23 @@ impl ReplayRun {
         view
     }
 
-    /// A faithful replay ends as the recording did, having said all that was said.
+    /// A faithful replay ends as the recording did, having said all that was said. Of one that is
+    /// cut, nothing but that can be asked.
     fn compare(&self, view: &mut ReplayView, rest: Option<Mismatch>) {
         let difference = self.replay.difference().or(rest);
         let cut = &self.tape.meta.cut;
+        let is_played = self.replay.is_played();
         view.sentence = match (&difference, &view.recorded, &view.reached) {
             (Some(mismatch), ..) => sentence(&mismatch.reason),
-            (None, None, _) if !cut.is_empty() => {
-                format!("The recording was cut short ({cut}), so there is no end to reach.")
+            (None, ..) if is_played => {
+                view.ok = true;
+                let all = view.frames;
+                format!(
+                    "The recording is cut ({cut}). All {all} frames of it were replayed, and nothing differs."
+                )
+            }
+            (None, ..) if !cut.is_empty() => {
+                format!("The recording is cut ({cut}), and the replay ended before it did.")
             }
             (None, None, _) => "The recording does not say how its job ended.".to_owned(),
             (None, Some(_), None) => "The job did not come to its end.".to_owned(),

@@ -61,7 +61,7 @@ pub struct Finding {
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn check(folder: &Path) -> io::Result<Checked> {
+pub(super) fn check(folder: &Path) -> io::Result<Checked> {
     let mut checked = Checked::default();
     if folder.join(META).exists() {
         recording(folder, &mut checked)?;

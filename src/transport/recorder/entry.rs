@@ -1,6 +1,6 @@
 //! A line of a recording: JSON with the types of property lists, keys in order.
 
-use crate::limits::PLIST_DEPTH;
+use crate::limits::{DEVICE_FRAME_BYTES, PLIST_DEPTH};
 use plist::{Date, Dictionary, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -121,6 +121,27 @@ impl Entry {
     /// [`EntryError`].
     pub fn parse(line: &str) -> Result<Self, EntryError> {
         serde_json::from_str(line).map_err(|e| EntryError::Form(e.to_string()))
+    }
+
+    /// How many bytes it says it stands for, which nobody has expanded yet.
+    pub fn declared(&self) -> u64 {
+        match &self.what {
+            What::Host(json) | What::Device(json) => declared(json),
+            What::Garbage(length) => (*length).min(DEVICE_FRAME_BYTES as u64),
+            _ => 0,
+        }
+    }
+}
+
+fn declared(json: &Json) -> u64 {
+    let sum = |items: &mut dyn Iterator<Item = &Json>| items.map(declared).fold(0, u64::saturating_add);
+    match json {
+        Json::Array(items) => sum(&mut items.iter()),
+        Json::Object(fields) if fields.contains_key("$text") || fields.contains_key("$data") => {
+            fields.get("length").and_then(Json::as_u64).unwrap_or_default()
+        }
+        Json::Object(fields) => sum(&mut fields.values()),
+        _ => 0,
     }
 }
 

@@ -4,6 +4,19 @@ use super::scrub::Scrubber;
 use serde::Deserialize;
 use std::fmt::Write;
 
+/// Most seconds of a wait for a person or for policies: what a station is told at most.
+const MOST_SECONDS: u64 = 86_400;
+
+/// Most seconds a job stays open without its device. A station may be told any number; a year
+/// is as good as for ever, and can be added to other times.
+const MOST_AWAY: u64 = 366 * 86_400;
+
+/// Most pushes a job may have: what a station is told at most.
+const MOST_PUSHES: u64 = 100;
+
+/// Most pushes a job had: all it may have, of a hundred profiles.
+const MOST_PUSHED: u64 = 100 * MOST_PUSHES;
+
 /// Where a recording comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -106,7 +119,20 @@ impl JobMeta {
             let (identifier, uuid) = scrubber.profile(&profile.identifier, &profile.uuid);
             ProfileMeta { identifier, uuid, ..profile.clone() }
         });
-        Self { profiles: profiles.collect(), ..self.clone() }
+        let profiles = profiles.collect();
+        // What is written can be read, whatever a station was told.
+        Self { profiles, replug_within: self.replug_within.min(MOST_AWAY), ..self.clone() }
+    }
+
+    /// Its numbers: their key, what it is, what it can be at most.
+    fn numbers(&self) -> [(&'static str, u64, u64); 5] {
+        [
+            ("person_within", self.person_within, MOST_SECONDS),
+            ("accept_within", self.accept_within, MOST_SECONDS),
+            ("policies_within", self.policies_within, MOST_SECONDS),
+            ("replug_within", self.replug_within, MOST_AWAY),
+            ("pushes", u64::from(self.pushes), MOST_PUSHES),
+        ]
     }
 
     fn write(&self, out: &mut String) {
@@ -167,7 +193,13 @@ impl Meta {
     /// # Errors
     /// What is wrong, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|e: toml::de::Error| e.message().to_owned())
+        let meta: Self = toml::from_str(text).map_err(|e: toml::de::Error| e.message().to_owned())?;
+        let pushed = meta.result.as_ref().map(|result| ("result.pushes", result.pushes.into(), MOST_PUSHED));
+        let mut numbers = meta.job.numbers().into_iter().chain(pushed);
+        match numbers.find(|(_, number, most)| number > most) {
+            Some((key, number, most)) => Err(format!("{key} is {number}, and {most} at most in a job")),
+            None => Ok(meta),
+        }
     }
 }
 
@@ -203,5 +235,40 @@ mod tests {
         let whole = Meta { cut: String::new(), result: None, ..meta };
         assert_eq!(Meta::parse(&whole.text()), Ok(whole));
         assert!(Meta::parse("scrub = 1").is_err());
+    }
+
+    #[test]
+    fn numbers_are_those_that_a_station_can_be_told() {
+        let text = |job: &JobMeta, pushes: u32| {
+            let meta = Meta {
+                scrub: 1,
+                origin: Origin::Simulator,
+                date: "2026-11-22".into(),
+                tool: "enlist 0.1.0".into(),
+                product: String::new(),
+                os: String::new(),
+                cut: String::new(),
+                job: job.clone(),
+                result: Some(ResultMeta { outcome: "failed".into(), class: "device".into(), pushes }),
+            };
+            meta.text()
+        };
+        let job = JobMeta { task: "enroll".into(), pushes: 100, person_within: 86_400, ..JobMeta::default() };
+        assert!(Meta::parse(&text(&job, 10_000)).is_ok());
+        let bad = [
+            (JobMeta { person_within: u64::MAX, ..job.clone() }, 1, "person_within"),
+            (JobMeta { person_within: 86_401, ..job.clone() }, 1, "person_within"),
+            (JobMeta { accept_within: u64::MAX, ..job.clone() }, 1, "accept_within"),
+            (JobMeta { policies_within: u64::MAX, ..job.clone() }, 1, "policies_within"),
+            (JobMeta { replug_within: u64::MAX, ..job.clone() }, 1, "replug_within"),
+            (JobMeta { pushes: 101, ..job.clone() }, 1, "pushes"),
+            (job.clone(), u32::MAX, "result.pushes"),
+        ];
+        for (job, pushed, key) in bad {
+            let error = Meta::parse(&text(&job, pushed)).unwrap_err();
+            assert!(error.starts_with(&format!("{key} is ")), "{error}");
+        }
+        let long = JobMeta { replug_within: i64::MAX as u64, ..job };
+        assert!(Meta::parse(&text(&long.scrubbed(&mut Scrubber::default()), 1)).is_ok());
     }
 }

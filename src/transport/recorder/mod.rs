@@ -46,12 +46,14 @@ pub mod meta;
 mod recording;
 pub mod scrub;
 mod tap;
+mod weight;
 pub(crate) mod words;
 
-pub use check::{Checked, Finding, check};
+pub use check::{Checked, Finding};
 pub use folder::META;
 pub use recording::Recording;
 pub use tap::Tap;
+pub use weight::check;
 
 use super::{Attachment, BackendEvent};
 use crate::clock::Clock;

@@ -6,8 +6,8 @@ mod search;
 
 use super::line::{self, Line, Told};
 use super::mutation::Mutator;
-use super::tape::Tape;
-use super::{ReplayParts, rules};
+use super::tape::{RecordUse, Tape};
+use super::{Over, ReplayParts, rules};
 use crate::ids::MuxId;
 use crate::secret::Secret;
 use crate::transport::recorder::LOCKDOWN;
@@ -36,6 +36,9 @@ const MOST_LINES: u32 = 10_000;
 /// How long what came before its turn waits for it: connections are tasks of their own, and
 /// what was said on two of them may arrive in another order.
 const TURN: Duration = Duration::from_secs(1);
+
+/// A pair record that no station can read: what it found if it found one and did not try it.
+const UNUSABLE_RECORD: &[u8] = b"no pair record";
 
 /// What a station asks of the way to its devices.
 pub(super) enum Ask {
@@ -158,11 +161,11 @@ pub(super) struct Driver {
     /// What lines tell, with their numbers; the way is given to each.
     told: mpsc::Receiver<(u32, Told)>,
     tell: mpsc::Sender<(u32, Told)>,
-    failed: watch::Sender<Option<Mismatch>>,
+    over: watch::Sender<Option<Over>>,
 }
 
 impl Driver {
-    pub(super) fn new(tape: Arc<Tape>, parts: ReplayParts, failed: watch::Sender<Option<Mismatch>>) -> Self {
+    pub(super) fn new(tape: Arc<Tape>, parts: ReplayParts, over: watch::Sender<Option<Over>>) -> Self {
         let (tell, told) = mpsc::channel(TOLD);
         Self {
             done: vec![None; tape.entries.len()],
@@ -184,7 +187,7 @@ impl Driver {
             pushes: 0,
             told,
             tell,
-            failed,
+            over,
         }
     }
 
@@ -206,7 +209,7 @@ impl Driver {
     }
 
     fn is_over(&self) -> bool {
-        self.failed.borrow().is_some()
+        self.over.borrow().is_some()
     }
 
     /// Steps over what is done, and does at once what is due at once.
@@ -217,6 +220,11 @@ impl Driver {
         if !self.is_over() && self.cursor_due().is_some_and(|due| due <= Instant::now()) {
             self.play(self.cursor);
             self.catch_up();
+        }
+        let is_played = self.tape.is_cut() && self.cursor == self.tape.entries.len();
+        // A job whose answers are changed is to come to its end.
+        if is_played && self.mutator.is_none() && !self.is_over() {
+            self.over.send_replace(Some(Over::Played));
         }
     }
 
@@ -362,11 +370,12 @@ impl Driver {
     /// The record that the station found then.
     fn record(&self, at: usize) -> Option<Secret<Vec<u8>>> {
         let had = matches!(self.tape.entries[at].entry.what, What::PairRecord(true));
-        // It may have had a copy of its own, and used that.
-        let said = self.tape.entries[at..].iter().filter(|placed| placed.is_of_host());
-        let mut names = said.filter_map(|placed| rules::name(placed.frame.as_ref()?));
-        let used = names.find(|name| matches!(*name, "Pair" | "StartSession"));
-        (had || used == Some("StartSession")).then(|| self.parts.record.clone())
+        match self.tape.use_of_record(at) {
+            // It may have had a copy of its own, and used that.
+            RecordUse::Tried => Some(self.parts.record.clone()),
+            RecordUse::Unknown => had.then(|| self.parts.record.clone()),
+            RecordUse::NotTried => had.then(|| Secret::new(UNUSABLE_RECORD.to_vec())),
+        }
     }
 
     fn told(&mut self, number: u32, told: Told) {

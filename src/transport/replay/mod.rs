@@ -58,29 +58,39 @@ pub struct ReplayParts {
 pub struct Replay {
     asks: mpsc::Sender<Ask>,
     buid: String,
-    failed: watch::Receiver<Option<Mismatch>>,
+    over: watch::Receiver<Option<Over>>,
+}
+
+/// Why a replay is over before its job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    /// The station did something else than was recorded.
+    Differs(Mismatch),
+    /// The recording is cut, and all of it was replayed.
+    Played,
 }
 
 impl Replay {
     /// Begins to replay. Call inside a runtime.
     pub fn start(tape: Arc<Tape>, parts: ReplayParts) -> Self {
         let (asks, inbox) = mpsc::channel(ASKS);
-        let (failed_at, failed) = watch::channel(None);
+        let (over_at, over) = watch::channel(None);
         let buid = parts.buid.clone();
-        tokio::spawn(Driver::new(tape, parts, failed_at).run(inbox));
-        Self { asks, buid, failed }
+        tokio::spawn(Driver::new(tape, parts, over_at).run(inbox));
+        Self { asks, buid, over }
     }
 
-    /// Resolves when the station says something else than was recorded; never, if it does not.
-    pub fn differs(&self) -> impl Future<Output = Mismatch> + Send + use<> {
-        let mut failed = self.failed.clone();
+    /// Resolves when the station says something else than was recorded, or a recording that is
+    /// cut has nothing more; never, if that does not happen.
+    pub fn over(&self) -> impl Future<Output = Over> + Send + use<> {
+        let mut told = self.over.clone();
         async move {
             loop {
-                let found = failed.borrow_and_update().clone();
-                if let Some(mismatch) = found {
-                    return mismatch;
+                let over = told.borrow_and_update().clone();
+                if let Some(over) = over {
+                    return over;
                 }
-                if failed.changed().await.is_err() {
+                if told.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -89,7 +99,15 @@ impl Replay {
 
     /// What the station did that was not recorded, if it did.
     pub fn difference(&self) -> Option<Mismatch> {
-        self.failed.borrow().clone()
+        match &*self.over.borrow() {
+            Some(Over::Differs(mismatch)) => Some(mismatch.clone()),
+            _ => None,
+        }
+    }
+
+    /// True if the recording is cut and all of it was replayed.
+    pub fn is_played(&self) -> bool {
+        *self.over.borrow() == Some(Over::Played)
     }
 
     /// What there is to say at the end.

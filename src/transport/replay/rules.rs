@@ -85,10 +85,34 @@ pub const UNREAD: &[&str] = &[
     "DevicePublicKey",
 ];
 
-/// True if nothing depends on what stands under this key: by the lists above, or because nobody
-/// named the key, and so nobody can look at it.
+/// What a device says that counts in some jobs and in others not, and why not. Where it counts, a
+/// replay with another value goes another way or ends otherwise; where not, both are the same.
+pub const SOMETIMES: &[(&str, &str)] = &[
+    ("Command", "what a device tells unasked lets the station look sooner; it looks anyway"),
+    ("ConfigurationSource", "tells Automated Device Enrollment: counts in an erase, and where SCEP failed"),
+    ("ErrorCode", "codes that a rule asks for count; of the others the last that is known is shown"),
+    ("ErrorDomain", "counts with its ErrorCode"),
+    ("LocalizedDescription", "shown where a code is not known"),
+    ("Name", "of what is told unasked: see Command"),
+    ("PayloadUUID", "counts of the job's own profiles, until they are proved; of others nobody asks it"),
+    ("SetupState", "that it is told counts, and only if SetupDone does not say the same (3.5)"),
+    ("USEnglishDescription", "shown where a code is not known"),
+];
+
+/// True if nothing need depend on what stands under this key: by the lists above, or because
+/// nobody named the key, and so nobody can look at it.
 pub fn is_irrelevant(key: &str) -> bool {
-    COMPUTED.contains(&key) || UNREAD.contains(&key) || key.starts_with("~unknown-")
+    COMPUTED.contains(&key)
+        || UNREAD.contains(&key)
+        || SOMETIMES.iter().any(|(sometimes, _)| *sometimes == key)
+        || key.starts_with("~unknown-")
+}
+
+/// True for the placeholder of a profile's identifier. Of profiles that are not the job's it counts
+/// only that they are there, not what they are called (R28).
+pub fn is_identifier(key: &str) -> bool {
+    let number = key.strip_prefix("profile-");
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// What a request is called: lockdown's `Request`, MCInstall's `RequestType`, the `Command`
@@ -158,6 +182,16 @@ fn flatten(path: String, value: &Value, out: &mut Vec<(String, String)>) {
 mod tests {
     use super::*;
     use crate::wire::fields::{data, dictionary, string};
+
+    #[test]
+    fn a_key_stands_in_one_list_of_rules() {
+        let mut keys: Vec<_> = COMPUTED.iter().chain(UNREAD).copied().collect();
+        keys.extend(SOMETIMES.iter().map(|(key, _)| *key));
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+    }
 
     #[test]
     fn computed_fields_differ_freely_and_others_not_at_all() {

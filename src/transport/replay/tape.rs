@@ -11,8 +11,12 @@ use crate::wire::mcinstall::{self, Status};
 use crate::wire::printable::system_words;
 use plist::Dictionary;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Longest file that is read: longer than the recorder makes one.
+const MOST_FILE_BYTES: u64 = 17 << 20;
 
 /// What `ActivationState` can be (5.1).
 const ACTIVATION_STATES: &[&str] = &[
@@ -99,13 +103,14 @@ impl Tape {
         if !folder.join(META).is_file() {
             return Err(TapeError::None(folder.to_owned()));
         }
+        let text = |file: &str| text_of(&folder.join(file)).map_err(failed);
+        let bad = |reason| TapeError::Line { path: folder.join(META), line: 0, reason };
+        // First, as this says what is wrong with it; the check only that something is.
+        let meta = Meta::parse(&text(META)?).map_err(bad)?;
         let checked = check(folder).map_err(failed)?;
         if let Some(Finding { file: path, line, what }) = checked.findings.into_iter().next() {
             return Err(TapeError::Line { path, line, reason: what });
         }
-        let text = |file: &str| fs::read_to_string(folder.join(file)).map_err(failed);
-        let bad = |reason| TapeError::Line { path: folder.join(META), line: 0, reason };
-        let meta = Meta::parse(&text(META)?).map_err(bad)?;
         let files = files_of(folder).map_err(failed)?;
         let mut reading = Reading { knows_words: meta.origin != Origin::Hardware, ..Reading::default() };
         for (n, file) in files.iter().enumerate() {
@@ -116,10 +121,17 @@ impl Tape {
         }
         let Reading { entries, udid, product, os, .. } = reading;
         let udid = udid.ok_or_else(|| bad("no device is attached in this recording".to_owned()))?;
-        if (&meta.product, &meta.os) != (&product, &os) {
+        // One whose recorder died may not have come to writing it.
+        let says_nothing = !meta.cut.is_empty() && meta.product.is_empty() && meta.os.is_empty();
+        if !says_nothing && (&meta.product, &meta.os) != (&product, &os) {
             return Err(bad(format!("the frames are of {product:?} {os:?}, which it does not say")));
         }
         Ok(Self { folder: folder.to_owned(), files, meta, entries, udid })
+    }
+
+    /// True if the job went on after its last line.
+    pub fn is_cut(&self) -> bool {
+        !self.meta.cut.is_empty()
     }
 
     /// How many frames it holds.
@@ -165,6 +177,23 @@ impl Tape {
         frames.filter_map(|placed| placed.frame.as_ref()?.dict("Value")?.text(key)).next()
     }
 
+    /// What the station did with the pair record that it asked for in line `at`.
+    pub(super) fn use_of_record(&self, at: usize) -> RecordUse {
+        let had = matches!(self.entries[at].entry.what, What::PairRecord(true));
+        for placed in self.entries.iter().skip(at + 1) {
+            match &placed.entry.what {
+                What::PairRecord(_) | What::Detached(_) | What::Mux(_) if had => return RecordUse::Unknown,
+                What::Host(_) => match placed.frame.as_ref().and_then(rules::name) {
+                    Some("StartSession") => return RecordUse::Tried,
+                    Some("Pair") => return RecordUse::NotTried,
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        if self.is_cut() { RecordUse::Unknown } else { RecordUse::NotTried }
+    }
+
     /// How many supervision identities the station showed the device.
     pub fn supervisors(&self) -> usize {
         let shown = self.said_by_host().filter_map(|frame| {
@@ -178,6 +207,17 @@ impl Tape {
     pub fn escrow_bag(&self) -> Option<&[u8]> {
         self.said_by_host().find_map(|frame| frame.bytes("EscrowBag"))
     }
+}
+
+/// What a station did with the pair record that it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RecordUse {
+    /// It began a session with it.
+    Tried,
+    /// It paired, or gave up, without having tried it: there was none, or none of any use.
+    NotTried,
+    /// The recording, or the connection, ended before that was seen.
+    Unknown,
 }
 
 /// A recording while it is read.
@@ -287,6 +327,13 @@ fn has_strange_word(frame: &Dictionary, is_mcinstall: bool) -> bool {
 
 fn nowhere(entry: &Entry) -> Result<(), String> {
     if entry.c == 0 { Ok(()) } else { Err("it belongs to no connection".to_owned()) }
+}
+
+/// The text of a file, of which no more is read than any recording is long.
+fn text_of(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MOST_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Files of frames, in the order of their numbers.

@@ -9,7 +9,8 @@ use crate::transport::replay::Tape;
 use crate::wire::fields::Fields;
 use crate::wire::profile::{Profile, Purpose, TrustAnchors, stand_in};
 use crate::wire::property_list::{self, Budget, Value};
-use crate::workflow::erasure::Erasure;
+use crate::workflow::erasure::{Erasure, NoConsent};
+use crate::workflow::outcome::Outcome;
 use crate::workflow::policy::{Policy, Prefer, SetupAssistant, Task};
 use jiff::Timestamp;
 use std::path::Path;
@@ -26,6 +27,9 @@ const HELPER: &[u8] = br#"<plist version="1.0"><dict><key>PayloadType</key><stri
 <key>PayloadType</key><string>com.apple.font</string><key>PayloadVersion</key><integer>1</integer>
 <key>PayloadIdentifier</key><string>x.font</string>
 <key>PayloadUUID</key><string>00000000-0000-4000-8000-00000000f0e7</string></dict></array></dict></plist>"#;
+
+/// A serial number that no device of a recording has: theirs are placeholders of digits.
+const OF_ANOTHER: &str = "ANOTHER";
 
 /// Makes the profile and the policy of a recorded job.
 pub(super) struct Remake<'a> {
@@ -55,20 +59,35 @@ impl Remake<'_> {
             ..Policy::default()
         };
         match job.task.as_str() {
+            "enroll" if self.tape.asked("SetCloudConfiguration").is_some() => {
+                Err(self.other_kind("an enrollment that prepared its device first"))
+            }
             "enroll" => match self.profiles("enroll")?.pop() {
                 Some(profile) => Ok((profile, policy)),
                 None => Err(self.unfit("it names no profile")),
             },
             "erase" => {
-                let serial = self.tape.device_says("SerialNumber").unwrap_or_default();
-                let despite_find_my = self.tape.asked("EraseDevice").is_some();
-                let task = Task::Erase(Erasure::of(serial, despite_find_my)?);
+                let task = Task::Erase(self.erasure()?);
                 let profile = stand_in("erase", "Erase", [0; 32]);
                 let profile = profile.map_err(|error| self.unfit(&error.to_string()))?;
                 Ok((Arc::new(profile), Policy { task, ..policy }))
             }
-            other => Err(self.unfit(&format!("jobs of the kind {other:?} cannot be replayed"))),
+            "look" => Err(self.other_kind("what `enlist record` looked at, which is no job")),
+            "prepare" => Err(self.other_kind("a job of `enlist prepare`")),
+            other => Err(self.unfit(&format!("{other:?} is no kind of a job"))),
         }
+    }
+
+    /// The consent that was given, and no more: one for another device where this one was
+    /// neither told to erase itself, nor would have been.
+    fn erasure(&self) -> Result<Erasure, NoConsent> {
+        let tape = self.tape;
+        let told = tape.asked("EraseDevice").is_some();
+        let ended = tape.meta.result.as_ref().map(|result| result.outcome.as_str());
+        // The first was a dry run; in the second Find My, and that alone, forbade it.
+        let would = [Outcome::Planned, Outcome::ActivationLocked].iter().any(|o| ended == Some(o.name()));
+        let serial = tape.device_says("SerialNumber").filter(|_| told || would);
+        Erasure::of(serial.unwrap_or(OF_ANOTHER), told)
     }
 
     /// The name that the device was given: its placeholder is one, too.
@@ -100,6 +119,18 @@ impl Remake<'_> {
         let bytes = property_list::to_xml(&profile);
         let name = self.folder.join("stand-in");
         Ok(Arc::new(library::load_bytes(&bytes, &name, purpose, &TrustAnchors::none(), self.now)?))
+    }
+
+    fn other_kind(&self, what: &str) -> OperationError {
+        let said = format!(
+            "{} is a recording of {what}. Only jobs of `enlist enroll` that prepare nothing, and of `enlist erase`, can be replayed.",
+            self.folder.display()
+        );
+        let next = format!(
+            "It is for `enlist record --check {0}` and for reading. For one to replay: `enlist enroll FILE --record DIR`.",
+            self.folder.display()
+        );
+        OperationError::new(Exit::Failed, said, next)
     }
 
     fn unfit(&self, reason: &str) -> OperationError {

@@ -2,8 +2,8 @@
 
 use super::{Did, Driver, Mismatch, Open, Wish, handshake};
 use crate::transport::recorder::entry::What;
-use crate::transport::replay::rules;
 use crate::transport::replay::tape::Placed;
+use crate::transport::replay::{Over, rules};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
@@ -125,7 +125,7 @@ impl Driver {
             self.lines.clear();
             self.answers.clear();
             self.early.clear();
-            self.failed.send_replace(Some(mismatch));
+            self.over.send_replace(Some(Over::Differs(mismatch)));
         }
     }
 
