@@ -364,7 +364,6 @@ fn flip_all(folder: &Path, phase: &str, kit: &ReplayKit, missed: &mut Vec<String
                 let [before, after] = [before, after].map(String::from_utf8_lossy);
                 let to = char::from(to);
                 let place = format!("{}:{line}: {before}>{after} with {to:?}", file.display());
-                println!("missed: {place}");
                 missed.push(place);
             }
         }

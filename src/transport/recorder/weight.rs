@@ -87,10 +87,10 @@ mod tests {
         let found = too_heavy(folder.path()).unwrap().unwrap();
         assert_eq!((&found.file, found.line), (&file, 16));
         assert!(found.what.contains("64 MiB"), "{}", found.what);
-        assert_eq!(check(folder.path()).unwrap().findings, [found.clone()]);
+        assert_eq!(check(folder.path()).unwrap().findings, [found]);
         // Several such lines in two files, and garbage, weigh the same.
         many(10);
-        fs::write(folder.path().join("02-pair.jsonl"), vec![line; 10].join("\n")).unwrap();
+        fs::write(folder.path().join("02-pair.jsonl"), [line; 10].join("\n")).unwrap();
         assert!(too_heavy(folder.path()).unwrap().is_some());
         fs::remove_file(folder.path().join("02-pair.jsonl")).unwrap();
         let garbage = format!(r#"{{"t":0,"c":1,"garbage":{}}}"#, u64::MAX);
