@@ -100,7 +100,10 @@ pub(super) async fn run(
     let about = serve_web::about(fleet.is_some(), profile, given.cloned(), unknown, global, environment);
     let server = match serve_web::options(args.listen.as_ref(), args.kiosk, &config, environment)? {
         Some(options) => {
-            Some(serve_web::start(options, operations.running(live, about), &operations.quick()).await?)
+            let running = operations.running(live, about);
+            let server = serve_web::start(options, running, &operations.quick()).await?;
+            serve_web::warn_of_open_secrets(&config);
+            Some(server)
         }
         None => None,
     };

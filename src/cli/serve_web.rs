@@ -12,7 +12,7 @@ use crate::web::{Options, Server, WebError};
 use crate::wire::printable::{printable, sentence, system_words};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -82,9 +82,6 @@ fn token(config: &Config, environment: &Environment) -> Result<Option<Secret<Str
     if let Some(token) = &environment.api_token {
         return Ok(Some(token.clone()));
     }
-    for path in [&config.api.token_file, &config.api.tls_key].into_iter().flatten() {
-        warn_if_open(path);
-    }
     let Some(path) = &config.api.token_file else { return Ok(None) };
     let read = crate::config::read_text(path).map(|text| Secret::new(text.trim().to_owned()));
     read.map(Some).map_err(|error| {
@@ -93,9 +90,13 @@ fn token(config: &Config, environment: &Environment) -> Result<Option<Secret<Str
     })
 }
 
-/// A secret that others on this computer can read is said so; its owner may have reasons.
-fn warn_if_open(path: &Path) {
-    if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o007 != 0) {
+/// Secrets that everybody on this computer can read are said to be so; their owner may have
+/// reasons.
+pub(super) fn warn_of_open_secrets(config: &Config) {
+    let is_open =
+        |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o007 != 0);
+    let secrets = [&config.api.token_file, &config.api.tls_key].into_iter().flatten();
+    for path in secrets.filter(is_open) {
         tracing::warn!(path = %path.display(), "everybody on this computer can read this secret: chmod o= it");
     }
 }
