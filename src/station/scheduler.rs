@@ -119,7 +119,8 @@ impl Scheduler {
     ) -> Arc<dyn EventSink> {
         let mut controllers = self.controllers.lock().unwrap_or_else(PoisonError::into_inner);
         let controller = Arc::clone(controllers.entry(controller_of(attachment)).or_default());
-        Arc::new(InTurn { inner, controller, links, state: Mutex::default() })
+        let state = Working { links: Some(links), ..Working::default() };
+        Arc::new(InTurn { inner, controller, state: Mutex::new(state) })
     }
 }
 
@@ -134,7 +135,6 @@ fn controller_of(attachment: &Attachment) -> String {
 struct InTurn {
     inner: Arc<dyn EventSink>,
     controller: Arc<Controller>,
-    links: watch::Receiver<Presence>,
     state: Mutex<Working>,
 }
 
@@ -142,6 +142,9 @@ struct InTurn {
 struct Working {
     turn: Option<Turn>,
     looking: Option<Instant>,
+    /// Given back before the job's end is told: who follows them counts as a job that still
+    /// looks at its device, and a device plugged in again then gets no new one.
+    links: Option<watch::Receiver<Presence>>,
 }
 
 impl InTurn {
@@ -153,8 +156,11 @@ impl InTurn {
         let EventKind::StepStarted { step: StepId::Pair | StepId::Inspect | StepId::Install } = kind else {
             return;
         };
-        if self.lock().turn.is_none() {
-            let mut links = self.links.clone();
+        let waits = {
+            let working = self.lock();
+            working.links.clone().filter(|_| working.turn.is_none())
+        };
+        if let Some(mut links) = waits {
             let turn = tokio::select! {
                 biased;
                 turn = self.controller.turn() => Some(turn),
@@ -191,6 +197,9 @@ impl InTurn {
             | EventKind::JobEnded(_) => {
                 working.turn = None;
                 working.looking = None;
+                if matches!(kind, EventKind::JobEnded(_)) {
+                    working.links = None;
+                }
             }
             _ => {}
         }
@@ -215,6 +224,7 @@ impl EventSink for InTurn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workflow::outcome::Outcome;
 
     #[test]
     fn trouble_halves_what_works_at_once_and_good_answers_add_one() {
@@ -236,6 +246,31 @@ mod tests {
         limit.working = 3;
         limit.measured(None, at(20));
         assert_eq!(limit.at_once, LEAST_AT_ONCE);
+    }
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl EventSink for Nowhere {
+        async fn emit(&self, _: JobId, _: EventKind) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn post(&self, _: JobId, _: EventKind) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    /// A device plugged in again at that very moment would be taken for one whose job goes on.
+    #[tokio::test]
+    async fn a_job_that_tells_its_end_follows_its_device_no_more() {
+        let (sender, links) = watch::channel(Presence::Unplugged);
+        let state = Mutex::new(Working { links: Some(links), ..Working::default() });
+        let sink = InTurn { inner: Arc::new(Nowhere), controller: Arc::default(), state };
+        sink.emit(JobId(1), EventKind::Detached).await.unwrap();
+        assert_eq!(sender.receiver_count(), 1);
+        sink.emit(JobId(1), EventKind::JobEnded(Outcome::Enrolled.into())).await.unwrap();
+        assert_eq!(sender.receiver_count(), 0);
     }
 
     #[tokio::test(start_paused = true)]
