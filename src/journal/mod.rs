@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::{mpsc, oneshot, watch};
-use writer::{Reply, Request};
+use writer::{Reply, Request, Which};
 
 /// Told of every event, in order, after its commit. Must be quick: the writer waits.
 pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -141,13 +141,24 @@ impl Journal {
         udid: &Udid,
         profile_sha256: &str,
     ) -> Result<Option<OpenJob>, JournalError> {
-        let of = Some((udid.clone(), profile_sha256.to_owned()));
-        self.ask(|reply| Request::Open(of, reply)).await.map(|jobs| jobs.into_iter().next())
+        let which = Which::Open(Some((udid.clone(), profile_sha256.to_owned())));
+        self.ask(|reply| Request::Read(which, reply)).await.map(|jobs| jobs.into_iter().next())
+    }
+
+    /// The last job of this device and profile that pushed and has ended: what its device may
+    /// still be doing is no concern of its own any more, but of the next one.
+    pub async fn last_that_pushed(
+        &self,
+        udid: &Udid,
+        profile_sha256: &str,
+    ) -> Result<Option<OpenJob>, JournalError> {
+        let which = Which::LastThatPushed(udid.clone(), profile_sha256.to_owned());
+        self.ask(|reply| Request::Read(which, reply)).await.map(|jobs| jobs.into_iter().next())
     }
 
     /// All open jobs, oldest first: where a restarted station begins.
     pub async fn all_open_jobs(&self) -> Result<Vec<OpenJob>, JournalError> {
-        self.ask(|reply| Request::Open(None, reply)).await
+        self.ask(|reply| Request::Read(Which::Open(None), reply)).await
     }
 
     /// Writes down which profiles were seen in a folder; returns once that is on disk.

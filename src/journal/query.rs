@@ -2,6 +2,7 @@
 
 use super::error::JournalError;
 use super::project::text_of;
+use super::writer::Which;
 use super::{OpenJob, check, library, schema};
 use crate::ids::{Bay, JobId, Udid};
 use crate::limits::HISTORY_ROWS;
@@ -240,13 +241,22 @@ impl HistoryFilter {
 }
 
 /// Open jobs with their events, oldest first: of one device and profile, or all.
-pub(super) fn open_jobs(conn: &Connection, of: Option<(Udid, String)>) -> Result<Vec<OpenJob>, JournalError> {
+pub(super) fn jobs(conn: &Connection, which: Which) -> Result<Vec<OpenJob>, JournalError> {
     let run = || -> rusqlite::Result<Vec<OpenJob>> {
+        let (sql, of) = match which {
+            Which::Open(of) => (
+                "SELECT id FROM jobs WHERE ended_at IS NULL
+                 AND (?1 IS NULL OR (udid = ?1 AND profile_sha256 = ?2)) ORDER BY id",
+                of,
+            ),
+            Which::LastThatPushed(udid, sha) => (
+                "SELECT id FROM jobs WHERE ended_at IS NOT NULL AND pushes > 0
+                 AND udid = ?1 AND profile_sha256 = ?2 ORDER BY id DESC LIMIT 1",
+                Some((udid, sha)),
+            ),
+        };
         let (udid, sha) = of.unzip();
-        let mut statement = conn.prepare(
-            "SELECT id FROM jobs WHERE ended_at IS NULL
-             AND (?1 IS NULL OR (udid = ?1 AND profile_sha256 = ?2)) ORDER BY id",
-        )?;
+        let mut statement = conn.prepare(sql)?;
         let values = params![udid.as_ref().map(Udid::as_str), sha];
         let ids: Vec<i64> = statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
         let with_events = |id| Ok(OpenJob { id: JobId(id), events: events(conn, JobId(id))? });

@@ -21,8 +21,13 @@ use tokio::time::sleep;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
 
-/// Whose open job: a device with the SHA-256 of a profile; `None` for everybody's.
-pub(super) type Whose = Option<(Udid, String)>;
+/// Which jobs are read; a device goes with the SHA-256 of a profile.
+pub(super) enum Which {
+    /// Those that are open: of one device and profile, or all.
+    Open(Option<(Udid, String)>),
+    /// The last one of a device and profile that pushed and has ended.
+    LastThatPushed(Udid, String),
+}
 
 /// An answer that has not been given yet.
 type Answer<T> = (Result<T, JournalError>, Reply<T>);
@@ -31,8 +36,8 @@ type Answer<T> = (Result<T, JournalError>, Reply<T>);
 pub(super) enum Request {
     /// Write and publish.
     Write(Entry, Reply<Event>),
-    /// Read open jobs: of one device and profile, or all.
-    Open(Whose, Reply<Vec<OpenJob>>),
+    /// Read jobs with their events.
+    Read(Which, Reply<Vec<OpenJob>>),
     /// Write which profiles are in a folder.
     Saw(Sighting, Reply<()>),
     /// Finish.
@@ -111,7 +116,7 @@ async fn run(
 struct Batch {
     entries: Vec<Entry>,
     writers: Vec<Reply<Event>>,
-    reads: Vec<(Whose, Reply<Vec<OpenJob>>)>,
+    reads: Vec<(Which, Reply<Vec<OpenJob>>)>,
     sightings: Vec<(Sighting, Reply<()>)>,
     closing: Vec<Reply<()>>,
 }
@@ -124,7 +129,7 @@ impl Batch {
                     self.entries.push(entry);
                     self.writers.push(reply);
                 }
-                Request::Open(of, reply) => self.reads.push((of, reply)),
+                Request::Read(which, reply) => self.reads.push((which, reply)),
                 Request::Saw(sighting, reply) => self.sightings.push((sighting, reply)),
                 Request::Close(reply) => self.closing.push(reply),
             }
@@ -177,7 +182,7 @@ async fn off_thread(mut store: Store, batch: Batch, now: Timestamp, keep: bool) 
         let results = write_batch(&mut store.conn, now, batch.entries);
         let written = results.into_iter().zip(batch.writers).collect();
         // After the commit, so that nothing is read that may yet be undone.
-        let read = batch.reads.into_iter().map(|(of, reply)| (query::open_jobs(&store.conn, of), reply));
+        let read = batch.reads.into_iter().map(|(which, reply)| (query::jobs(&store.conn, which), reply));
         let read = read.collect();
         let saw = batch.sightings.into_iter();
         let saw =

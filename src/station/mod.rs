@@ -286,14 +286,20 @@ impl Station {
         for id in superseded {
             journal.append(id, EventKind::JobEnded(superseded_verdict())).await?;
         }
-        match journal.open_jobs(&new.udid, &new.profile_sha256).await? {
+        let open = journal.open_jobs(&new.udid, &new.profile_sha256).await?;
+        let mut memory = open.as_ref().map(|job| Memory::of(&job.events)).unwrap_or_default();
+        if memory.pushes.is_empty()
+            && let Some(before) = journal.last_that_pushed(&new.udid, &new.profile_sha256).await?
+        {
+            memory = memory.after(&before.events);
+        }
+        match open {
             Some(OpenJob { id, events }) => {
-                let memory = Memory::of(&events);
                 let started = events.first().map_or_else(|| self.clock.now(), |e| e.at);
                 self.board.resumed(&new.udid, id, started, &memory);
                 Ok((id, memory))
             }
-            None => Ok((journal.start_job(new).await?, Memory::default())),
+            None => Ok((journal.start_job(new).await?, memory)),
         }
     }
 

@@ -53,6 +53,9 @@ pub struct Memory {
     pub attempts: u32,
     /// Pushes so far, oldest first.
     pub pushes: Vec<Push>,
+    /// The last push of the device's job before this one, if its answer was lost: the device may
+    /// still be installing (4.5), whoever pushed.
+    pub earlier: Option<Push>,
     /// Pushes of helper profiles so far, oldest first.
     pub helpers: Vec<(HelperName, Push)>,
     /// The device has its name, or refused it: once a job is enough.
@@ -92,6 +95,13 @@ impl Memory {
         memory
     }
 
+    /// Takes over what the device's last job that pushed left unsettled: an answer that was lost.
+    #[must_use]
+    pub fn after(self, pushed: &[Event]) -> Self {
+        let earlier = Self::of(pushed).pushes.last().filter(|push| push.answer.is_none()).copied();
+        Self { earlier, ..self }
+    }
+
     /// Takes one event.
     pub fn take(&mut self, at: Timestamp, kind: &EventKind) {
         match kind {
@@ -99,7 +109,7 @@ impl Memory {
                 self.attempts += 1;
                 self.escalated = false;
                 let helper = self.helpers.last_mut().map(|(_, push)| push);
-                for push in self.pushes.last_mut().into_iter().chain(helper) {
+                for push in self.pushes.last_mut().into_iter().chain(helper).chain(&mut self.earlier) {
                     if push.answer.is_none() {
                         push.lost.get_or_insert(at);
                     }
@@ -181,6 +191,14 @@ impl Memory {
         self.pushes.last().filter(|push| !push.is_refused())
     }
 
+    /// As [`Memory::last_push`]; before the first one that of an earlier job.
+    pub fn last_flight(&self) -> Option<&Push> {
+        match self.pushes.is_empty() {
+            true => self.earlier.as_ref(),
+            false => self.last_push(),
+        }
+    }
+
     /// Pushes the device did not refuse: what a policy's `pushes` counts.
     pub fn accepted_pushes(&self) -> u32 {
         let counted = |push: &&Push| !push.is_refused();
@@ -195,7 +213,7 @@ impl Memory {
     /// True if the answer to the last push of any profile is lost: the device may be installing.
     pub fn unanswered(&self) -> bool {
         let lost = |push: Option<&Push>| push.is_some_and(|push| push.answer.is_none());
-        lost(self.pushes.last()) || lost(self.helpers.last().map(|(_, push)| push))
+        lost(self.pushes.last().or(self.earlier.as_ref())) || lost(self.helpers.last().map(|(_, push)| push))
     }
 }
 
@@ -225,6 +243,23 @@ mod tests {
         memory.take(at(61), &EventKind::PushAnswered { number: 2, answer: PushAnswer::Acknowledged });
         memory.take(at(62), &EventKind::AttemptStarted { number: 3 });
         assert_eq!(memory.pushes[1].lost, None, "it was answered");
+    }
+
+    #[test]
+    fn a_job_takes_over_the_lost_answer_of_the_one_before() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let event = |second, kind| Event { job: JobId(1), seq: second, at: at(second), kind };
+        let lost = [event(2, EventKind::PushStarted { number: 1 })];
+        let mut memory = Memory::default().after(&lost);
+        assert!(memory.unanswered() && memory.last_push().is_none() && memory.accepted_pushes() == 0);
+        memory.take(at(60), &EventKind::AttemptStarted { number: 1 });
+        assert_eq!(memory.last_flight().and_then(|push| push.lost), Some(at(60)), "it measures for itself");
+        memory.take(at(61), &EventKind::PushStarted { number: 1 });
+        memory.take(at(62), &EventKind::PushAnswered { number: 1, answer: PushAnswer::Acknowledged });
+        assert!(!memory.unanswered() && memory.last_flight() == memory.last_push());
+        let answered = EventKind::PushAnswered { number: 1, answer: PushAnswer::Acknowledged };
+        let [begun] = lost;
+        assert_eq!(Memory::default().after(&[begun, event(3, answered)]), Memory::default());
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub fn is_installed(profile: &Profile, installed: &[InstalledProfile]) -> bool {
 /// Until when the last push may still turn into an installed profile, and what a bay shows
 /// meanwhile.
 pub fn in_flight(situation: &Situation<'_>) -> Option<(Timestamp, Outcome)> {
-    wait_for(situation, situation.memory.last_push().copied())
+    wait_for(situation, situation.memory.last_flight().copied())
 }
 
 /// Decides.

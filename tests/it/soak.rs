@@ -25,10 +25,6 @@ const DISK: u32 = 256;
 /// own cache fills, and nothing else.
 const GROWTH: u64 = 6 << 10;
 
-/// SQLite keeps the descriptor of a connection that was closed while another one of the process
-/// held a lock, and uses it for the next: as many as were ever open at once, however long the day.
-const SPARE_FILES: usize = 4;
-
 /// No round takes longer, quarantine and its calm included.
 const ROUND: Duration = Duration::from_secs(2 * 3600);
 
@@ -126,7 +122,7 @@ async fn day(jobs: i64) {
         total(|c| c.messages)
     );
     assert!(end.memory <= early.memory + GROWTH, "memory: {early:?} {end:?}");
-    assert!(end.files <= early.files + SPARE_FILES && end.channels == 0, "{early:?} {end:?}");
+    assert_eq!((end.files, end.channels), (early.files, 0), "{early:?} {end:?}");
     assert_eq!(end.tasks, early.tasks, "{early:?} {end:?}");
 
     let board = station.stop().await;

@@ -2,7 +2,7 @@
 //! and one paused clock. Thousands are drawn; the invariants hold in each.
 //!
 //! `ENLIST_WORLDS=10000 cargo test --test it worlds:: -- --nocapture` runs so many instead of
-//! ten seconds' worth; `ENLIST_WORLD=SEED` runs and prints that one.
+//! twenty seconds' worth; `ENLIST_WORLD=SEED` runs and prints that one.
 
 #![allow(clippy::disallowed_methods)] // how many, and how long, is told from outside
 #![allow(clippy::print_stdout)] // seeds, and worlds made small
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long an everyday run draws worlds.
-const EVERYDAY: Duration = Duration::from_secs(10);
+const EVERYDAY: Duration = Duration::from_secs(20);
 
 /// Worlds at once.
 const THREADS: usize = 2;

@@ -160,7 +160,7 @@ const NOTIFICATIONS: &[&str] = &[
 ];
 
 /// What `ActivationState` can be (5.1).
-const ACTIVATION_STATES: &[&str] = &[
+pub(crate) const ACTIVATION_STATES: &[&str] = &[
     "Activated",
     "Expired",
     "FactoryActivated",

@@ -4,6 +4,7 @@ use super::rules;
 use crate::ids::Udid;
 use crate::transport::recorder::entry::{self, Entry, EntryError, What};
 use crate::transport::recorder::meta::{Meta, Origin};
+use crate::transport::recorder::words::ACTIVATION_STATES;
 use crate::transport::recorder::{Finding, META, check};
 use crate::wire::fields::Fields;
 use crate::wire::lockdown::ErrorName;
@@ -17,20 +18,6 @@ use std::path::{Path, PathBuf};
 
 /// Longest file that is read: longer than the recorder makes one.
 const MOST_FILE_BYTES: u64 = 17 << 20;
-
-/// What `ActivationState` can be (5.1).
-const ACTIVATION_STATES: &[&str] = &[
-    "Activated",
-    "Expired",
-    "FactoryActivated",
-    "MismatchedICCID",
-    "MismatchedIMEI",
-    "MissingSIM",
-    "SoftActivation",
-    "Unactivated",
-    "Unlocked",
-    "WildcardActivated",
-];
 
 /// Why a recording cannot be replayed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
