@@ -108,6 +108,7 @@ impl Memory {
             EventKind::AttemptStarted { .. } => {
                 self.attempts += 1;
                 self.escalated = false;
+                self.nothing_after(at);
                 let helper = self.helpers.last_mut().map(|(_, push)| push);
                 for push in self.pushes.last_mut().into_iter().chain(helper).chain(&mut self.earlier) {
                     if push.answer.is_none() {
@@ -177,6 +178,20 @@ impl Memory {
                 self.named |= *result != StepResult::Failed;
             }
             _ => {}
+        }
+    }
+
+    /// Takes what seems to lie in the future for present: the wall clock was set back since, and
+    /// nothing that is waited for may take that long.
+    fn nothing_after(&mut self, now: Timestamp) {
+        let helpers = self.helpers.iter_mut().map(|(_, push)| push);
+        for push in self.pushes.iter_mut().chain(helpers).chain(&mut self.earlier) {
+            push.at = push.at.min(now);
+            push.answer = push.answer.map(|(at, answer)| (at.min(now), answer));
+        }
+        self.scep_failed = self.scep_failed.map(|at| at.min(now));
+        if let Some(erase) = &mut self.erase {
+            erase.at = erase.at.min(now);
         }
     }
 
@@ -260,6 +275,26 @@ mod tests {
         let answered = EventKind::PushAnswered { number: 1, answer: PushAnswer::Acknowledged };
         let [begun] = lost;
         assert_eq!(Memory::default().after(&[begun, event(3, answered)]), Memory::default());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_prolongs_nothing() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let event = |second, kind| Event { job: JobId(1), seq: second, at: at(second), kind };
+        let answered = EventKind::PushAnswered { number: 1, answer: PushAnswer::Acknowledged };
+        let before = [
+            event(8000, EventKind::PushStarted { number: 1 }),
+            event(8001, answered),
+            event(8002, EventKind::EraseStarted),
+        ];
+        let mut memory = Memory::of(&before);
+        memory.take(at(4000), &EventKind::AttemptStarted { number: 2 });
+        memory.take(at(4060), &EventKind::AttemptStarted { number: 3 });
+        assert_eq!(memory.pushes[0].answer, Some((at(4000), PushAnswer::Acknowledged)));
+        assert_eq!((memory.pushes[0].at, memory.erase.map(|erase| erase.at)), (at(4000), Some(at(4000))));
+        let mut memory = Memory::of(&before);
+        memory.take(at(9000), &EventKind::AttemptStarted { number: 2 });
+        assert_eq!((memory.pushes[0].at, memory.erase.map(|erase| erase.at)), (at(8000), Some(at(8002))));
     }
 
     #[test]
