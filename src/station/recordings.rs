@@ -15,7 +15,9 @@ pub(super) fn began(recorder: Option<&Recorder>, udid: &Udid, profile: &Profile,
 
 /// The same, that it ended so.
 pub(super) fn ended(recorder: Option<&Recorder>, udid: &Udid, verdict: &Verdict) {
-    recorder.inspect(|recorder| recorder.ended(udid, verdict.outcome.name(), verdict.class.name()));
+    let Verdict { outcome, class, chain, .. } = verdict;
+    let chain: Vec<_> = chain.links().iter().map(|link| (link.domain.as_str(), link.code)).collect();
+    recorder.inspect(|recorder| recorder.ended(udid, outcome.name(), class.name(), &chain));
 }
 
 /// The job of `profile` under `policy`.

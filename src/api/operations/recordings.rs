@@ -3,7 +3,7 @@
 use super::Operations;
 use crate::api::OperationError;
 use crate::api::view::recording::{CheckedView, RecordingFinding};
-use crate::api::view::{Exit, InstalledOn};
+use crate::api::view::{DeviceView, Exit, InstalledOn};
 use crate::transport::recorder::{self, Recorder, meta::JobMeta};
 use crate::wire::printable::system_words;
 use std::path::Path;
@@ -30,7 +30,9 @@ impl Operations {
         recorder.inspect(|recorder| recorder.began(udid, looks(person_within)));
         let listed = self.installed(Some(udid.as_str()), person_within, tell).await;
         if let (Some(recorder), Ok(listed)) = (recorder, &listed) {
-            recorder.ended(udid, listed.device.outcome.name(), listed.device.class.name());
+            let DeviceView { outcome, class, chain, .. } = &listed.device;
+            let chain: Vec<_> = chain.iter().map(|link| (link.domain.as_str(), link.code)).collect();
+            recorder.ended(udid, outcome.name(), class.name(), &chain);
         }
         listed
     }

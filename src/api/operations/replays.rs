@@ -11,7 +11,8 @@ use crate::secret::Secret;
 use crate::station::{BayNames, Board, Orders, Selection, Station};
 use crate::transport::Backend;
 use crate::transport::recorder::META;
-use crate::transport::recorder::meta::ResultMeta;
+use crate::transport::recorder::meta::{ResultMeta, errors};
+use crate::transport::recorder::scrub::Scrubber;
 use crate::transport::replay::{Mismatch, Replay, ReplayKey, ReplayParts, Tape, TapeError};
 use crate::wire::printable::{sentence, system_words};
 use std::fs;
@@ -204,7 +205,7 @@ impl ReplayRun {
             }
             (None, None, _) => "The recording does not say how its job ended.".to_owned(),
             (None, Some(_), None) => "The job did not come to its end.".to_owned(),
-            (None, Some(then), Some(now)) if then != now => {
+            (None, Some(then), Some(now)) if !then.is_met_by(now) => {
                 format!("The job ended as {now}; recorded is {then}.")
             }
             (None, Some(then), Some(_)) => {
@@ -230,12 +231,15 @@ fn in_words(view: &mut ReplayView, reached: Option<&BayView>) {
 
 impl ResultView {
     fn of_meta(meta: &ResultMeta) -> Self {
-        Self { outcome: meta.outcome.clone(), class: meta.class.clone(), pushes: meta.pushes }
+        let ResultMeta { outcome, class, pushes, chain } = meta.clone();
+        Self { outcome, class, pushes, chain }
     }
 
     fn of_bay(bay: &BayView, pushes: u32) -> Self {
         let (outcome, class) = (bay.device.outcome.name(), bay.device.class.name());
-        Self { outcome: outcome.to_owned(), class: class.to_owned(), pushes }
+        let chain = bay.device.chain.iter().map(|link| (link.domain.as_str(), link.code));
+        let chain = Some(errors(chain, &mut Scrubber::default()));
+        Self { outcome: outcome.to_owned(), class: class.to_owned(), pushes, chain }
     }
 }
 

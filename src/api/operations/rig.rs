@@ -67,7 +67,7 @@ impl Operations {
     /// If this is recorded: what was begun ends here.
     pub(in crate::api) fn recorded(&self, udid: &Udid, outcome: Outcome, class: Class) {
         if let Some(recorder) = self.parts.backend.recorder() {
-            recorder.ended(udid, outcome.name(), class.name());
+            recorder.ended(udid, outcome.name(), class.name(), &[]);
         }
     }
 

@@ -1,6 +1,7 @@
 //! How a replay went.
 
 use crate::transport::replay::Mismatch;
+use crate::wire::printable::printable;
 use serde::Serialize;
 use std::fmt;
 
@@ -40,12 +41,27 @@ pub struct ResultView {
     pub class: String,
     /// Pushes.
     pub pushes: u32,
+    /// The device's last errors, outermost first: domain and code. What a recording does not
+    /// say is not compared.
+    pub chain: Option<Vec<String>>,
+}
+
+impl ResultView {
+    /// True if a job that was to end so ended as `now`.
+    pub fn is_met_by(&self, now: &Self) -> bool {
+        let chain = self.chain.as_ref().and(now.chain.clone());
+        *self == Self { chain, ..now.clone() }
+    }
 }
 
 impl fmt::Display for ResultView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let times = if self.pushes == 1 { "push" } else { "pushes" };
-        write!(f, "{} (class {}, {} {times})", self.outcome, self.class, self.pushes)
+        write!(f, "{} (class {}, {} {times}", self.outcome, self.class, self.pushes)?;
+        match self.chain.as_deref() {
+            None | Some([]) => write!(f, ")"),
+            Some(chain) => write!(f, ", {})", printable(&chain.join(" < "))),
+        }
     }
 }
 

@@ -5,11 +5,11 @@ use super::LOCKDOWN;
 use super::device::{MOST_CONNECTIONS, MOST_PUSHES, MOST_SECONDS, OPEN, PHASES};
 use super::entry::{Entry, Refusal, What, to_frame, to_json};
 use super::folder::{CUTS, META, MOST_BYTES, MOST_FILES};
-use super::meta::{JobMeta, Meta, Origin, ProfileMeta};
+use super::meta::{JobMeta, Meta, Origin, ProfileMeta, is_error};
 use super::scrub::{SCRUB_VERSION, Scrubber};
 use super::tap::broken_class;
 use super::words::{CLASSES, OUTCOMES, is_digits, is_product, is_service, is_version};
-use crate::limits::DEVICE_FRAME_BYTES;
+use crate::limits::{DEVICE_FRAME_BYTES, ERROR_CHAIN_LINKS};
 use serde_json::Value as Json;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -242,6 +242,9 @@ fn meta(text: &str, scrubber: &mut Scrubber) -> Result<(), String> {
         OUTCOMES.contains(&result.outcome.as_str())
             && CLASSES.contains(&result.class.as_str())
             && result.pushes <= MOST_PUSHES
+            && result.chain.as_ref().is_none_or(|chain| {
+                chain.len() <= ERROR_CHAIN_LINKS && chain.iter().all(|told| is_error(told, scrubber))
+            })
     });
     let checks = [
         ("scrub", *scrub == SCRUB_VERSION),

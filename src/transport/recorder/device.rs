@@ -2,7 +2,7 @@
 
 use super::entry::{self, Entry, What};
 use super::folder::{Closing, Folder};
-use super::meta::{JobMeta, Meta, Origin, ResultMeta};
+use super::meta::{JobMeta, Meta, Origin, ResultMeta, errors};
 use super::scrub::{SCRUB_VERSION, Scrubber};
 use super::words::{is_product, is_version};
 use crate::clock::Clock;
@@ -114,10 +114,11 @@ impl Device {
         self.write(0, What::Detached(udid));
     }
 
-    pub(super) fn ended(&mut self, outcome: &str, class: &str) {
+    pub(super) fn ended(&mut self, outcome: &str, class: &str, chain: &[(&str, i64)]) {
         self.meta.cut = String::new();
         let (outcome, class) = (outcome.to_owned(), class.to_owned());
-        self.meta.result = Some(ResultMeta { outcome, class, pushes: self.pushes });
+        let chain = Some(errors(chain.iter().copied(), &mut self.scrubber));
+        self.meta.result = Some(ResultMeta { outcome, class, pushes: self.pushes, chain });
     }
 
     /// Writes the rest.

@@ -1,6 +1,8 @@
 //! `meta.toml`: what a recording is of.
 
 use super::scrub::Scrubber;
+use crate::wire::fields::{Fields, dictionary, string};
+use plist::Value;
 use serde::Deserialize;
 use std::fmt::Write;
 
@@ -167,6 +169,30 @@ pub struct ResultMeta {
     pub class: String,
     /// How often a profile was pushed, helpers included.
     pub pushes: u32,
+    /// The device's last errors, outermost first, as [`errors`] gives them; a recording made by
+    /// hand need not say them.
+    #[serde(default)]
+    pub chain: Option<Vec<String>>,
+}
+
+/// Errors without their texts, each as domain and code: `MCInstallationErrorDomain 4001` (4.3).
+/// What no recording may tell is `~`.
+pub fn errors<'a>(chain: impl IntoIterator<Item = (&'a str, i64)>, scrubber: &mut Scrubber) -> Vec<String> {
+    let told = |(domain, code)| {
+        let link = dictionary([("ErrorCode", Some(Value::from(code))), ("ErrorDomain", string(domain))]);
+        let scrubbed = scrubber.frame(&link);
+        let domain = scrubbed.text("ErrorDomain").filter(|domain| !domain.starts_with('~'));
+        let code = scrubbed.int("ErrorCode").filter(|scrubbed| *scrubbed == code);
+        format!("{} {}", domain.unwrap_or("~"), code.map_or_else(|| "~".to_owned(), |code| code.to_string()))
+    };
+    chain.into_iter().map(told).collect()
+}
+
+/// True if [`errors`] may have given this.
+pub(super) fn is_error(told: &str, scrubber: &mut Scrubber) -> bool {
+    let Some((domain, code)) = told.rsplit_once(' ') else { return false };
+    let number = if code == "~" { Some(i64::MAX) } else { code.parse().ok() };
+    number.is_some_and(|number| errors([(domain, number)], scrubber) == [told])
 }
 
 impl Meta {
@@ -181,9 +207,13 @@ impl Meta {
             let _ = writeln!(out, "cut = {}", quoted(cut));
         }
         job.write(&mut out);
-        if let Some(ResultMeta { outcome, class, pushes }) = result {
+        if let Some(ResultMeta { outcome, class, pushes, chain }) = result {
             let [outcome, class] = [outcome, class].map(quoted);
             let _ = writeln!(out, "\n[result]\noutcome = {outcome}\nclass = {class}\npushes = {pushes}");
+            if let Some(chain) = chain {
+                let chain: Vec<_> = chain.iter().map(quoted).collect();
+                let _ = writeln!(out, "chain = [{}]", chain.join(", "));
+            }
         }
         out
     }
@@ -229,11 +259,19 @@ mod tests {
                 profiles: vec![profile("enroll"), profile("helper")],
                 ..JobMeta::default()
             },
-            result: Some(ResultMeta { outcome: "enrolled".into(), class: "none".into(), pushes: 1 }),
+            result: Some(ResultMeta {
+                outcome: "failed".into(),
+                class: "server".into(),
+                pushes: 1,
+                chain: Some(vec!["MCMDMErrorDomain 12011".into(), " 5".into()]),
+            }),
         };
         assert_eq!(Meta::parse(&meta.text()), Ok(meta.clone()), "{}", meta.text());
         let whole = Meta { cut: String::new(), result: None, ..meta };
-        assert_eq!(Meta::parse(&whole.text()), Ok(whole));
+        assert_eq!(Meta::parse(&whole.text()), Ok(whole.clone()));
+        let by_hand = ResultMeta { outcome: "enrolled".into(), class: "none".into(), pushes: 1, chain: None };
+        let by_hand = Meta { result: Some(by_hand), ..whole };
+        assert_eq!(Meta::parse(&by_hand.text()), Ok(by_hand));
         assert!(Meta::parse("scrub = 1").is_err());
     }
 
@@ -249,7 +287,12 @@ mod tests {
                 os: String::new(),
                 cut: String::new(),
                 job: job.clone(),
-                result: Some(ResultMeta { outcome: "failed".into(), class: "device".into(), pushes }),
+                result: Some(ResultMeta {
+                    outcome: "failed".into(),
+                    class: "device".into(),
+                    pushes,
+                    chain: None,
+                }),
             };
             meta.text()
         };
@@ -270,5 +313,22 @@ mod tests {
         }
         let long = JobMeta { replug_within: i64::MAX as u64, ..job };
         assert!(Meta::parse(&text(&long.scrubbed(&mut Scrubber::default()), 1)).is_ok());
+    }
+
+    #[test]
+    fn errors_are_told_by_domain_and_code() {
+        let chain = [
+            ("MCInstallationErrorDomain", 4001),
+            ("F2LX0000HG7F", 5),
+            ("MCMDMErrorDomain", i64::MAX),
+            ("", -5),
+        ];
+        let mut scrubber = Scrubber::default();
+        let told = errors(chain, &mut scrubber);
+        assert_eq!(told, ["MCInstallationErrorDomain 4001", "~ 5", "MCMDMErrorDomain ~", " -5"]);
+        assert!(told.iter().all(|told| is_error(told, &mut scrubber)));
+        for wrong in ["4001", "MCMDMErrorDomain x", "", "F2LX0000HG7F 5", "MCMDMErrorDomain 04"] {
+            assert!(!is_error(wrong, &mut scrubber), "{wrong}");
+        }
     }
 }

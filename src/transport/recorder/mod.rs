@@ -33,9 +33,10 @@
 //!
 //! # What is written
 //!
-//! Only what the list in `allow.rs` names ([`scrub`]), and of words only what `words.rs` knows. A placeholder is the same for the same value of the
-//! same key within a recording, numbered in the order of their first appearance; the profile of
-//! the job comes first of all: `example.profile-1`, `00000000-0000-4000-8000-000000000001`.
+//! Only what the list in `allow.rs` names ([`scrub`]), and of words only what `words.rs` knows. A
+//! placeholder is the same for the same value of the same key within a recording, numbered in the
+//! order of their first appearance; the profile of the job comes first of all: `example.profile-1`,
+//! `00000000-0000-4000-8000-000000000001`.
 
 mod allow;
 mod check;
@@ -146,12 +147,13 @@ impl Recorder {
         shared.jobs.insert(udid.clone(), job);
     }
 
-    /// The job of a device ended; what follows is not part of its recording.
-    pub fn ended(&self, udid: &Udid, outcome: &str, class: &str) {
+    /// The job of a device ended, with these errors, by domain and code; what follows is not part
+    /// of its recording.
+    pub fn ended(&self, udid: &Udid, outcome: &str, class: &str, chain: &[(&str, i64)]) {
         let mut shared = self.lock();
         shared.jobs.remove(udid);
         if let Some(mut device) = shared.devices.remove(udid) {
-            device.ended(outcome, class);
+            device.ended(outcome, class, chain);
             let closing = device.close();
             shared.closing(closing);
         }

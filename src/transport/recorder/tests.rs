@@ -226,7 +226,7 @@ async fn record(path: &Path) -> Recorder {
 async fn what_passes_is_written_without_secrets_and_the_check_proves_it() {
     let path = scratch("written");
     let recorder = record(&path).await;
-    recorder.ended(&attachment().udid, "enrolled", "none");
+    recorder.ended(&attachment().udid, "enrolled", "none", &[]);
     assert_eq!(recorder.finish(), Recorded { count: 1, troubles: vec![] });
     let checked = check(&path).unwrap();
     assert_eq!((checked.recordings, checked.frames, &checked.findings), (1, 2, &vec![]));
@@ -257,7 +257,7 @@ async fn what_passes_is_written_without_secrets_and_the_check_proves_it() {
 async fn planted_values_are_found() {
     let path = scratch("planted");
     let recorder = record(&path).await;
-    recorder.ended(&attachment().udid, "enrolled", "none");
+    recorder.ended(&attachment().udid, "enrolled", "none", &[]);
     recorder.finish();
     let frames = path.join("01-attach.jsonl");
     let sound = fs::read_to_string(&frames).unwrap();
@@ -397,7 +397,7 @@ async fn each_job_has_a_folder_of_its_own_and_old_ones_stay() {
             recorder.attached(&attachment());
             recorder.began(&attachment().udid, job());
             recorder.tap(attachment().id, LOCKDOWN).opened();
-            recorder.ended(&attachment().udid, "enrolled", "none");
+            recorder.ended(&attachment().udid, "enrolled", "none", &[]);
         }
         assert_eq!(recorder.finish().count, 2);
         let checked = check(&path).unwrap();

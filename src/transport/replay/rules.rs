@@ -90,7 +90,10 @@ pub const UNREAD: &[&str] = &[
 pub const SOMETIMES: &[(&str, &str)] = &[
     ("Command", "what a device tells unasked lets the station look sooner; it looks anyway"),
     ("ConfigurationSource", "tells Automated Device Enrollment: counts in an erase, and where SCEP failed"),
-    ("ErrorCode", "codes that a rule asks for count; of the others the last that is known is shown"),
+    (
+        "ErrorCode",
+        "counts where the job ends with it and where a rule asks for it; a push may follow any other",
+    ),
     ("ErrorDomain", "counts with its ErrorCode"),
     ("LocalizedDescription", "shown where a code is not known"),
     ("Name", "of what is told unasked: see Command"),
