@@ -151,11 +151,7 @@ impl Trust {
         limits: TrustLimits,
         observer: &dyn TrustObserver,
     ) -> Result<Result<Earned, NotTrusted>, DeviceError> {
-        let mut lockdown = link.lockdown().await?;
-        let open = lockdown.values(None).await?;
-        let mut facts = Facts::default();
-        facts.take_default_domain(&open);
-        facts.expect_device(link.udid())?;
+        let (mut lockdown, open, facts) = meet(link).await?;
         observer.met(&facts).await;
         let floor = tls_floor(&facts);
         let patience = Patience::new(limits.person);
@@ -326,6 +322,17 @@ struct PairingRun<'a> {
     observer: &'a dyn TrustObserver,
 }
 
+/// A new connection, what it tells without a session, and the facts in that. A mux may give a
+/// connection to another device each time: whoever is there has to be the one that is meant.
+async fn meet(link: &DeviceLink) -> Result<(LockdownClient, Dictionary, Facts), DeviceError> {
+    let mut connection = link.lockdown().await?;
+    let open = connection.values(None).await?;
+    let mut facts = Facts::default();
+    facts.take_default_domain(&open);
+    facts.expect_device(link.udid())?;
+    Ok((connection, open, facts))
+}
+
 impl PairingRun<'_> {
     async fn run(
         self,
@@ -337,7 +344,11 @@ impl PairingRun<'_> {
         for _ in 0..PAIR_CONNECTIONS {
             let (mut connection, open) = match lockdown.take() {
                 Some(connection) => (connection, self.open.clone()),
-                None => self.fresh_connection().await?,
+                // "Read DevicePublicKey on the same connection" (3.6): a new one asks again.
+                None => {
+                    let (connection, open, _) = meet(self.link).await?;
+                    (connection, open)
+                }
             };
             let record = self.draft_record(&mut connection, &open, buid.as_deref()).await?;
             match self.ask_until_decided(&mut connection, &record).await {
@@ -360,13 +371,6 @@ impl PairingRun<'_> {
             }
         }
         Ok(Err(NotTrusted::NoAnswer { reason: last_error }))
-    }
-
-    /// "Read DevicePublicKey on the same connection" (3.6): a new one asks again.
-    async fn fresh_connection(&self) -> Result<(LockdownClient, Dictionary), DeviceError> {
-        let mut connection = self.link.lockdown().await?;
-        let open = connection.values(None).await?;
-        Ok((connection, open))
     }
 
     /// The record to offer; `open` is what this connection was told without a session.

@@ -12,12 +12,13 @@ use enlist::device::trust::{Awaiting, TrustLimits, TrustObserver};
 use enlist::ids::{Bay, MuxId, Udid};
 use enlist::journal::Journal;
 use enlist::secret::Secret;
-use enlist::sim::{FleetOptions, Persona};
+use enlist::sim::{Command, FleetOptions, Persona};
 use enlist::station::Selection;
 use enlist::transport::{Attachment, Backend, BackendEvent, BoxChannel, TransportError};
 use enlist::workflow::event::{Event, EventKind, StepId};
 use enlist::workflow::outcome::{Class, Outcome};
 use enlist::workflow::policy::SetupAssistant;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -158,6 +159,28 @@ async fn a_way_that_leads_to_another_device_pushes_nothing_there() {
     assert_eq!((twin.counters.pair_requests, twin.counters.pushes_received), (0, 0));
 }
 
+/// The same in the midst of a conversation: the device that forgot the station is asked for its
+/// trust on a connection of its own.
+#[tokio::test(start_paused = true)]
+async fn a_way_that_turns_to_another_device_pairs_nothing_there() {
+    let specs = vec![Persona::InSetup.into()];
+    let mut lab = Lab::new(FleetOptions { devices: 2, specs, ..FleetOptions::default() });
+    let mut listed = lab.fleet.backend().list().await.unwrap();
+    listed.truncate(1);
+    let mut station = lab.start(Selection::Listed(listed.clone()), true).unwrap();
+    (&mut station.task).await.unwrap();
+    station.left().await;
+    lab.fleet.control(Command::ForgetPairing { udid: lab.fleet.udids()[0].clone() }).unwrap();
+    lab.planted.way =
+        Some(Arc::new(|inner| Arc::new(Bad { inner, how: How::TwinAfter(AtomicUsize::new(1)) })));
+    let mut station = lab.start(Selection::Listed(listed), true).unwrap();
+    (&mut station.task).await.unwrap();
+    let bay = station.left().await.bays.remove(0);
+    let twin = lab.fleet.inspect(&lab.fleet.udids()[1]).unwrap();
+    assert!(bay.standing.sentence.contains(twin.udid.as_str()), "{bay:?}");
+    assert_eq!((twin.counters.pair_requests, twin.counters.pushes_received), (0, 0));
+}
+
 #[test]
 fn a_planted_bug_of_each_class_is_found() {
     let said = alone::run("faults::planted::all_bugs", 8, &[]);
@@ -268,10 +291,12 @@ impl TrustObserver for Nobody {
 }
 
 /// How a way is bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum How {
     /// Who asks for the first device is given the second.
     Twin,
+    /// The same after so many connections.
+    TwinAfter(AtomicUsize),
     /// A channel more than was asked for stays open.
     Keeps,
     /// The first connection takes longer than anything may.
@@ -299,8 +324,13 @@ impl Backend for Bad {
     }
 
     async fn connect(&self, id: MuxId, port: u16) -> Result<BoxChannel, TransportError> {
-        match self.how {
-            How::Twin => return self.inner.connect(MuxId(id.0 + 1), port).await,
+        let twin = MuxId(id.0 + 1);
+        match &self.how {
+            How::TwinAfter(left) if left.load(Ordering::SeqCst) == 0 => {
+                return self.inner.connect(twin, port).await;
+            }
+            How::TwinAfter(left) => _ = left.fetch_sub(1, Ordering::SeqCst),
+            How::Twin => return self.inner.connect(twin, port).await,
             How::Keeps if port == enlist::wire::lockdown::PORT => {
                 std::mem::forget(self.inner.connect(id, port).await?);
             }
