@@ -86,7 +86,7 @@ fn short(text: &str) -> String {
 }
 
 /// Supervision data to be written to a device (4.7).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct WantedConfiguration {
     /// OrganizationName, shown on the device.
     pub organization: String,
@@ -130,6 +130,25 @@ impl WantedConfiguration {
             ("SkipSetup", list(self.skip.iter().cloned().map(Value::String).collect())),
             ("SupervisorHostCertificates", list(self.supervisors.iter().cloned().map(Value::Data).collect())),
         ]))
+    }
+
+    /// What was written, or may have been, to a device that shows this.
+    pub fn of(shown: &Dictionary) -> Self {
+        let text = |key: &str| shown.text(key).map(str::to_owned);
+        let values = |key: &str| shown.list(key).unwrap_or_default().iter();
+        let bytes = |key: &str| values(key).filter_map(Value::as_data).map(<[u8]>::to_vec).collect();
+        Self {
+            organization: text("OrganizationName").unwrap_or_default(),
+            department: text("OrganizationDepartment"),
+            support_phone: text("OrganizationSupportPhone"),
+            support_email: text("OrganizationSupportEmail"),
+            supervised: shown.flag("IsSupervised").unwrap_or(false),
+            supervisors: bytes("SupervisorHostCertificates"),
+            allow_pairing: shown.flag("AllowPairing").unwrap_or(true),
+            skip: values("SkipSetup").filter_map(Value::as_string).map(str::to_owned).collect(),
+            url: URL_KEYS.iter().find_map(|key| text(key)).map(Secret::new),
+            anchors: bytes("AnchorCertificates"),
+        }
     }
 
     /// SHA-256 of all of it, to tell one configuration from another.
@@ -205,6 +224,7 @@ mod tests {
         // A device that keeps only the name it knows.
         found.remove("MDMServerURL");
         assert!(wanted().differences(&found).is_empty());
+        assert_eq!(WantedConfiguration::of(&wanted().to_dictionary().expose().clone()), wanted());
         assert!(!format!("{:?}", wanted()).contains("canary"));
     }
 

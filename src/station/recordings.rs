@@ -47,6 +47,7 @@ fn job(profile: &Profile, policy: &Policy) -> JobMeta {
         policies_within: policy.policies_within.as_secs(),
         prefer: prefer.to_owned(),
         named: policy.device_name.is_some(),
+        prepares: policy.prepare.is_some(),
         dry_run: policy.dry_run,
         profiles: std::iter::once(of("enroll", profile)).chain(siblings).chain(helpers).collect(),
     }

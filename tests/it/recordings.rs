@@ -13,6 +13,7 @@ use crate::support::profile::{SIGNER, f02};
 use crate::support::station::Serving;
 use enlist::transport::recorder::meta::{Meta, Origin};
 use enlist::transport::recorder::{META, check};
+use enlist::workflow::outcome::Outcome;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -36,9 +37,18 @@ enum Before {
     Supervised,
 }
 
+/// What is recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Enroll,
+    Erase,
+    Prepare,
+}
+
 /// A recording of the tree.
 struct Case {
     name: &'static str,
+    task: Task,
     device: &'static str,
     before: Before,
     args: &'static [&'static str],
@@ -46,12 +56,16 @@ struct Case {
 }
 
 const fn case(name: &'static str, device: &'static str, outcome: &'static str) -> Case {
-    Case { name, device, before: Before::Nothing, args: &[], outcome }
+    Case { name, task: Task::Enroll, device, before: Before::Nothing, args: &[], outcome }
 }
 
 impl Case {
     const fn with(self, args: &'static [&'static str]) -> Self {
         Self { args, ..self }
+    }
+
+    const fn of(self, task: Task) -> Self {
+        Self { task, ..self }
     }
 
     const fn after(self, before: Before) -> Self {
@@ -146,7 +160,32 @@ const CASES: &[Case] = &[
         "ACME",
     ]),
     case("helper-and-name", IN_SETUP, "enrolled").with(&["--helper", "ROOT", "--name", "Bench {{SERIAL}}"]),
+    case("erased", "persona = 'in-setup'\nreboot_takes = '300ms'", "erased").of(Task::Erase),
+    case("prepared", IN_SETUP, "prepared").of(Task::Prepare).with(&[
+        "--organization",
+        "Contoso",
+        "--enrollment-url",
+        "https://mdm.example/1",
+    ]),
 ];
+
+/// Outcomes of which there is no recording, and why not.
+const NOT_RECORDED: &[(&str, &str)] = &[
+    ("attached", "no job ends so: it is what `enlist record` looks at"),
+    ("recovery-mode", NO_CONVERSATION),
+    ("dfu-mode", NO_CONVERSATION),
+    ("charging-only", NO_CONVERSATION),
+    ("mac-attached", NO_CONVERSATION),
+    ("quarantined", "a bay whose device comes and goes: no job is begun"),
+    ("pushing", ON_THE_WAY),
+    ("waiting-for-person", ON_THE_WAY),
+    ("verifying", ON_THE_WAY),
+    ("retrying", ON_THE_WAY),
+    ("erasing", ON_THE_WAY),
+];
+
+const NO_CONVERSATION: &str = "seen on the bus: nothing is said";
+const ON_THE_WAY: &str = "no job ends so; it is gone through in others";
 
 fn recordings() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings")
@@ -180,9 +219,15 @@ impl Case {
         let folder = world.bench.path("recording");
         let acme = world.bench.write("acme.mobileconfig", f02());
         let root = world.bench.write("helper.pem", SIGNER.root_pem().unwrap());
-        let file = if self.args == ["ACME"] { &acme } else { &world.profile };
         let into = text_of(&folder);
-        let mut args = vec!["enroll", file, "--json", "--record", &into];
+        let device = world.sim.first();
+        let [udid, serial] = ["udid", "serial"].map(|key| device[key].as_str().unwrap());
+        let file = if self.args == ["ACME"] { &acme } else { &world.profile };
+        let mut args = match self.task {
+            Task::Enroll => vec!["enroll", file, "--json", "--record", &into],
+            Task::Erase => vec!["erase", "-u", udid, "--yes-erase", serial, "--json", "--record", &into],
+            Task::Prepare => vec!["prepare", "--json", "--record", &into],
+        };
         let more = self.args.iter().filter(|_| self.args != ["ACME"]);
         args.extend(more.map(|arg| match *arg {
             "ACME" => acme.as_str(),
@@ -195,9 +240,9 @@ impl Case {
         let meta = meta_of(&folder);
         let result = meta.result.as_ref().unwrap();
         assert_eq!((result.outcome.as_str(), meta.cut.as_str()), (self.outcome, ""), "{}", self.name);
-        // A job counts those of its own profile.
+        // A job counts those of its own profile, if it has one.
         let helpers = u64::from(self.args.contains(&"--helper"));
-        let pushes = done.only()["pushes"].as_u64().unwrap();
+        let pushes = done.only()["pushes"].as_u64().unwrap_or_default();
         assert_eq!(u64::from(result.pushes), pushes + helpers, "{}", self.name);
         (world, folder)
     }
@@ -232,13 +277,23 @@ fn refreshes() -> bool {
 fn readme() -> String {
     let mut text = String::from(
         "# Recordings of simulated devices\n\nProvenance: simulator.\n\n\
-         What the shipped binary wrote while it enrolled devices of `enlist sim`. A device of Apple may\n\
+         What the shipped binary wrote while it worked on devices of `enlist sim`. A device of Apple may\n\
          well answer otherwise. Each folder is one job; `src/transport/recorder/mod.rs` tells its form.\n\n\
          | Folder | Device | Options | Outcome |\n|---|---|---|---|\n",
     );
-    for Case { name, device, args, outcome, .. } in CASES {
+    for Case { name, task, device, args, outcome, .. } in CASES {
+        let command = match task {
+            Task::Enroll => "",
+            Task::Erase => "`enlist erase`",
+            Task::Prepare => "`enlist prepare`",
+        };
+        let args: Vec<_> = [command].iter().chain(*args).filter(|arg| !arg.is_empty()).copied().collect();
         let (device, args) = (device.replace('\n', "; ").replace('|', "/"), args.join(" "));
         let _ = writeln!(text, "| `{name}/` | {device} | {args} | {outcome} |");
+    }
+    text.push_str("\nOutcomes without a recording:\n\n| Outcome | Why |\n|---|---|\n");
+    for (outcome, why) in NOT_RECORDED {
+        let _ = writeln!(text, "| {outcome} | {why} |");
     }
     text.push_str(
         "\n    ENLIST_REFRESH_FIXTURES=1 cargo test --test it recordings::\n\nwrites them anew; times and dates then differ, \
@@ -277,6 +332,19 @@ fn outcomes_are_recorded() {
     if refreshes() {
         fs::write(stored().join("README.md"), readme()).unwrap();
     }
+}
+
+#[test]
+fn every_outcome_has_a_recording_or_a_reason() {
+    let reasons = NOT_RECORDED.iter().map(|(outcome, _)| *outcome);
+    let mut named: Vec<_> = CASES.iter().map(|case| case.outcome).chain(reasons).collect();
+    named.sort_unstable();
+    named.dedup();
+    let mut all: Vec<_> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+    all.sort_unstable();
+    assert_eq!(named, all);
+    let twice = |(outcome, _): &&(&str, &str)| CASES.iter().any(|case| case.outcome == *outcome);
+    assert_eq!(NOT_RECORDED.iter().find(twice), None);
 }
 
 /// The same job gives the same recording: what is stored is what the program does now.
@@ -392,6 +460,30 @@ fn a_preparation_and_an_erasure_are_recorded() {
         let phase = |path: &PathBuf| path.to_str().unwrap().ends_with(&format!("-{task}.jsonl"));
         assert!(written.iter().any(phase), "{written:?}");
         assert!(written.iter().all(|path| !fs::read_to_string(path).unwrap().contains("canary")));
+    }
+}
+
+/// However a preparation goes, a replay goes the same way; nothing says what was wanted but what
+/// the station wrote, or found.
+#[test]
+fn preparations_are_replayed() {
+    let world = World::of(IN_SETUP);
+    let other = |name: &'static str| ["--organization", name];
+    let enroll = [world.profile.as_str()];
+    for (name, args, outcome) in [
+        ("dry", &[&other("Contoso")[..], &["--dry-run"]].concat(), "planned"),
+        ("first", &other("Contoso").to_vec(), "prepared"),
+        ("again", &other("Contoso").to_vec(), "prepared"),
+        ("otherwise", &other("Fabrikam").to_vec(), "failed"),
+        ("both", &[&other("Contoso")[..], &enroll].concat(), "enrolled"),
+    ] {
+        let folder = text_of(&world.bench.path(name));
+        let done = world.run(&[&["prepare", "--json", "--record", &folder], args.as_slice()].concat());
+        assert_eq!(done.only()["outcome"], outcome, "{name}: {done}");
+        is_clean(Path::new(&folder));
+        let replayed = world.run(&["replay", "--json", &folder]).exits(0);
+        let replayed = replayed.json().into_iter().find(|line| line["recording"].is_string()).unwrap();
+        assert_eq!((&replayed["ok"], &replayed["reached"]["outcome"]), (&json!(true), &json!(outcome)));
     }
 }
 

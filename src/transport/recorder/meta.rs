@@ -93,6 +93,9 @@ pub struct JobMeta {
     pub prefer: String,
     /// The device was given a name.
     pub named: bool,
+    /// The device was prepared first.
+    #[serde(default)]
+    pub prepares: bool,
     /// Nothing was changed.
     pub dry_run: bool,
     /// The profile of the job, its siblings, its helpers.
@@ -139,13 +142,16 @@ impl JobMeta {
 
     fn write(&self, out: &mut String) {
         let Self { task, setup_assistant, prefer, person_within, accept_within, pushes, .. } = self;
-        let Self { replug_within, policies_within, named, dry_run, .. } = self;
+        let Self { replug_within, policies_within, named, prepares, dry_run, .. } = self;
         let [task, setup_assistant, prefer] = [task, setup_assistant, prefer].map(quoted);
         let _ = writeln!(out, "\n[job]\ntask = {task}\nperson_within = {person_within}");
         let _ = writeln!(out, "accept_within = {accept_within}\npushes = {pushes}");
         let _ = writeln!(out, "setup_assistant = {setup_assistant}\nreplug_within = {replug_within}");
         let _ = writeln!(out, "policies_within = {policies_within}\nprefer = {prefer}");
         let _ = writeln!(out, "named = {named}\ndry_run = {dry_run}");
+        if *prepares {
+            let _ = writeln!(out, "prepares = true");
+        }
         for ProfileMeta { role, identifier, uuid, identity } in &self.profiles {
             let [role, identifier, uuid, identity] = [role, identifier, uuid, identity].map(quoted);
             let _ = writeln!(out, "\n[[job.profile]]\nrole = {role}\nidentifier = {identifier}");
@@ -256,6 +262,7 @@ mod tests {
             job: JobMeta {
                 task: "enroll".into(),
                 person_within: 180,
+                prepares: true,
                 profiles: vec![profile("enroll"), profile("helper")],
                 ..JobMeta::default()
             },

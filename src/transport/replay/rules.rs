@@ -65,6 +65,7 @@ pub const UNREAD: &[&str] = &[
     "HostAttached",
     "IsActive",
     "OrderedIdentifiers",
+    "OrganizationMagic",
     "PayloadDescription",
     "PayloadDisplayName",
     "PayloadOrganization",
@@ -97,9 +98,21 @@ pub const SOMETIMES: &[(&str, &str)] = &[
     ("ErrorDomain", "counts with its ErrorCode"),
     ("LocalizedDescription", "shown where a code is not known"),
     ("Name", "of what is told unasked: see Command"),
+    ("OrganizationName", "shown; counts where the device is prepared"),
     ("PayloadUUID", "counts of the job's own profiles, until they are proved; of others nobody asks it"),
     ("SetupState", "that it is told counts, and only if SetupDone does not say the same (3.5)"),
+    (
+        "SupervisorHostCertificates",
+        "count where the device is prepared; the station's own is in no recording",
+    ),
     ("USEnglishDescription", "shown where a code is not known"),
+];
+
+/// What a line of a recording says besides frames, or of them, and may say otherwise.
+pub const MARKS: &[(&str, &str)] = &[
+    ("t", "a station takes its own time"),
+    ("attached", "counts where the device tells its own UDID"),
+    ("garbage", "how much of it makes no difference"),
 ];
 
 /// True if nothing need depend on what stands under this key: by the lists above, or because

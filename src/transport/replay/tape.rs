@@ -9,6 +9,7 @@ use crate::transport::recorder::{Finding, META, check};
 use crate::wire::fields::Fields;
 use crate::wire::lockdown::ErrorName;
 use crate::wire::mcinstall::{self, Status};
+use crate::wire::notification_proxy;
 use crate::wire::printable::system_words;
 use plist::Dictionary;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,6 +165,12 @@ impl Tape {
         frames.filter_map(|placed| placed.frame.as_ref()?.dict("Value")?.text(key)).next()
     }
 
+    /// The supervision data that the device showed first.
+    pub fn cloud_configuration(&self) -> Option<&Dictionary> {
+        let frames = self.entries.iter().filter(|placed| !placed.is_of_host());
+        frames.filter_map(|placed| placed.frame.as_ref()?.dict("CloudConfiguration")).next()
+    }
+
     /// What the station did with the pair record that it asked for in line `at`.
     pub(super) fn use_of_record(&self, at: usize) -> RecordUse {
         let had = matches!(self.entries[at].entry.what, What::PairRecord(true));
@@ -211,8 +218,8 @@ pub(super) enum RecordUse {
 #[derive(Default)]
 struct Reading {
     entries: Vec<Placed>,
-    /// To what each connection goes, and the last request on it.
-    open: BTreeMap<u32, (String, Dictionary)>,
+    /// To what each connection goes, and the request on it that has no answer yet.
+    open: BTreeMap<u32, (String, Option<Dictionary>)>,
     /// Nobody made up a word in it.
     knows_words: bool,
     udid: Option<Udid>,
@@ -259,7 +266,7 @@ impl Reading {
                 Err(format!("connection {} began before", entry.c))
             }
             What::Open(service) => {
-                self.open.insert(entry.c, (service.clone(), Dictionary::new()));
+                self.open.insert(entry.c, (service.clone(), None));
                 Ok(())
             }
             _ if self.open.contains_key(&entry.c) => Ok(()),
@@ -272,9 +279,20 @@ impl Reading {
     fn words(&mut self, entry: &Entry, frame: &Dictionary) -> Result<(), String> {
         let Some((service, asked)) = self.open.get_mut(&entry.c) else { return Ok(()) };
         if let What::Host(_) = entry.what {
-            asked.clone_from(frame);
+            *asked = Some(frame.clone());
             return Ok(());
         }
+        // One service tells something unasked (5.2), all others answer (3.1, 4.2, 5.6).
+        let asked = asked.take();
+        let is_due = if service == notification_proxy::SERVICE {
+            frame.text("Command").is_some()
+        } else {
+            asked.is_some()
+        };
+        if self.knows_words && !is_due {
+            return Err("it answers nothing that was asked".to_owned());
+        }
+        let asked = asked.unwrap_or_default();
         let echoes = ["Request", "Domain", "Key", "Service"];
         let another = |key: &&str| match (frame.get(key), asked.get(key)) {
             (Some(said), Some(asked)) => said != asked,

@@ -3,6 +3,7 @@
 
 use crate::api::OperationError;
 use crate::api::view::Exit;
+use crate::device::cloud_configuration::WantedConfiguration;
 use crate::station::library;
 use crate::transport::recorder::meta::ProfileMeta;
 use crate::transport::replay::Tape;
@@ -12,6 +13,7 @@ use crate::wire::property_list::{self, Budget, Value};
 use crate::workflow::erasure::{Erasure, NoConsent};
 use crate::workflow::outcome::Outcome;
 use crate::workflow::policy::{Policy, Prefer, SetupAssistant, Task};
+use crate::workflow::preparation::Preparation;
 use jiff::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,26 +58,25 @@ impl Remake<'_> {
             device_name: job.named.then(|| self.name()).flatten(),
             siblings: self.profiles("sibling")?,
             helpers: self.profiles("helper")?,
+            prepare: job.prepares.then(|| Arc::new(self.preparation())),
             ..Policy::default()
         };
         match job.task.as_str() {
-            "enroll" if self.tape.asked("SetCloudConfiguration").is_some() => {
-                Err(self.other_kind("an enrollment that prepared its device first"))
-            }
             "enroll" => match self.profiles("enroll")?.pop() {
                 Some(profile) => Ok((profile, policy)),
                 None => Err(self.unfit("it names no profile")),
             },
-            "erase" => {
-                let task = Task::Erase(self.erasure()?);
-                let profile = stand_in("erase", "Erase", [0; 32]);
-                let profile = profile.map_err(|error| self.unfit(&error.to_string()))?;
-                Ok((Arc::new(profile), Policy { task, ..policy }))
-            }
+            "erase" => Ok((self.stand_in("erase")?, Policy { task: Task::Erase(self.erasure()?), ..policy })),
+            "prepare" => Ok((self.stand_in("prepare")?, Policy { task: Task::Prepare, ..policy })),
             "look" => Err(self.other_kind("what `enlist record` looked at, which is no job")),
-            "prepare" => Err(self.other_kind("a job of `enlist prepare`")),
             other => Err(self.unfit(&format!("{other:?} is no kind of a job"))),
         }
+    }
+
+    /// The profile of a job that has none.
+    fn stand_in(&self, kind: &str) -> Result<Arc<Profile>, OperationError> {
+        let profile = stand_in(kind, "Replay", [0; 32]);
+        profile.map(Arc::new).map_err(|error| self.unfit(&error.to_string()))
     }
 
     /// The consent that was given, and no more: one for another device where this one was
@@ -83,11 +84,27 @@ impl Remake<'_> {
     fn erasure(&self) -> Result<Erasure, NoConsent> {
         let tape = self.tape;
         let told = tape.asked("EraseDevice").is_some();
-        let ended = tape.meta.result.as_ref().map(|result| result.outcome.as_str());
         // The first was a dry run; in the second Find My, and that alone, forbade it.
-        let would = [Outcome::Planned, Outcome::ActivationLocked].iter().any(|o| ended == Some(o.name()));
+        let would =
+            [Outcome::Planned, Outcome::ActivationLocked].into_iter().any(|outcome| self.ended_as(outcome));
         let serial = tape.device_says("SerialNumber").filter(|_| told || would);
         Erasure::of(serial.unwrap_or(OF_ANOTHER), told)
+    }
+
+    /// What the device was to be prepared with, by its placeholders: what was written to it;
+    /// where nothing was, what it had already, or something else, if that ended the job.
+    fn preparation(&self) -> Preparation {
+        let tape = self.tape;
+        let written = tape.asked("SetCloudConfiguration").and_then(|asked| asked.dict("CloudConfiguration"));
+        let pushed = ["InstallProfile", "InstallProfileSilent"].iter().any(|name| tape.asked(name).is_some());
+        let refused = self.ended_as(Outcome::Failed) && !pushed;
+        let found = tape.cloud_configuration().filter(|_| !refused);
+        let wanted = written.or(found).map(WantedConfiguration::of).unwrap_or_default();
+        Preparation { wanted, host: None, user: false }
+    }
+
+    fn ended_as(&self, outcome: Outcome) -> bool {
+        self.tape.meta.result.as_ref().is_some_and(|result| result.outcome == outcome.name())
     }
 
     /// The name that the device was given: its placeholder is one, too.
@@ -122,10 +139,7 @@ impl Remake<'_> {
     }
 
     fn other_kind(&self, what: &str) -> OperationError {
-        let said = format!(
-            "{} is a recording of {what}. Only jobs of `enlist enroll` that prepare nothing, and of `enlist erase`, can be replayed.",
-            self.folder.display()
-        );
+        let said = format!("{} is a recording of {what}. Only jobs can be replayed.", self.folder.display());
         let next = format!(
             "It is for `enlist record --check {0}` and for reading. For one to replay: `enlist enroll FILE --record DIR`.",
             self.folder.display()
