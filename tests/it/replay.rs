@@ -438,42 +438,57 @@ const FLIPPED: [(&str, &str); 8] = [
 
 #[test]
 fn every_byte_of_a_recording_counts_or_a_rule_says_why_not() {
-    // Its one answer is an error whose every word is known: what it could become is refused.
-    let unnoticed = "constructed/queued-with-an-error";
-    let counted = flip_each(&FLIPPED.map(|(name, phase)| (name.to_owned(), phase)));
-    for (name, counts) in counted {
+    let mut flips = Flips::new();
+    for (name, phase) in FLIPPED {
+        let counts = flips.of(name, phase);
+        println!("{name}: of {} changes {counts:?}", counts.values().sum::<usize>());
         let of = |flip| counts.get(&flip).copied().unwrap_or_default();
         assert!(of(Flip::Refused) > of(Flip::Irrelevant), "{counts:?}");
-        assert_eq!(of(Flip::Noticed) > 0, name != unnoticed, "{counts:?}");
+        // Its one answer is an error whose every word is known: what it could become is refused.
+        assert_eq!(of(Flip::Noticed) > 0, name != "constructed/queued-with-an-error", "{counts:?}");
     }
+    flips.missed_none();
 }
 
 /// `cargo test --release --test it every_byte_of_every -- --ignored --nocapture`
 #[test]
 #[ignore = "takes ten minutes in a release build; the one above changes the bytes of some recordings"]
 fn every_byte_of_every_recording_counts_or_a_rule_says_why_not() {
-    let name = |folder: PathBuf| text_of(folder.strip_prefix(fixtures()).unwrap());
-    let counted = flip_each(&all().into_iter().map(|folder| (name(folder), "")).collect::<Vec<_>>());
-    let mut total = BTreeMap::new();
-    for (flip, count) in counted.iter().flat_map(|(_, counts)| counts) {
-        *total.entry(*flip).or_insert(0) += count;
+    let (mut flips, mut total, all) = (Flips::new(), BTreeMap::new(), all());
+    for folder in &all {
+        let name = text_of(folder.strip_prefix(fixtures()).unwrap());
+        let counts = flips.of(&name, "");
+        println!("{name}: of {} changes {counts:?}", counts.values().sum::<usize>());
+        counts.into_iter().for_each(|(flip, count)| *total.entry(flip).or_insert(0) += count);
     }
-    println!("{} recordings, {} changes: {total:?}", counted.len(), total.values().sum::<usize>());
+    println!("{} recordings, {} changes: {total:?}", all.len(), total.values().sum::<usize>());
+    flips.missed_none();
 }
 
-/// Flips the bytes of these recordings, in the files that begin so; all must count, or be named by
-/// a rule.
-fn flip_each(recordings: &[(String, &str)]) -> Vec<(String, BTreeMap<Flip, usize>)> {
-    let folder = tempfile::tempdir().unwrap();
-    let kit = ReplayKit::make(folder.path()).unwrap();
-    let (mut missed, mut all) = (Vec::new(), Vec::new());
-    for (name, phase) in recordings {
-        let place = copy(name, folder.path());
-        assert!(replay(&place, &kit, None).unwrap().ok);
-        let counts = flip_all(&place, phase, &kit, &mut missed);
-        println!("{name}: of {} changes {counts:?}", counts.values().sum::<usize>());
-        all.push((name.clone(), counts));
+/// Recordings whose bytes are changed.
+struct Flips {
+    folder: tempfile::TempDir,
+    kit: ReplayKit,
+    missed: Vec<String>,
+}
+
+impl Flips {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let kit = ReplayKit::make(folder.path()).unwrap();
+        Self { folder, kit, missed: Vec::new() }
     }
-    assert!(missed.is_empty(), "{} changes make no difference:\n{}", missed.len(), missed.join("\n"));
-    all
+
+    /// What became of the bytes of one, in its files that begin so.
+    fn of(&mut self, name: &str, phase: &str) -> BTreeMap<Flip, usize> {
+        let place = copy(name, self.folder.path());
+        assert!(replay(&place, &self.kit, None).unwrap().ok);
+        flip_all(&place, phase, &self.kit, &mut self.missed)
+    }
+
+    /// Each that made no difference has to be named by a rule.
+    fn missed_none(&self) {
+        let missed = &self.missed;
+        assert!(missed.is_empty(), "{} changes make no difference:\n{}", missed.len(), missed.join("\n"));
+    }
 }
