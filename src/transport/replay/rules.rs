@@ -97,6 +97,10 @@ pub const SOMETIMES: &[(&str, &str)] = &[
     ),
     ("ErrorDomain", "counts with its ErrorCode"),
     ("LocalizedDescription", "shown where a code is not known"),
+    (
+        "MDMServerURL",
+        "one of the two names of an enrollment address is enough (profiles-and-enrollment.md 3.6)",
+    ),
     ("Name", "of what is told unasked: see Command"),
     ("OrganizationName", "shown; counts where the device is prepared"),
     ("PayloadUUID", "counts of the job's own profiles, until they are proved; of others nobody asks it"),
