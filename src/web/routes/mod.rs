@@ -9,6 +9,7 @@ use super::problem::Problem;
 use super::state::Web;
 use super::{assets, events, guard, metrics, openapi};
 use crate::limits::MANIFEST_BYTES;
+use crate::wire::printable::printable;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query};
 use axum::http::StatusCode;
@@ -26,6 +27,9 @@ const BATCHES: &str = "/api/v1/batches";
 
 /// Largest body of a request, in bytes, but for manifests.
 const BODY_BYTES: usize = 64 << 10;
+
+/// Most that is repeated of what was asked, in characters.
+const REASON_CHARS: usize = 500;
 
 /// Everything that can be asked, with its guard.
 pub(super) fn router(web: Arc<Web>) -> Router {
@@ -92,8 +96,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// The library's words with ours around them.
+/// The library's words with ours around them. They repeat what was asked: as much as can be read.
 fn said(reason: &str) -> String {
     let reason = reason.strip_prefix("Failed to deserialize query string: ").unwrap_or(reason);
-    format!("The query cannot be used: {}.", reason.trim_end_matches('.'))
+    let reason: String = printable(reason.trim_end_matches('.')).chars().take(REASON_CHARS).collect();
+    format!("The query cannot be used: {reason}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_of_a_query_can_be_read() {
+        let told = said("Failed to deserialize query string: format: unknown variant `\0\u{1b}[2J`.");
+        assert_eq!(told, "The query cannot be used: format: unknown variant `\\u{0}\\u{1b}[2J`.");
+        assert!(said(&"x".repeat(100_000)).len() < 600);
+    }
 }
