@@ -50,7 +50,7 @@ name = "<img src=x onerror=alert(1)>"
 
 let chromium;
 before(async () => { chromium = await browser(); });
-after(() => chromium.close());
+after(async () => { await Station.endAll(); await chromium.close(); });
 
 test("every state has its colour, its word and its shape", async () => {
   const folder = scratch();
@@ -85,8 +85,8 @@ test("every state has its colour, its word and its shape", async () => {
   assert.deepEqual([...tones].sort(), ["bad", "busy", "good", "person"]);
   const card = await page.$$eval('.tile[data-outcome="waiting-for-person"] .card li', (steps) => steps.length);
   assert.equal(card, 6);
-  const clock = await page.$eval('.tile[data-outcome="waiting-for-person"] .clock', (element) => element.textContent);
-  assert.match(clock, /^[0-7]:\d\d$/);
+  const clock = () => page.$eval('.tile[data-outcome="waiting-for-person"] .clock', (element) => element.textContent);
+  await poll("the countdown from 8:00", async () => /^[0-7]:\d\d$/.test(await clock()));
   assert.equal(await page.$eval("#simulated", (element) => element.checkVisibility() && element.textContent), "SIMULATED");
   const names = await page.$$eval(".tile .who b", (all) => all.map((element) => element.textContent));
   assert.ok(names.includes("<img src=x onerror=alert(1)>"), "a device's text is text");

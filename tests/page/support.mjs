@@ -50,8 +50,15 @@ export async function run(folder, args) {
   return { code, out };
 }
 
-/** A station that serves; ends with the test. */
+/** A station that serves. */
 export class Station {
+  static running = new Set();
+
+  /** Ends what tests that failed left behind: this process would wait for it. */
+  static async endAll() {
+    await Promise.all([...Station.running].map((station) => station.end("SIGKILL")));
+  }
+
   static async start(folder, args, { port = 0, env = {} } = {}) {
     const station = new Station();
     const all = ["serve", "--listen", `127.0.0.1:${port}`, ...args];
@@ -59,7 +66,8 @@ export class Station {
     let out = "";
     station.child.stdout.on("data", (data) => { out += data; });
     station.child.stderr.on("data", (data) => { out += data; });
-    station.gone = new Promise((done) => station.child.on("exit", done));
+    Station.running.add(station);
+    station.gone = new Promise((done) => station.child.on("exit", () => done(Station.running.delete(station))));
     station.url = await poll("the station", () => {
       assert.equal(station.child.exitCode, null, out);
       return /^page {2}(\S+)\/$/m.exec(out)?.[1];
