@@ -131,6 +131,21 @@ fn other_errors_than_the_recorded_ones_are_no_success() {
     run(&[&text_of(&place)]).exits(0);
 }
 
+/// No simulated device answers twice, and nobody writes so by hand; who knows of others.
+#[test]
+fn a_second_answer_is_believed_of_a_device_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = copy("simulator/enrolled", folder.path());
+    let answer =
+        lines_of(&place).into_iter().map(|(_, line)| line).find(|line| line.contains("QueryType\",\"Type"));
+    let answer = answer.unwrap();
+    change(&place, "01-attach.jsonl", &answer, &format!("{answer}\n{answer}"));
+    let error = read_recording(&place).unwrap_err();
+    assert!(error.sentence.contains("it answers nothing that was asked"), "{}", error.sentence);
+    change(&place, "meta.toml", "origin = \"simulator\"", "origin = \"hardware\"");
+    read_recording(&place).unwrap();
+}
+
 /// The second `GetValue` of the inspection and the request before it, the other way round.
 #[test]
 fn a_read_may_move_inside_its_phase_and_a_push_may_not() {

@@ -112,7 +112,7 @@ pub const SOMETIMES: &[(&str, &str)] = &[
     ("USEnglishDescription", "shown where a code is not known"),
 ];
 
-/// What a line of a recording says besides frames, or of them, and may say otherwise.
+/// What a line of a recording says that is no frame and may be otherwise, and why.
 pub const MARKS: &[(&str, &str)] = &[
     ("t", "a station takes its own time"),
     ("attached", "counts where the device tells its own UDID"),

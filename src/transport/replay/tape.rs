@@ -214,12 +214,20 @@ pub(super) enum RecordUse {
     Unknown,
 }
 
+/// A connection of a recording.
+struct Talk {
+    service: String,
+    /// The last request.
+    asked: Dictionary,
+    /// It has no answer yet.
+    is_due: bool,
+}
+
 /// A recording while it is read.
 #[derive(Default)]
 struct Reading {
     entries: Vec<Placed>,
-    /// To what each connection goes, and the request on it that has no answer yet.
-    open: BTreeMap<u32, (String, Option<Dictionary>)>,
+    open: BTreeMap<u32, Talk>,
     /// Nobody made up a word in it.
     knows_words: bool,
     udid: Option<Udid>,
@@ -266,7 +274,8 @@ impl Reading {
                 Err(format!("connection {} began before", entry.c))
             }
             What::Open(service) => {
-                self.open.insert(entry.c, (service.clone(), None));
+                let talk = Talk { service: service.clone(), asked: Dictionary::new(), is_due: false };
+                self.open.insert(entry.c, talk);
                 Ok(())
             }
             _ if self.open.contains_key(&entry.c) => Ok(()),
@@ -277,22 +286,20 @@ impl Reading {
     /// An answer says to what it is one (3.1, 3.3, 3.10); and what was not heard from a device has
     /// no word that no device knows (3.12, 4.2, 5.1).
     fn words(&mut self, entry: &Entry, frame: &Dictionary) -> Result<(), String> {
-        let Some((service, asked)) = self.open.get_mut(&entry.c) else { return Ok(()) };
+        let Some(Talk { service, asked, is_due }) = self.open.get_mut(&entry.c) else { return Ok(()) };
         if let What::Host(_) = entry.what {
-            *asked = Some(frame.clone());
+            (*asked, *is_due) = (frame.clone(), true);
             return Ok(());
         }
         // One service tells something unasked (5.2), all others answer (3.1, 4.2, 5.6).
-        let asked = asked.take();
-        let is_due = if service == notification_proxy::SERVICE {
-            frame.text("Command").is_some()
-        } else {
-            asked.is_some()
+        let was_due = std::mem::take(is_due);
+        let is_right = match service == notification_proxy::SERVICE {
+            true => frame.text("Command").is_some(),
+            false => was_due,
         };
-        if self.knows_words && !is_due {
+        if self.knows_words && !is_right {
             return Err("it answers nothing that was asked".to_owned());
         }
-        let asked = asked.unwrap_or_default();
         let echoes = ["Request", "Domain", "Key", "Service"];
         let another = |key: &&str| match (frame.get(key), asked.get(key)) {
             (Some(said), Some(asked)) => said != asked,
