@@ -89,6 +89,7 @@ async fn report(hub: Arc<Hub>, to: mpsc::Sender<BackendEvent>) {
                 return;
             }
             let event = tokio::select! {
+                biased;
                 event = events.recv() => event,
                 () = to.closed() => return,
             };

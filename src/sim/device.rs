@@ -164,9 +164,11 @@ impl Device {
                     Some(listener) => services::serve(&open.0, listener, own).await,
                 }
             };
+            // In order, here and below: one seed is to give one conversation.
             tokio::select! {
-                () = served => {}
+                biased;
                 () = unplugged(gone) => {}
+                () = served => {}
             }
         });
         Ok(host)
@@ -200,6 +202,7 @@ async fn live(device: Weak<Device>, wake: Arc<Notify>) {
         drop(device);
         match next {
             Some(at) => tokio::select! {
+                biased;
                 () = sleep_until(at) => {}
                 () = wake.notified() => {}
             },

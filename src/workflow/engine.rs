@@ -331,6 +331,7 @@ impl Run {
     async fn pause(&mut self, pause: Duration, link: &DeviceLink) {
         let mut links = self.job.links.clone();
         tokio::select! {
+            biased;
             () = gone(&mut links, link) => {}
             () = sleep(pause) => {}
         }

@@ -29,6 +29,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let allowed = |name: &str| !insecure || name.starts_with(INSECURE_PREFIX);
     loop {
         tokio::select! {
+            biased;
             message = link.request("Command") => {
                 let Some(fields) = message else { return };
                 match Message::from_plist(&fields) {

@@ -32,6 +32,7 @@ pub(super) async fn run(
             return Ok((false, StepResult::Skipped, Some("no policy was seen in time".into())));
         }
         tokio::select! {
+            biased;
             () = sleep(PROFILE_POLL) => {}
             () = changed(&mut news) => {}
         }

@@ -67,6 +67,7 @@ pub(super) async fn until_listed(
         }
         log.open_if_due(inspection).await;
         tokio::select! {
+            biased;
             () = sleep(PROFILE_POLL) => {}
             () = changed(&mut news) => {}
             sign = log.sign() => run.network_sign = Some(sign),
